@@ -1,0 +1,176 @@
+//! A report for people: a picture, then a sentence, the cause last.
+
+mod advice;
+mod waterfall;
+
+use model::report::CheckReport;
+use model::{Outcome, Report, Severity, Transport};
+
+use crate::style::{Canvas, Tone};
+
+/// The report as text, with a line feed at its end.
+pub(crate) fn render(report: &Report, canvas: Canvas) -> String {
+    let mut out = header(report, canvas);
+    out.push_str(&waterfall::render(report, canvas));
+    let is_cause =
+        |check: &CheckReport| check.severity == Severity::Fail && check.detail == cause(report);
+    for check in report.violations() {
+        if !is_cause(check) {
+            out.push_str(&violation(check, canvas));
+        }
+    }
+    out.push_str(&conclusion(report, canvas));
+    out
+}
+
+fn header(report: &Report, canvas: Canvas) -> String {
+    let mut facts: Vec<String> = Vec::new();
+    facts.extend(report.era.map(|era| era.to_string()));
+    facts.extend(report.protocol_version.map(|revision| revision.to_string()));
+    facts.extend(report.transport.map(|transport| {
+        match transport {
+            Transport::StreamableHttp => "streamable HTTP",
+            Transport::HttpSse => "HTTP+SSE",
+        }
+        .to_owned()
+    }));
+    if let Some(connection) = &report.connection {
+        facts.extend(
+            connection
+                .http_version
+                .as_ref()
+                .map(|version| match version.as_str() {
+                    "2" => "h2".to_owned(),
+                    other => format!("HTTP/{other}"),
+                }),
+        );
+        if let Some(tls) = &connection.tls
+            && let Some(version) = &tls.version
+        {
+            let group = tls.key_exchange.as_deref().unwrap_or_default();
+            facts.push(format!("TLS {version} {group}").trim_end().to_owned());
+        }
+    }
+    if let Some(server) = report
+        .server
+        .as_ref()
+        .filter(|server| !server.name.is_empty())
+    {
+        let named = format!("{} {}", server.name, server.version);
+        facts.push(model::text::line(named.trim_end(), 40));
+    }
+    let url = canvas.paint(Tone::Bold, report.url.as_url().as_str());
+    if facts.is_empty() {
+        return format!(" {url}\n");
+    }
+    let dot = canvas.pick(" \u{b7} ", " - ");
+    let plain = report.url.as_url().as_str().chars().count() + 3;
+    let line = facts.join(dot);
+    if plain + line.chars().count() < canvas.width {
+        return format!(" {url}   {line}\n");
+    }
+    let mut out = format!(" {url}\n");
+    let mut row = String::new();
+    for fact in facts {
+        if !row.is_empty() && row.chars().count() + fact.chars().count() + 6 > canvas.width {
+            out.push_str(&format!("   {}\n", canvas.paint(Tone::Dim, &row)));
+            row.clear();
+        }
+        if !row.is_empty() {
+            row.push_str(dot);
+        }
+        row.push_str(&fact);
+    }
+    out.push_str(&format!("   {}\n", canvas.paint(Tone::Dim, &row)));
+    out
+}
+
+fn violation(check: &CheckReport, canvas: Canvas) -> String {
+    let tone = match check.severity {
+        Severity::Fail => Tone::Bad,
+        Severity::Degrade => Tone::Warn,
+        Severity::Note => Tone::Dim,
+    };
+    let detail = check.detail.as_deref().unwrap_or_default();
+    let text = format!(
+        "{} {}: {detail} [{}]",
+        check.severity, check.id, check.source
+    );
+    wrap(&text, canvas.width.saturating_sub(5), |n, line| {
+        let lead = if n == 0 { " ! " } else { "     " };
+        format!("{lead}{}\n", canvas.paint(tone, line))
+    })
+}
+
+fn conclusion(report: &Report, canvas: Canvas) -> String {
+    let (mark, tone) = match &report.outcome {
+        Outcome::Ok => (canvas.pick("\u{2714}", "ok"), Tone::Good),
+        Outcome::Degraded { .. } => (canvas.pick("\u{26a0}", "!"), Tone::Warn),
+        Outcome::Failed(_) => (canvas.pick("\u{2718}", "X"), Tone::Bad),
+        Outcome::Inconclusive { .. } => ("?", Tone::Warn),
+    };
+    let text = format!("{mark} {}", report.summary);
+    let mut out = wrap(&text, canvas.width.saturating_sub(3), |n, line| {
+        let lead = if n == 0 { " " } else { "   " };
+        format!("{lead}{}\n", canvas.paint(tone, line))
+    });
+    let causes = report.violations();
+    let rule = causes
+        .iter()
+        .find(|check| check.severity == Severity::Fail && check.detail == cause(report));
+    if let Some(check) = rule {
+        let text = format!(
+            "{} [{}, {}]",
+            check.id.rule().demand,
+            check.id,
+            check.source
+        );
+        out.push_str(&hanging("   rule: ", &text, canvas));
+    }
+    if let Outcome::Failed(failure) = &report.outcome {
+        out.push_str(&hanging(
+            "   next: ",
+            &advice::of(failure.reason, report),
+            canvas,
+        ));
+    }
+    out
+}
+
+/// What the failed step said came back.
+fn cause(report: &Report) -> Option<String> {
+    report.failed_step().and_then(|step| step.detail.clone())
+}
+
+/// Text behind a label, wrapped under itself.
+fn hanging(label: &str, text: &str, canvas: Canvas) -> String {
+    let indent = " ".repeat(label.len());
+    wrap(
+        text,
+        canvas.width.saturating_sub(label.len() + 1),
+        |n, line| format!("{}{line}\n", if n == 0 { label } else { &indent }),
+    )
+}
+
+/// Breaks `text` at spaces into lines of at most `width` characters where that is possible.
+fn wrap(text: &str, width: usize, line: impl Fn(usize, &str) -> String) -> String {
+    let mut out = String::new();
+    let mut row = String::new();
+    let mut rows = 0;
+    for word in text.split(' ') {
+        if !row.is_empty() && row.chars().count() + 1 + word.chars().count() > width {
+            out.push_str(&line(rows, &row));
+            rows += 1;
+            row.clear();
+        }
+        if !row.is_empty() {
+            row.push(' ');
+        }
+        row.push_str(word);
+    }
+    out.push_str(&line(rows, &row));
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! What to try next, by reason.
+
+use model::{Class, Reason, Report};
+
+/// A sentence with the next thing to try.
+pub(crate) fn of(reason: Reason, report: &Report) -> String {
+    let url = report.url.as_url();
+    let host = url.host_str().unwrap_or_default();
+    let port = report.url.port();
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the others share advice by class"
+    )]
+    let specific = match reason {
+        Reason::DnsNxdomain | Reason::DnsNoData => format!("check the name: dig {host}"),
+        Reason::DnsTimeout | Reason::DnsServfail => {
+            format!("ask another resolver: parallax probe {url} --resolver 9.9.9.9:53")
+        }
+        Reason::TcpRefused | Reason::TcpTimeout | Reason::TcpUnreachable => {
+            format!(
+                "check that something listens and no firewall is in between: nc -vz {host} {port}"
+            )
+        }
+        Reason::TlsCertUntrusted => {
+            "if the server has a private authority, trust it with --ca-file FILE".to_owned()
+        }
+        Reason::TlsCertExpired
+        | Reason::TlsCertNotYetValid
+        | Reason::TlsCertName
+        | Reason::TlsHandshake
+        | Reason::TlsTimeout
+        | Reason::TlsAlpn => {
+            format!("look at it: openssl s_client -connect {host}:{port} -servername {host}")
+        }
+        Reason::HttpRedirect => "probe the address that it redirects to".to_owned(),
+        Reason::NotFound | Reason::NotMcp => {
+            "check the path: MCP endpoints often end in /mcp or /sse, with or without a slash"
+                .to_owned()
+        }
+        Reason::AuthRequired | Reason::AuthMalformed => {
+            "give a credential: --header 'Authorization: Bearer ${MCP_TOKEN}' or --bearer-file FILE"
+                .to_owned()
+        }
+        Reason::AuthTokenRejected | Reason::AuthScope => {
+            "the credential was sent and not accepted: check its age, audience and scope".to_owned()
+        }
+        Reason::RateLimited => "wait, and ask less often".to_owned(),
+        Reason::McpVersionUnsupported => {
+            "see what it speaks: --era legacy or --era modern, --output json".to_owned()
+        }
+        Reason::ToolMissing => "see which tools it lists: --output json, without --call".to_owned(),
+        Reason::HttpTimeoutHeaders | Reason::HttpTimeoutBody | Reason::McpSseStalled => {
+            "give it more time: --step-timeout 30s --timeout 60s".to_owned()
+        }
+        _ => String::new(),
+    };
+    if !specific.is_empty() {
+        return specific;
+    }
+    match reason.class() {
+        Class::Protocol => {
+            "compare with the specification section of the violated check".to_owned()
+        }
+        Class::Tool => "call the tool from another client with the same arguments".to_owned(),
+        Class::Http => format!("look at the bare answer: curl -sv {url}"),
+        Class::Network | Class::Contract | Class::Refused | Class::Ours => {
+            "see everything: --output json".to_owned()
+        }
+    }
+}

@@ -1,0 +1,158 @@
+use super::*;
+use model::report::{Connection, SCHEMA_VERSION, StepReport};
+use model::{Era, Failure, Phase, Reason, Revision, Step};
+
+fn step(step: Step, phases: &[(Phase, u64)]) -> StepReport {
+    let phases_us: std::collections::BTreeMap<_, _> = phases.iter().copied().collect();
+    StepReport {
+        step,
+        tool: None,
+        total_us: phases_us.values().sum(),
+        phases_us,
+        warm: false,
+        exchanges: 1,
+        http_status: Some(200),
+        content_type: None,
+        rpc_code: None,
+        failed_phase: None,
+        reason: None,
+        detail: None,
+    }
+}
+
+fn report() -> Report {
+    let discover = step(
+        Step::Discover,
+        &[
+            (Phase::Dns, 4_000),
+            (Phase::Connect, 18_000),
+            (Phase::Send, 1_000),
+            (Phase::Wait, 29_000),
+        ],
+    );
+    let mut list = step(Step::ToolsList, &[(Phase::Wait, 48_000)]);
+    list.detail = Some("14 tools".to_owned());
+    Report {
+        schema_version: SCHEMA_VERSION,
+        url: "http://mcp.example.com/mcp".parse().unwrap(),
+        started_at: "2026-11-20T12:00:00Z".to_owned(),
+        outcome: Outcome::Ok,
+        summary: "healthy in 100 ms: 3 of 3 checks".to_owned(),
+        era: Some(Era::Modern),
+        protocol_version: Some(Revision::V2026_07_28),
+        transport: Some(Transport::StreamableHttp),
+        server: None,
+        connection: Some(Connection {
+            address: "203.0.113.9:80".to_owned(),
+            resolved: vec!["203.0.113.9".to_owned()],
+            ttl_seconds: Some(60),
+            kernel_rtt_us: Some(18_200),
+            http_version: Some("1.1".to_owned()),
+            tls: None,
+        }),
+        tools: Some(14),
+        steps: vec![discover, list],
+        checks: Vec::new(),
+        total_us: 100_000,
+        own_us: 10,
+    }
+}
+
+const PLAIN: Canvas = Canvas {
+    color: false,
+    unicode: false,
+    width: 80,
+};
+
+#[test]
+fn bars_are_to_scale_and_in_order() {
+    let text = render(&report(), PLAIN);
+    // 26 columns for 100 ms: 3.84 ms a column
+    let expected = "
+ http://mcp.example.com/mcp   modern - 2026-07-28 - streamable HTTP - HTTP/1.1
+ dns              #                               4.0 ms  203.0.113.9 (ttl 60)
+ connect           #####                         18.0 ms  kernel rtt 18.2
+ discover              #########                 30.0 ms  server 10.8 + net 18.2
+ tools_list                    #############     48.0 ms  14 tools
+ ok healthy in 100 ms: 3 of 3 checks
+";
+    assert_eq!(format!("\n{text}"), expected);
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal_and_colour_adds_only_escapes() {
+    let mut report = report();
+    report.outcome = Outcome::Failed(Failure {
+        step: Step::ToolsList,
+        phase: Phase::Receive,
+        reason: Reason::McpIdMismatch,
+    });
+    report.steps[1].reason = Some(Reason::McpIdMismatch);
+    report.summary = format!(
+        "tools_list failed: {}",
+        "a long story of what came back ".repeat(5)
+    );
+    for width in [40, 80, 120] {
+        for unicode in [false, true] {
+            let plain = render(
+                &report,
+                Canvas {
+                    color: false,
+                    unicode,
+                    width,
+                },
+            );
+            for line in plain.lines() {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
+            let colored = render(
+                &report,
+                Canvas {
+                    color: true,
+                    unicode,
+                    width,
+                },
+            );
+            assert!(colored.contains("\u{1b}["));
+            let mut stripped = String::new();
+            let mut escaped = false;
+            for c in colored.chars() {
+                match c {
+                    '\u{1b}' => escaped = true,
+                    'm' if escaped => escaped = false,
+                    c if !escaped => stripped.push(c),
+                    _ => {}
+                }
+            }
+            assert_eq!(stripped, plain);
+        }
+    }
+}
+
+#[test]
+fn a_failure_ends_with_what_to_try() {
+    let mut report = report();
+    report.outcome = Outcome::Failed(Failure {
+        step: Step::Discover,
+        phase: Phase::Connect,
+        reason: Reason::TcpRefused,
+    });
+    report.steps.truncate(1);
+    report.steps[0].reason = Some(Reason::TcpRefused);
+    report.steps[0].failed_phase = Some(Phase::Connect);
+    report.steps[0]
+        .phases_us
+        .retain(|phase, _| *phase < Phase::Send);
+    report.steps[0].total_us = 22_000;
+    report.summary = "discover failed in connect: tcp_refused: 203.0.113.9:80: refused".to_owned();
+    let text = render(&report, PLAIN);
+    assert!(
+        text.ends_with(
+            " X discover failed in connect: tcp_refused: 203.0.113.9:80: refused\n   \
+         next: check that something listens and no firewall is in between: nc -vz\n         \
+         mcp.example.com 80\n"
+        ),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 6, "{text}");
+}

@@ -1,0 +1,75 @@
+//! The `parallax` command.
+//!
+//! Data goes to stdout, words go to stderr, and the exit status is one of [`exit`]'s, which never
+//! change.
+
+mod duration;
+mod exit;
+mod human;
+mod probe;
+mod style;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Watches MCP servers from outside.
+#[derive(Debug, Parser)]
+#[command(
+    name = "parallax",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    /// Log more: -v for debug, -vv for trace. `PARALLAX_LOG` filters by module
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Probe an MCP endpoint once, by the agents' own code path
+    Probe(Box<probe::Args>),
+    /// Print the JSON Schema of `probe --output json`
+    Schema,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = match cli.verbose {
+        0 => "warn",
+        1 => "debug",
+        _ => "trace",
+    };
+    if let Err(problem) = telemetry::logs::init(telemetry::logs::Format::Text, level) {
+        return fail(exit::CONFIG, &problem);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(exit::INTERNAL, &format!("cannot start: {error}")),
+    };
+    match cli.command {
+        Command::Probe(args) => match runtime.block_on(probe::run(*args)) {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => fail(error.exit_code(), &error.to_string()),
+        },
+        Command::Schema => {
+            let schema = schemars::schema_for!(model::Report);
+            let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+            style::print(&format!("{text}\n"));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn fail(code: u8, problem: &str) -> ExitCode {
+    style::eprint(&format!("parallax: {problem}\n"));
+    ExitCode::from(code)
+}

@@ -1,0 +1,88 @@
+//! `parallax probe URL`.
+
+mod args;
+mod headers;
+
+use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Family, Origin, TlsOptions};
+use mcp::{ClientInfo, Plan};
+
+pub(crate) use args::Args;
+use args::{Format, UsageError};
+
+use crate::style::{self, Canvas};
+use crate::{exit, human};
+
+/// Why a probe could not be run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The command line contradicts itself.
+    #[error("{0}")]
+    Usage(#[from] UsageError),
+    /// A header cannot be used.
+    #[error("{0}")]
+    Header(#[from] headers::HeaderError),
+    /// The host's configuration cannot be used.
+    #[error("{0}")]
+    Setup(#[from] dial::SetupError),
+    /// Signals cannot be handled.
+    #[error("signal handlers: {0}")]
+    Signals(#[source] std::io::Error),
+}
+
+impl Error {
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => exit::USAGE,
+            Self::Header(error) => error.exit_code(),
+            Self::Setup(_) => exit::CONFIG,
+            Self::Signals(_) => exit::INTERNAL,
+        }
+    }
+}
+
+/// Runs the probe and prints what it found; the exit status.
+pub(crate) async fn run(args: Args) -> Result<u8, Error> {
+    let headers = headers::collect(&args.header, args.bearer_file.as_deref(), |name| {
+        std::env::var(name).ok()
+    })?;
+    let mut plan = Plan::new(args.url.clone(), ClientInfo::parallax());
+    plan.era = args.era;
+    plan.calls = args.calls()?;
+    plan.has_credential = headers::has_credential(&headers);
+    plan.step_timeout = args.step_timeout;
+    plan.call_timeout = args.call_timeout.unwrap_or(args.step_timeout);
+    plan.total_timeout = args.timeout;
+    plan.severities = args.severity.iter().copied().collect();
+    let dialer = Dialer::new(DialerOptions {
+        name_servers: args.resolver.clone(),
+        family: match (args.ipv4, args.ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            (false, false) => Family::Any,
+        },
+        tls: TlsOptions {
+            extra_roots: args.ca_file.clone(),
+        },
+        policy: AddressPolicy::default(),
+    })?;
+    let cancel = telemetry::signal::shutdown().map_err(Error::Signals)?;
+    let job = probe::Job {
+        plan,
+        headers,
+        // Typed on the command line: private addresses and plain http are the user's own choice.
+        origin: Origin::Operator,
+        alpn: if args.http1 { Alpn::Http1 } else { Alpn::Any },
+        wall: telemetry::clock::wall(),
+    };
+    let (report, _) = probe::run(&dialer, job, &cancel).await;
+    if !args.quiet {
+        style::print(&match args.output {
+            Format::Human => human::render(&report, Canvas::of_stdout(args.color)),
+            Format::Json => {
+                let json = serde_json::to_string_pretty(&report).unwrap_or_default();
+                format!("{json}\n")
+            }
+        });
+    }
+    Ok(exit::of(&report.outcome, args.fail_on.is_some()))
+}

@@ -1,0 +1,182 @@
+//! The options of `parallax probe`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use mcp::{Plan, ToolCall};
+use model::{CheckId, EraPolicy, Severity, TargetUrl};
+
+use crate::duration;
+use crate::style::When;
+
+/// How the report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A waterfall and a sentence.
+    Human,
+    /// Everything, for programs; `parallax schema` prints its JSON Schema.
+    Json,
+}
+
+/// What makes the exit status other than 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// A degraded target too (exit status 3).
+    Degraded,
+}
+
+/// Probe an MCP endpoint once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  parallax probe https://mcp.example.com/mcp
+  parallax probe https://mcp.example.com/mcp --call search --arg query=ping
+  parallax probe https://mcp.example.com/mcp --header 'Authorization: Bearer ${MCP_TOKEN}'
+  parallax probe http://127.0.0.1:3000/mcp --output json | jq .outcome
+
+Exit status: 0 healthy, 1 unhealthy, 2 usage, 3 degraded (--fail-on degraded), 4 refused
+(authorization, rate limit, firewall), 5 unreachable (DNS, TCP, TLS), 6 timeout,
+7 configuration or credential file, 70 bug, 130 interrupted.")]
+pub(crate) struct Args {
+    /// The MCP endpoint: https:// or, for a private server, http://
+    #[arg(value_name = "URL")]
+    pub(crate) url: TargetUrl,
+    /// Which protocol era to speak
+    #[arg(long, value_name = "ERA", default_value = "auto", value_parser = parse_era)]
+    pub(crate) era: EraPolicy,
+    /// Call this tool after listing; `NAME` or `NAME={"json":"arguments"}`. Repeatable
+    #[arg(long, value_name = "TOOL")]
+    call: Vec<String>,
+    /// An argument of the called tool: JSON where it is JSON, else text. Repeatable
+    #[arg(long, value_name = "KEY=VALUE", requires = "call")]
+    arg: Vec<String>,
+    /// A header for every request; `${VAR}` is replaced from the environment. Repeatable
+    #[arg(long, short = 'H', value_name = "NAME: VALUE")]
+    pub(crate) header: Vec<String>,
+    /// A file whose content is sent as bearer token
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bearer_file: Option<PathBuf>,
+    /// How long the whole probe may take
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
+    pub(crate) timeout: Duration,
+    /// How long one step may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
+    pub(crate) step_timeout: Duration,
+    /// How long a tool call may take, up to 120s [default: the step timeout]
+    #[arg(long, value_name = "TIME", value_parser = parse_call_timeout)]
+    pub(crate) call_timeout: Option<Duration>,
+    /// The severity of a check: `http.notif_202=degrade`. Repeatable
+    #[arg(long, value_name = "CHECK=SEVERITY", value_parser = parse_severity)]
+    pub(crate) severity: Vec<(CheckId, Severity)>,
+    /// Exit with 3 when the target is degraded
+    #[arg(long, value_name = "STATE")]
+    pub(crate) fail_on: Option<FailOn>,
+    /// A PEM file with certificates of authorities to trust beside the system's. Repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Vec<PathBuf>,
+    /// A name server instead of the system's. Repeatable
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) resolver: Vec<SocketAddr>,
+    /// IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub(crate) ipv4: bool,
+    /// IPv6 only
+    #[arg(short = '6', long)]
+    pub(crate) ipv6: bool,
+    /// HTTP/1.1 only
+    #[arg(long)]
+    pub(crate) http1: bool,
+    /// How to print the report
+    #[arg(long, short, value_name = "FORMAT", default_value = "human")]
+    pub(crate) output: Format,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: When,
+    /// Print nothing; the exit status tells
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// A command line that cannot be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UsageError {
+    /// `--arg` without `=`.
+    #[error("--arg: `{0}` has no `=`; write it like --arg city=Berlin")]
+    Arg(String),
+    /// `--arg` beside several `--call`.
+    #[error(
+        "--arg goes with one --call; give several calls their arguments as NAME={{\"json\":1}}"
+    )]
+    ArgOfSeveral,
+    /// The arguments of a call are no JSON object.
+    #[error(
+        "--call {0}: the arguments are no JSON object; write it like {0}={{\"city\":\"Berlin\"}}"
+    )]
+    CallArguments(String),
+    /// A call without a name.
+    #[error("--call: the tool has no name; write it like --call search")]
+    CallName,
+}
+
+impl Args {
+    /// The tools to call.
+    pub(crate) fn calls(&self) -> Result<Vec<ToolCall>, UsageError> {
+        if self.call.len() > 1 && !self.arg.is_empty() {
+            return Err(UsageError::ArgOfSeveral);
+        }
+        self.call.iter().map(|text| self.call(text)).collect()
+    }
+
+    fn call(&self, text: &str) -> Result<ToolCall, UsageError> {
+        let (name, json) = match text.split_once("={") {
+            Some((name, _)) => (name, &text[name.len() + 1..]),
+            None => (text, "{}"),
+        };
+        if name.is_empty() {
+            return Err(UsageError::CallName);
+        }
+        let shown = model::text::line(name, 64);
+        let mut arguments: serde_json::Map<_, _> =
+            serde_json::from_str(json).map_err(|_| UsageError::CallArguments(shown))?;
+        for arg in &self.arg {
+            let shown = || model::text::line(arg, 64);
+            let (key, value) = arg
+                .split_once('=')
+                .ok_or_else(|| UsageError::Arg(shown()))?;
+            let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+            arguments.insert(key.to_owned(), value);
+        }
+        Ok(ToolCall {
+            name: name.to_owned(),
+            arguments,
+        })
+    }
+}
+
+fn parse_era(text: &str) -> Result<EraPolicy, String> {
+    text.parse()
+        .map_err(|error: model::closed::UnknownWord| error.to_string())
+}
+
+fn parse_call_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration::parse(text)?;
+    if timeout > Plan::MAX_CALL_TIMEOUT {
+        return Err("a tool call may take at most 120s".to_owned());
+    }
+    Ok(timeout)
+}
+
+fn parse_severity(text: &str) -> Result<(CheckId, Severity), String> {
+    let Some((id, severity)) = text.split_once('=') else {
+        return Err(format!(
+            "`{text}` has no `=`; write it like http.notif_202=degrade"
+        ));
+    };
+    let unknown = |error: model::closed::UnknownWord| error.to_string();
+    Ok((
+        id.parse().map_err(unknown)?,
+        severity.parse().map_err(unknown)?,
+    ))
+}

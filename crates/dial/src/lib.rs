@@ -1,0 +1,26 @@
+//! Every outgoing connection of every Parallax binary ends here.
+//!
+//! Three things must be one: the address that was vetted, the address that is connected to, and
+//! the address that is timed. So this crate resolves a name, vets **every** address after
+//! resolution, connects to exactly the vetted socket address, and reports each phase as it
+//! begins.
+//!
+//! Invariants:
+//! - No socket is opened to an address that [`AddressPolicy`] refuses, whatever the name, the
+//!   URL's spelling or the redirect that led there.
+//! - Proxies from the environment are never used: they would measure the proxy.
+//! - `unsafe` stands in one module, [`tcp_info`].
+
+mod address;
+mod connect;
+mod dialer;
+mod error;
+mod resolve;
+pub mod tcp_info;
+mod tls;
+mod verify;
+
+pub use address::{AddressPolicy, Allow, AllowError, Origin};
+pub use dialer::{Connection, Dialer, DialerOptions, Endpoint, Family, Io, SetupError};
+pub use error::DialError;
+pub use tls::{Alpn, TlsOptions, late_alert};

@@ -1,0 +1,213 @@
+//! TLS handshakes and what they reveal.
+
+use std::io;
+use std::sync::Arc;
+
+use model::Reason;
+use model::report::Tls;
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::dialer::SetupError;
+use crate::error::DialError;
+use crate::verify::Recorder;
+
+/// Whom to trust.
+#[derive(Debug, Clone, Default)]
+pub struct TlsOptions {
+    /// PEM files with certificates of authorities that are trusted beside the system's.
+    pub extra_roots: Vec<std::path::PathBuf>,
+}
+
+/// Which application protocols to offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Alpn {
+    /// HTTP/2, then HTTP/1.1.
+    #[default]
+    Any,
+    /// HTTP/1.1 only.
+    Http1,
+}
+
+/// Opens TLS connections.
+#[derive(Clone)]
+pub(crate) struct Tls12And13 {
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<WebPkiServerVerifier>,
+}
+
+impl Tls12And13 {
+    pub(crate) fn new(options: &TlsOptions) -> Result<Self, SetupError> {
+        let mut roots = RootCertStore::empty();
+        let system = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(system.certs);
+        if roots.is_empty() {
+            // A minimal container has no certificates of its own.
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        for path in &options.extra_roots {
+            let bad = |problem: String| SetupError::Roots {
+                path: path.clone(),
+                problem,
+            };
+            let certs = CertificateDer::pem_file_iter(path).map_err(|e| bad(e.to_string()))?;
+            let mut added = 0;
+            for cert in certs {
+                let cert = cert.map_err(|e| bad(e.to_string()))?;
+                roots.add(cert).map_err(|e| bad(e.to_string()))?;
+                added += 1;
+            }
+            if added == 0 {
+                return Err(bad("it has no PEM certificate".to_owned()));
+            }
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .map_err(|error| SetupError::Tls(error.to_string()))?;
+        Ok(Self { provider, verifier })
+    }
+
+    /// One full handshake: tickets of earlier probes are never used, so that every probe sees
+    /// the certificate.
+    pub(crate) async fn handshake(
+        &self,
+        stream: TcpStream,
+        name: ServerName<'static>,
+        alpn: Alpn,
+    ) -> Result<(Box<TlsStream<TcpStream>>, Tls), DialError> {
+        let recorder = Recorder::new(Arc::clone(&self.verifier) as _);
+        let config = self
+            .config(Arc::clone(&recorder), alpn)
+            .map_err(|error| DialError::new(Reason::ProberInternal, error.to_string()))?;
+        let connector = TlsConnector::from(Arc::new(config));
+        match connector.connect(name, stream).await {
+            Ok(stream) => {
+                let tls = facts(&stream, &recorder);
+                Ok((Box::new(stream), tls))
+            }
+            Err(error) => {
+                let mut error = explain(&error);
+                error.tls = presented(&recorder);
+                Err(error)
+            }
+        }
+    }
+
+    fn config(&self, recorder: Arc<Recorder>, alpn: Alpn) -> Result<ClientConfig, rustls::Error> {
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(recorder)
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        config.alpn_protocols = match alpn {
+            Alpn::Any => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            Alpn::Http1 => vec![b"http/1.1".to_vec()],
+        };
+        Ok(config)
+    }
+}
+
+fn facts(stream: &TlsStream<TcpStream>, recorder: &Recorder) -> Tls {
+    let (_, session) = stream.get_ref();
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open")]
+    let version = session.protocol_version().map(|version| match version {
+        rustls::ProtocolVersion::TLSv1_2 => "1.2".to_owned(),
+        rustls::ProtocolVersion::TLSv1_3 => "1.3".to_owned(),
+        other => format!("{other:?}"),
+    });
+    let suite = session.negotiated_cipher_suite();
+    let group = session.negotiated_key_exchange_group();
+    let mut tls = presented(recorder).map_or_else(Tls::default, |tls| *tls);
+    tls.version = version;
+    tls.cipher_suite = suite.and_then(|suite| suite.suite().as_str().map(iana_name));
+    tls.key_exchange = group.and_then(|group| group.name().as_str().map(str::to_owned));
+    tls.alpn = session
+        .alpn_protocol()
+        .map(|protocol| model::text::line_of_bytes(protocol, 16));
+    tls
+}
+
+/// rustls says `TLS13_AES_…` where the registry says `TLS_AES_…`.
+fn iana_name(name: &str) -> String {
+    name.replacen("TLS13_", "TLS_", 1)
+}
+
+fn presented(recorder: &Recorder) -> Option<Box<Tls>> {
+    let chain = recorder.chain();
+    (!chain.is_empty()).then(|| {
+        Box::new(Tls {
+            earliest_not_after: chain.iter().map(|cert| cert.not_after).min(),
+            chain,
+            ..Tls::default()
+        })
+    })
+}
+
+/// The reason behind an alert that arrives after the handshake: in TLS 1.3 a server refuses a
+/// missing client certificate only then.
+#[must_use]
+pub fn late_alert(error: &io::Error) -> Option<Reason> {
+    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    matches!(inner, rustls::Error::AlertReceived(_)).then_some(Reason::TlsHandshake)
+}
+
+fn explain(error: &io::Error) -> DialError {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let Some(inner) = inner else {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open")]
+        return match error.kind() {
+            io::ErrorKind::ConnectionReset => DialError::new(
+                Reason::TcpReset,
+                "the connection was reset in the TLS handshake",
+            ),
+            io::ErrorKind::UnexpectedEof => DialError::new(
+                Reason::TlsHandshake,
+                "the server closed the connection in the TLS handshake",
+            ),
+            _ => DialError::new(Reason::TlsHandshake, error.to_string()),
+        };
+    };
+    let detail = model::text::line(&inner.to_string(), 200);
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open")]
+    let (reason, detail) = match inner {
+        rustls::Error::InvalidCertificate(problem) => (certificate(problem), detail),
+        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+        | rustls::Error::NoApplicationProtocol => (
+            Reason::TlsAlpn,
+            "the server accepts neither h2 nor http/1.1".to_owned(),
+        ),
+        rustls::Error::InvalidMessage(_) => (
+            Reason::TlsHandshake,
+            format!("the server does not speak TLS here: {detail}"),
+        ),
+        _ => (Reason::TlsHandshake, detail),
+    };
+    DialError::new(reason, detail)
+}
+
+fn certificate(problem: &CertificateError) -> Reason {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open")]
+    match problem {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            Reason::TlsCertExpired
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Reason::TlsCertNotYetValid
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Reason::TlsCertName
+        }
+        _ => Reason::TlsCertUntrusted,
+    }
+}

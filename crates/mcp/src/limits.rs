@@ -1,0 +1,34 @@
+//! Bounds on what a server can make a probe do, each with the reason for its size.
+
+use std::time::Duration;
+
+/// The largest answer, whole body or one event stream. The largest honest tool lists seen are
+/// some hundred KiB.
+pub const MAX_BODY_BYTES: usize = 4 << 20;
+
+/// How much of an error body is read: enough for a JSON-RPC error and for the first lines of a
+/// page.
+pub const MAX_ERROR_BODY_BYTES: usize = 64 << 10;
+
+/// Events of one stream. A long tool call reports progress a few times a second.
+pub const MAX_EVENTS: usize = 4096;
+
+/// Requests of the server (`ping`, `sampling/createMessage`, …) that are answered in one probe;
+/// the rest are ignored.
+pub const MAX_SERVER_REQUESTS: usize = 8;
+
+/// Pages of one list.
+pub const MAX_PAGES: u32 = 100;
+
+/// Tools of one server, over all pages.
+pub const MAX_TOOLS: usize = 10_000;
+
+/// The longest session id that is accepted; longer ones would not fit into common header limits.
+pub const MAX_SESSION_ID_BYTES: usize = 4096;
+
+/// Characters of a server's text in a detail.
+pub const MAX_DETAIL_CHARS: usize = 200;
+
+/// How long closing a session may take, beyond the budget of the probe: a guest cleans up after
+/// itself also when the evening was long.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

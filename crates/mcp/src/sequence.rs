@@ -1,0 +1,422 @@
+//! The probe itself: which request comes next, and what its answer means.
+
+mod flow;
+mod replies;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use model::{
+    CheckId, Era, EraPolicy, Failure, Outcome, Phase, Reason, Revision, Severity, Step, Transport,
+};
+use serde_json::Value;
+
+use crate::exchange::{Command, ExchangeId, Head};
+use crate::findings::Findings;
+use crate::limits::MAX_SERVER_REQUESTS;
+use crate::plan::Plan;
+use crate::reply::{Fault, Progress, Reader};
+use crate::request::Dialect;
+use crate::results::Tools;
+use crate::timing::Timer;
+
+/// One probe of one target.
+#[derive(Debug)]
+pub struct Sequence {
+    plan: Plan,
+    findings: Findings,
+    dialect: Dialect,
+    commands: VecDeque<Command>,
+    running: Option<Running>,
+    stream: Option<Stream>,
+    deadline: Instant,
+    next_exchange: u32,
+    next_id: i64,
+    /// The failure to report if what is tried instead fails too.
+    fallback: Option<(Failure, Fault)>,
+    /// Whether a revision was already offered a second time.
+    asked_again: bool,
+    offered: Revision,
+    announces_tools: bool,
+    tools: Tools,
+    next_call: usize,
+    server_requests: usize,
+    closing: bool,
+}
+
+/// The step in progress.
+#[derive(Debug)]
+struct Running {
+    step: Step,
+    tool: Option<String>,
+    exchange: ExchangeId,
+    /// The JSON-RPC id that the answer must carry.
+    id: Option<i64>,
+    reader: Reader,
+    timer: Timer,
+    started: Instant,
+    deadline: Instant,
+    exchanges: u32,
+    http_status: Option<u16>,
+    content_type: Option<String>,
+    rpc_code: Option<i64>,
+    /// The open request's exchange, until the shell is told to release it.
+    is_open: bool,
+}
+
+/// The event stream of the 2024-11-05 transport.
+#[derive(Debug)]
+struct Stream {
+    exchange: ExchangeId,
+    reader: Reader,
+    has_endpoint: bool,
+}
+
+impl Sequence {
+    /// A probe that begins now.
+    #[must_use]
+    pub fn new(plan: Plan, now: Instant) -> Self {
+        let known = plan.known;
+        let era = match (plan.era, known) {
+            (EraPolicy::Modern, _) => Era::Modern,
+            (EraPolicy::Legacy, _) => Era::Legacy,
+            (EraPolicy::Auto, Some(record)) => record.revision.era(),
+            (EraPolicy::Auto, None) => Era::Modern,
+        };
+        let record = known.filter(|record| record.revision.era() == era);
+        let transport = record.map_or(Transport::StreamableHttp, |record| record.transport);
+        let mut sequence = Self {
+            dialect: Dialect {
+                era,
+                transport,
+                revision: (era == Era::Modern).then_some(Revision::NEWEST_MODERN),
+                session: None,
+                endpoint: plan.url.as_url().clone(),
+                client: plan.client.clone(),
+            },
+            deadline: now + plan.total_timeout,
+            plan,
+            findings: Findings::default(),
+            commands: VecDeque::new(),
+            running: None,
+            stream: None,
+            next_exchange: 0,
+            next_id: 0,
+            fallback: None,
+            asked_again: false,
+            offered: Revision::NEWEST_LEGACY,
+            announces_tools: false,
+            tools: Tools::default(),
+            next_call: 0,
+            server_requests: 0,
+            closing: false,
+        };
+        let first = match (era, transport) {
+            (Era::Modern, _) => Step::Discover,
+            (Era::Legacy, Transport::StreamableHttp) => Step::Initialize,
+            (Era::Legacy, Transport::HttpSse) => Step::Stream,
+        };
+        sequence.start(first, now);
+        sequence
+    }
+
+    /// What the shell must do next; `None` until something happens.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] must be called; `None` once the probe is done.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.running.as_ref().map(|running| running.deadline)
+    }
+
+    /// Whether the probe is over. Commands may still be waiting.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.running.is_none()
+    }
+
+    /// What is known so far; the shell adds what it alone can see.
+    pub const fn findings_mut(&mut self) -> &mut Findings {
+        &mut self.findings
+    }
+
+    /// The shell entered a phase of an exchange.
+    pub fn handle_phase(&mut self, exchange: ExchangeId, phase: Phase, now: Instant) {
+        let Some(running) = self.running.as_mut().filter(|r| r.exchange == exchange) else {
+            return;
+        };
+        match (running.timer.phase(), phase) {
+            (Phase::Dns, Phase::Connect) => self.findings.pass(CheckId::NetDns),
+            (Phase::Connect, Phase::Tls | Phase::Send) => self.findings.pass(CheckId::NetTcp),
+            (Phase::Tls, Phase::Send) => self.findings.pass(CheckId::NetTls),
+            _ => {}
+        }
+        running.timer.enter(phase, now);
+    }
+
+    /// The head of a response came.
+    pub fn handle_head(&mut self, exchange: ExchangeId, head: Head, now: Instant) {
+        let is_running = self
+            .running
+            .as_ref()
+            .is_some_and(|r| r.exchange == exchange);
+        if is_running {
+            self.note_head(&head, now);
+        }
+        if let Some(stream) = self.stream.as_mut().filter(|s| s.exchange == exchange) {
+            let is_stream =
+                head.is_success() && head.media_type().as_deref() == Some("text/event-stream");
+            if is_stream {
+                stream.reader.handle_head(head);
+            } else {
+                self.no_stream(head, now);
+            }
+        } else if is_running && let Some(running) = self.running.as_mut() {
+            running.reader.handle_head(head);
+        }
+    }
+
+    /// A piece of a response's body came.
+    pub fn handle_chunk(&mut self, exchange: ExchangeId, chunk: &[u8], now: Instant) {
+        let progress = match self.reader_of(exchange) {
+            Some((reader, findings)) => reader.handle_chunk(chunk, findings),
+            None => return,
+        };
+        match progress {
+            Ok(progress) => self.progress(progress, now),
+            Err(fault) => self.fail(fault, now),
+        }
+    }
+
+    /// A response's body ended.
+    pub fn handle_end(&mut self, exchange: ExchangeId, now: Instant) {
+        if self.stream.as_ref().is_some_and(|s| s.exchange == exchange) {
+            self.stream = None;
+            self.fail(stream_ended(), now);
+            return;
+        }
+        let Some((reader, findings)) = self.reader_of(exchange) else {
+            return;
+        };
+        let reply = reader.handle_end(findings);
+        if let Some(running) = self.running.as_mut() {
+            running.is_open = false;
+        }
+        match reply {
+            Ok(reply) => self.replied(reply, now),
+            Err(fault) => self.fail(fault, now),
+        }
+    }
+
+    /// An exchange failed below HTTP, or HTTP itself did.
+    pub fn handle_failure(
+        &mut self,
+        exchange: ExchangeId,
+        reason: Reason,
+        detail: impl Into<String>,
+        now: Instant,
+    ) {
+        let is_stream = self.stream.as_ref().is_some_and(|s| s.exchange == exchange);
+        let is_running = self
+            .running
+            .as_ref()
+            .is_some_and(|r| r.exchange == exchange);
+        if is_stream {
+            self.stream = None;
+        } else if !is_running {
+            return;
+        }
+        if is_running && let Some(running) = self.running.as_mut() {
+            running.is_open = false;
+        }
+        let fault = Fault {
+            reason,
+            detail: detail.into(),
+            check: net_check(reason),
+        };
+        self.fail(fault, now);
+    }
+
+    /// The deadline of [`Self::poll_timeout`] has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let Some(running) = self.running.as_mut().filter(|r| r.deadline <= now) else {
+            return;
+        };
+        if let Some(reply) = running.reader.give_up(&mut self.findings) {
+            self.replied(reply, now);
+            return;
+        }
+        let reason = running.timeout_reason(self.stream.is_some());
+        let waited = now.saturating_duration_since(running.started);
+        let budget = if running.deadline == self.deadline && !self.closing {
+            format!(
+                "; the probe's total of {} s is used up",
+                self.plan.total_timeout.as_secs()
+            )
+        } else {
+            String::new()
+        };
+        let fault = Fault {
+            reason,
+            detail: format!("no answer after {:.1} s{budget}", waited.as_secs_f64()),
+            check: net_check(reason),
+        };
+        self.fail(fault, now);
+    }
+
+    /// The user or the shell wants the probe to end. A session is still closed.
+    pub fn handle_cancel(&mut self, now: Instant) {
+        if self.closing || self.is_done() {
+            return;
+        }
+        self.fallback = None;
+        self.fail(
+            Fault {
+                reason: Reason::Cancelled,
+                detail: "the probe was cancelled".to_owned(),
+                check: None,
+            },
+            now,
+        );
+    }
+
+    /// What the probe found, once it is done.
+    #[must_use]
+    pub fn finish(self) -> (Findings, Outcome) {
+        let severity = |id| self.plan.severity(id);
+        let outcome = outcome(&self.findings, severity);
+        (self.findings, outcome)
+    }
+
+    fn reader_of(&mut self, exchange: ExchangeId) -> Option<(&mut Reader, &mut Findings)> {
+        let findings = &mut self.findings;
+        if let Some(stream) = self.stream.as_mut().filter(|s| s.exchange == exchange) {
+            return Some((&mut stream.reader, findings));
+        }
+        let running = self.running.as_mut().filter(|r| r.exchange == exchange)?;
+        Some((&mut running.reader, findings))
+    }
+
+    fn progress(&mut self, progress: Progress, now: Instant) {
+        for (id, method) in progress.server_requests {
+            self.server_request(&id, &method);
+        }
+        for event in progress.events {
+            self.stream_event(&event, now);
+        }
+        if let Some(reply) = progress.reply {
+            self.replied(reply, now);
+        }
+    }
+
+    /// A request of the server on a response stream: answered in the legacy era, where it is
+    /// legal, and noted in the modern era, where it is not.
+    fn server_request(&mut self, id: &Value, method: &str) {
+        let Some(running) = &self.running else {
+            return;
+        };
+        if self.dialect.era == Era::Modern {
+            let detail = format!(
+                "the stream carried a request {}",
+                model::text::line(method, 60)
+            );
+            self.findings
+                .violate(CheckId::SseNoServerRequest, running.step, detail);
+            return;
+        }
+        self.server_requests += 1;
+        if self.server_requests <= MAX_SERVER_REQUESTS {
+            let request = self.dialect.answer(id, method);
+            let exchange = self.exchange_id();
+            self.commands.push_back(Command::Send { exchange, request });
+        }
+    }
+
+    const fn exchange_id(&mut self) -> ExchangeId {
+        self.next_exchange += 1;
+        ExchangeId(self.next_exchange)
+    }
+}
+
+impl Running {
+    fn timeout_reason(&self, is_http_sse: bool) -> Reason {
+        match self.timer.phase() {
+            Phase::Dns => Reason::DnsTimeout,
+            Phase::Connect => Reason::TcpTimeout,
+            Phase::Tls => Reason::TlsTimeout,
+            Phase::Send | Phase::Wait => Reason::HttpTimeoutHeaders,
+            Phase::Receive if is_http_sse || self.reader.is_stream() => Reason::McpSseStalled,
+            Phase::Receive => Reason::HttpTimeoutBody,
+        }
+    }
+}
+
+/// The outcome that follows from a failure or from the violated checks.
+fn outcome(findings: &Findings, severity: impl Fn(CheckId) -> Severity) -> Outcome {
+    if let Some(failure) = findings.failure {
+        return Outcome::of_failure(failure);
+    }
+    let mut degraded = Vec::new();
+    for (check, step) in findings.examined(severity) {
+        match (check.passed, check.severity) {
+            (false, Severity::Fail) => {
+                return Outcome::of_failure(Failure {
+                    step: step.unwrap_or(Step::ToolsList),
+                    phase: Phase::Receive,
+                    reason: Reason::McpSchemaViolation,
+                });
+            }
+            (false, Severity::Degrade) => degraded.push(check.id),
+            (false, Severity::Note) | (true, _) => {}
+        }
+    }
+    if degraded.is_empty() {
+        Outcome::Ok
+    } else {
+        Outcome::Degraded { checks: degraded }
+    }
+}
+
+fn stream_ended() -> Fault {
+    Fault::new(
+        Reason::McpSseNoResponse,
+        CheckId::SseParse,
+        "the server closed the event stream",
+    )
+}
+
+/// The check that a failure below HTTP violates.
+const fn net_check(reason: Reason) -> Option<CheckId> {
+    let is_dns = matches!(
+        reason,
+        Reason::DnsNxdomain
+            | Reason::DnsNoData
+            | Reason::DnsTimeout
+            | Reason::DnsServfail
+            | Reason::DnsBlockedAddr
+    );
+    let is_tcp = matches!(
+        reason,
+        Reason::TcpRefused | Reason::TcpTimeout | Reason::TcpReset | Reason::TcpUnreachable
+    );
+    let is_tls = matches!(
+        reason,
+        Reason::TlsHandshake
+            | Reason::TlsTimeout
+            | Reason::TlsCertExpired
+            | Reason::TlsCertNotYetValid
+            | Reason::TlsCertName
+            | Reason::TlsCertUntrusted
+            | Reason::TlsAlpn
+    );
+    match (is_dns, is_tcp, is_tls) {
+        (true, ..) => Some(CheckId::NetDns),
+        (_, true, _) => Some(CheckId::NetTcp),
+        (.., true) => Some(CheckId::NetTls),
+        (false, false, false) => None,
+    }
+}

@@ -1,0 +1,336 @@
+//! Steps begin, end, fail, and follow each other.
+
+use std::time::Instant;
+
+use model::report::StepReport;
+use model::{CheckId, Class, Era, Failure, Phase, Reason, Step, Transport};
+use serde_json::{Map, Value};
+
+use super::{Running, Sequence, Stream};
+use crate::exchange::{Command, Head, Request};
+use crate::limits::CLOSE_TIMEOUT;
+use crate::reply::{Expect, Fault, Reader};
+use crate::timing::Timer;
+
+impl Sequence {
+    /// Begins a step with its first request.
+    pub(super) fn start(&mut self, step: Step, now: Instant) {
+        let limit = match step {
+            Step::ToolsCall => self.plan.call_timeout,
+            Step::Close => CLOSE_TIMEOUT,
+            Step::Stream
+            | Step::Discover
+            | Step::Initialize
+            | Step::Initialized
+            | Step::Ping
+            | Step::ToolsList => self.plan.step_timeout,
+        };
+        let deadline = if self.closing {
+            now + limit
+        } else {
+            (now + limit).min(self.deadline)
+        };
+        let tool = (step == Step::ToolsCall)
+            .then(|| {
+                self.plan
+                    .calls
+                    .get(self.next_call)
+                    .map(|call| call.name.clone())
+            })
+            .flatten();
+        let (request, id, expect) = self.request(step, None);
+        let exchange = self.exchange_id();
+        self.running = Some(Running {
+            step,
+            tool,
+            exchange,
+            id,
+            reader: Reader::new(expect, step),
+            timer: Timer::default(),
+            started: now,
+            deadline,
+            exchanges: 1,
+            http_status: None,
+            content_type: None,
+            rpc_code: None,
+            is_open: true,
+        });
+        if step == Step::Stream {
+            self.stream = Some(Stream {
+                exchange,
+                reader: Reader::new(expect, step),
+                has_endpoint: false,
+            });
+        }
+        self.commands.push_back(Command::Send { exchange, request });
+    }
+
+    /// Sends another request within the running step: a further page, another revision.
+    pub(super) fn again(&mut self, cursor: Option<String>) {
+        let Some(step) = self.running.as_ref().map(|running| running.step) else {
+            return;
+        };
+        let (request, id, expect) = self.request(step, cursor);
+        let exchange = self.exchange_id();
+        if let Some(running) = self.running.as_mut() {
+            running.exchange = exchange;
+            running.id = id;
+            running.reader = Reader::new(expect, step);
+            running.exchanges += 1;
+            running.is_open = true;
+        }
+        self.commands.push_back(Command::Send { exchange, request });
+    }
+
+    /// Gives the connection of the running step's exchange back, and stops its clock.
+    pub(super) fn release(&mut self, now: Instant) {
+        let Some(running) = self.running.as_mut() else {
+            return;
+        };
+        running.timer.stop(now);
+        if std::mem::take(&mut running.is_open) {
+            self.commands.push_back(Command::Release(running.exchange));
+        }
+    }
+
+    fn request(&mut self, step: Step, cursor: Option<String>) -> (Request, Option<i64>, Expect) {
+        match step {
+            Step::Stream => return (self.dialect.stream(), None, Expect::Stream),
+            Step::Close => return (self.dialect.delete(), None, Expect::Closed),
+            Step::Discover
+            | Step::Initialize
+            | Step::Initialized
+            | Step::Ping
+            | Step::ToolsList
+            | Step::ToolsCall => {}
+        }
+        let mut params = Map::new();
+        if step == Step::Initialize {
+            params = self.dialect.initialize_params(self.offered);
+        }
+        if let Some(cursor) = cursor {
+            params.insert("cursor".to_owned(), cursor.into());
+        }
+        if step == Step::ToolsCall
+            && let Some(call) = self.plan.calls.get(self.next_call)
+        {
+            params.insert("name".to_owned(), call.name.clone().into());
+            params.insert(
+                "arguments".to_owned(),
+                Value::Object(call.arguments.clone()),
+            );
+        }
+        if step == Step::Initialized {
+            return (
+                self.dialect.message(step, None, params),
+                None,
+                Expect::Accepted,
+            );
+        }
+        self.next_id += 1;
+        let id = self.next_id;
+        let expect = match self.dialect.transport {
+            Transport::StreamableHttp => Expect::Response(id),
+            Transport::HttpSse => Expect::Accepted,
+        };
+        (
+            self.dialect.message(step, Some(id), params),
+            Some(id),
+            expect,
+        )
+    }
+
+    /// The running step went well.
+    pub(super) fn succeed(&mut self, detail: Option<String>, now: Instant) {
+        self.end_step(None, detail, now);
+    }
+
+    /// Ends the running step, gives its connection back and files its report.
+    pub(super) fn end_step(
+        &mut self,
+        failed: Option<Reason>,
+        detail: Option<String>,
+        now: Instant,
+    ) {
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
+        let failed_phase = failed.map(|_| running.timer.phase());
+        running.timer.stop(now);
+        let is_stream = self
+            .stream
+            .as_ref()
+            .is_some_and(|s| s.exchange == running.exchange);
+        if running.is_open && !is_stream {
+            self.commands.push_back(match failed {
+                Some(_) => Command::Abort(running.exchange),
+                None => Command::Release(running.exchange),
+            });
+        }
+        let phases_us = running.timer.micros();
+        self.findings.steps.push(StepReport {
+            step: running.step,
+            tool: running.tool.map(|tool| model::text::line(&tool, 128)),
+            total_us: phases_us.values().sum(),
+            phases_us,
+            warm: running.timer.is_warm(),
+            exchanges: running.exchanges,
+            http_status: running.http_status,
+            content_type: running.content_type,
+            rpc_code: running.rpc_code,
+            failed_phase,
+            reason: failed,
+            detail,
+        });
+    }
+
+    /// The step that follows `step` when it went well.
+    pub(super) fn advance(&mut self, step: Step, now: Instant) {
+        let next = match step {
+            Step::Stream => Some(Step::Initialize),
+            Step::Initialize => Some(Step::Initialized),
+            Step::Initialized => Some(Step::Ping),
+            Step::Discover | Step::Ping => self.list_or_call(),
+            Step::ToolsList | Step::ToolsCall => self.call(),
+            Step::Close => None,
+        };
+        match next {
+            Some(next) => self.start(next, now),
+            None if step == Step::Close => {}
+            None => self.close(now),
+        }
+    }
+
+    /// Tools are listed where the server announces them; where it does not but a call is
+    /// configured, the call itself will tell.
+    fn list_or_call(&self) -> Option<Step> {
+        if self.announces_tools {
+            Some(Step::ToolsList)
+        } else {
+            self.call()
+        }
+    }
+
+    fn call(&self) -> Option<Step> {
+        (self.next_call < self.plan.calls.len()).then_some(Step::ToolsCall)
+    }
+
+    /// The running step failed, and with it the probe, unless it had failed before and this was
+    /// the attempt at another way.
+    pub(super) fn fail(&mut self, fault: Fault, now: Instant) {
+        let Some(running) = &self.running else {
+            return;
+        };
+        let (step, phase) = (running.step, running.timer.phase());
+        if step == Step::Close {
+            self.closed(&fault.detail, Some(fault.reason), now);
+            return;
+        }
+        if step == Step::Discover && self.may_try_legacy(&fault) {
+            let failure = Failure {
+                step,
+                phase,
+                reason: fault.reason,
+            };
+            self.findings
+                .violate(CheckId::EraAnswered, step, &fault.detail);
+            self.end_step(Some(fault.reason), Some(fault.detail.clone()), now);
+            self.fallback = Some((failure, fault));
+            self.become_legacy(crate::negotiate::Discovered::Unclear, now);
+            return;
+        }
+        self.end_step(Some(fault.reason), Some(fault.detail.clone()), now);
+        let own = Failure {
+            step,
+            phase,
+            reason: fault.reason,
+        };
+        // Being turned away on the second way says more than the first way's failure.
+        let (failure, fault) = match self.fallback.take() {
+            Some(first) if fault.reason.class() != Class::Refused => first,
+            _ => (own, fault),
+        };
+        if let Some(check) = fault.check {
+            self.findings.violate(check, failure.step, &fault.detail);
+        }
+        self.findings.failure = Some(failure);
+        self.close(now);
+    }
+
+    /// A server that hangs or fails on `server/discover` may be a legacy one. What never reached
+    /// it says nothing of its era.
+    fn may_try_legacy(&self, fault: &Fault) -> bool {
+        let reached = self
+            .running
+            .as_ref()
+            .is_some_and(|r| matches!(r.timer.phase(), Phase::Send | Phase::Wait | Phase::Receive));
+        let unclear = matches!(
+            fault.reason,
+            Reason::HttpTimeoutHeaders
+                | Reason::HttpTimeoutBody
+                | Reason::HttpConnClosed
+                | Reason::TcpReset
+                | Reason::McpSseNoResponse
+                | Reason::McpSseStalled
+                | Reason::McpJsonInvalid
+                | Reason::McpRpcInvalid
+                | Reason::McpWrongContentType
+                | Reason::NotMcp
+        );
+        reached && unclear && self.may_change_era()
+    }
+
+    /// Whether the era may still turn out to be another one than was tried first.
+    pub(super) fn may_change_era(&self) -> bool {
+        self.plan.era == model::EraPolicy::Auto && self.plan.known.is_none()
+    }
+
+    /// Gives back what the server holds for this probe, and ends it.
+    pub(super) fn close(&mut self, now: Instant) {
+        self.closing = true;
+        if let Some(stream) = self.stream.take() {
+            self.commands.push_back(Command::Abort(stream.exchange));
+        }
+        if self.dialect.session.is_some() {
+            self.start(Step::Close, now);
+        }
+    }
+
+    /// The session was given back, or could not be: that is noted, and changes nothing else.
+    pub(super) fn closed(&mut self, detail: &str, failed: Option<Reason>, now: Instant) {
+        if failed.is_some() {
+            self.findings
+                .violate(CheckId::SessDelete, Step::Close, detail);
+        }
+        self.end_step(failed, Some(detail.to_owned()), now);
+    }
+
+    /// Notes the head of the running step's response.
+    pub(super) fn note_head(&mut self, head: &Head, now: Instant) {
+        let Some(running) = self.running.as_mut() else {
+            return;
+        };
+        running.timer.enter(Phase::Receive, now);
+        running.http_status = Some(head.status.as_u16());
+        running.content_type = head.media_type().map(|media| model::text::line(&media, 64));
+        let retry_after = head
+            .header("retry-after")
+            .and_then(|v| v.trim().parse().ok());
+        if !head.is_success() && retry_after.is_some() {
+            self.findings.retry_after = retry_after;
+        }
+        let session = head.headers.get(crate::request::SESSION_ID);
+        if self.dialect.era == Era::Modern && head.is_success() {
+            self.findings.demand(
+                session.is_none(),
+                CheckId::HttpNoSession,
+                running.step,
+                "a modern response carries Mcp-Session-Id",
+            );
+        }
+        // Only a successful initialize opens a session: some servers put a fresh id on errors.
+        if running.step == Step::Initialize && head.is_success() {
+            self.keep_session(session.cloned());
+        }
+    }
+}

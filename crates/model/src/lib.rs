@@ -1,0 +1,31 @@
+//! The nouns of Parallax.
+//!
+//! Every other crate speaks in these words, and the strings are the same everywhere: in the API,
+//! in metric labels, in files and on the command line. The crate has no IO, no clock and no
+//! randomness, and depends on no other crate of the workspace.
+//!
+//! - [`era`]: protocol revisions, eras and transports of MCP.
+//! - [`target`]: the URL of an MCP endpoint, validated.
+//! - [`step`]: the parts of a probe ([`Step`]) and the timed parts of an exchange ([`Phase`]).
+//! - [`reason`]: the closed list of why something failed, each with a [`Class`].
+//! - [`check`]: the rules that a probe examines, each with an id, a severity and its source.
+//! - [`outcome`] and [`report`]: what one probe found.
+//! - [`text`]: what a target wrote, made safe to show.
+
+pub mod check;
+pub mod closed;
+pub mod era;
+pub mod outcome;
+pub mod reason;
+pub mod report;
+pub mod step;
+pub mod target;
+pub mod text;
+
+pub use check::{CheckId, Severity};
+pub use era::{Era, EraPolicy, Revision, Transport};
+pub use outcome::{Failure, Outcome};
+pub use reason::{Class, Reason};
+pub use report::Report;
+pub use step::{Phase, Step};
+pub use target::TargetUrl;

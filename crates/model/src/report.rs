@@ -1,0 +1,198 @@
+//! What one probe saw: one type for the command line, the agent and the API.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{CheckId, Era, Outcome, Phase, Reason, Revision, Severity, Step, TargetUrl, Transport};
+
+/// The version of the report's JSON. Fields are only added within a version.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Everything that one probe saw.
+///
+/// All durations are whole microseconds of a monotonic clock. Text that the target wrote has been
+/// through [`crate::text::line`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// What was probed.
+    pub url: TargetUrl,
+    /// The agent's wall clock when the probe began, RFC 3339 UTC. For display only.
+    pub started_at: String,
+    /// The result.
+    pub outcome: Outcome,
+    /// The result in a sentence.
+    pub summary: String,
+    /// Which era the server spoke, once known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub era: Option<Era>,
+    /// Which revision was used, once agreed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol_version: Option<Revision>,
+    /// How the messages travelled, once known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Transport>,
+    /// What the server says it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerInfo>,
+    /// The first connection of the probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
+    /// How many tools the server listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<u32>,
+    /// The steps that ran, in order.
+    pub steps: Vec<StepReport>,
+    /// Every check that could be examined, in the order of the check table.
+    pub checks: Vec<CheckReport>,
+    /// The sum of all phases of all steps: what the target and the network took.
+    pub total_us: u64,
+    /// What the prober itself took between the phases; never booked on the target.
+    pub own_us: u64,
+}
+
+impl Report {
+    /// The step that made the probe fail, if it failed. Other steps may have failed on the way
+    /// to a good end, such as a question in the other era.
+    #[must_use]
+    pub fn failed_step(&self) -> Option<&StepReport> {
+        let Outcome::Failed(failure) = &self.outcome else {
+            return None;
+        };
+        let failed =
+            |step: &&StepReport| step.step == failure.step && step.reason == Some(failure.reason);
+        self.steps.iter().find(failed)
+    }
+
+    /// The checks that were violated, worst first.
+    #[must_use]
+    pub fn violations(&self) -> Vec<&CheckReport> {
+        let mut violated: Vec<_> = self.checks.iter().filter(|check| !check.passed).collect();
+        violated.sort_by_key(|check| check.severity);
+        violated
+    }
+}
+
+/// What a server says of itself. Untrusted, escaped, at most 128 characters each.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ServerInfo {
+    /// `serverInfo.name`.
+    pub name: String,
+    /// `serverInfo.version`; some servers leave it empty.
+    pub version: String,
+}
+
+/// The first connection of a probe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Connection {
+    /// The address that was connected to, `ip:port`.
+    pub address: String,
+    /// The addresses that the resolver gave, those that may be probed first; empty for a literal.
+    pub resolved: Vec<String>,
+    /// The smallest time to live among the resolver's answers, seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds: Option<u32>,
+    /// The kernel's smoothed round-trip time when the handshake was done (`TCP_INFO`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_rtt_us: Option<u64>,
+    /// `1.1` or `2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_version: Option<String>,
+    /// What TLS negotiated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+}
+
+/// What TLS negotiated and what the server presented; the latter also when it was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Tls {
+    /// `1.2` or `1.3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// IANA name of the cipher suite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cipher_suite: Option<String>,
+    /// IANA name of the key exchange group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_exchange: Option<String>,
+    /// The application protocol that ALPN chose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpn: Option<String>,
+    /// The presented chain, leaf first, at most 8 certificates.
+    pub chain: Vec<Certificate>,
+    /// The earliest end of validity in the presented chain, seconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earliest_not_after: Option<i64>,
+}
+
+/// One presented certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Certificate {
+    /// The subject, escaped.
+    pub subject: String,
+    /// The issuer, escaped.
+    pub issuer: String,
+    /// DNS names and addresses it is valid for, at most 16.
+    pub names: Vec<String>,
+    /// Begin of validity, seconds since the epoch.
+    pub not_before: i64,
+    /// End of validity, seconds since the epoch.
+    pub not_after: i64,
+    /// SHA-256 of the DER form, lower-case hex.
+    pub sha256: String,
+}
+
+/// One step of a probe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StepReport {
+    /// Which step.
+    pub step: Step,
+    /// The tool that was called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// The phases that ran, each in microseconds; they sum to `total_us`.
+    pub phases_us: BTreeMap<Phase, u64>,
+    /// How long the step took.
+    pub total_us: u64,
+    /// Whether the step used a connection that an earlier step had opened.
+    pub warm: bool,
+    /// How many HTTP exchanges the step took: pages of a list, a retried version.
+    pub exchanges: u32,
+    /// The last HTTP status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// The media type of the last answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The JSON-RPC error code, if the answer was an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpc_code: Option<i64>,
+    /// The phase that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_phase: Option<Phase>,
+    /// Why the step failed; absent when it went well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// What came back, in a few words. Untrusted text in it is escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// One examined check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckReport {
+    /// Which check.
+    pub id: CheckId,
+    /// Whether it passed.
+    pub passed: bool,
+    /// Its severity in this probe, overrides applied.
+    pub severity: Severity,
+    /// Where the rule comes from.
+    pub source: String,
+    /// What was wrong; untrusted text in it is escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}

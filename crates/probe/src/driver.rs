@@ -1,0 +1,146 @@
+//! The loop of one probe: events in, commands out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dial::{Dialer, Endpoint};
+use http::HeaderMap;
+use mcp::{Command, EraRecord, ExchangeId, Sequence};
+use model::Report;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::exchange::{self, Event, Outlet, What};
+use crate::job::Job;
+use crate::link::Link;
+use crate::report;
+
+/// Events that may wait for the state machine: enough for the phases of some exchanges, few
+/// enough that a flood of chunks is throttled at the socket.
+const EVENT_QUEUE: usize = 64;
+/// How long the rest of an answered response may take before its connection is given up.
+const DRAIN: Duration = Duration::from_millis(20);
+
+/// The monotonic clock of probes; tests can pause it.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Runs one probe to its end. What goes wrong is in the report; this never fails.
+///
+/// When `cancel` fires the probe ends soon, after closing what it holds at the server.
+///
+/// Beside the report comes what was negotiated, for a cache of eras.
+pub async fn run(
+    dialer: &Dialer,
+    job: Job,
+    cancel: &CancellationToken,
+) -> (Report, Option<EraRecord>) {
+    let started = now();
+    let endpoint = Endpoint::of(&job.plan.url);
+    let url = job.plan.url.clone();
+    let plan = job.plan.clone();
+    let mut sequence = Sequence::new(job.plan, started);
+    let mut facts = None;
+    // A target URL always has a host; without one there is nothing to run.
+    if let Some(endpoint) = endpoint {
+        let link = Link::new(dialer.clone(), endpoint, job.origin, job.alpn);
+        let mut driver = Driver::new(link, job.headers);
+        driver.run(&mut sequence, cancel).await;
+        facts = driver.link.facts();
+    }
+    let elapsed = now().saturating_duration_since(started);
+    report::assemble(url, &plan, sequence, facts, job.wall, elapsed)
+}
+
+struct Driver {
+    link: Arc<Link>,
+    headers: Arc<HeaderMap>,
+    events: mpsc::Receiver<Event>,
+    outlet: mpsc::Sender<Event>,
+    exchanges: BTreeMap<ExchangeId, JoinHandle<()>>,
+}
+
+impl Driver {
+    fn new(link: Link, headers: HeaderMap) -> Self {
+        let (outlet, events) = mpsc::channel(EVENT_QUEUE);
+        Self {
+            link: Arc::new(link),
+            headers: Arc::new(headers),
+            events,
+            outlet,
+            exchanges: BTreeMap::new(),
+        }
+    }
+
+    async fn run(&mut self, sequence: &mut Sequence, cancel: &CancellationToken) {
+        let mut cancelled = false;
+        loop {
+            while let Some(command) = sequence.poll_command() {
+                self.carry_out(command).await;
+            }
+            let Some(deadline) = sequence.poll_timeout() else {
+                return;
+            };
+            tokio::select! {
+                biased;
+                () = cancel.cancelled(), if !cancelled => {
+                    cancelled = true;
+                    sequence.handle_cancel(now());
+                }
+                Some(event) = self.events.recv() => feed(sequence, event),
+                () = tokio::time::sleep_until(deadline.into()) => sequence.handle_timeout(now()),
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Send { exchange, request } => {
+                let outlet = Outlet {
+                    exchange,
+                    events: self.outlet.clone(),
+                };
+                let (link, headers) = (Arc::clone(&self.link), Arc::clone(&self.headers));
+                let task = tokio::spawn(exchange::run(link, request, headers, outlet));
+                self.exchanges.insert(exchange, task);
+            }
+            Command::Release(exchange) => {
+                if let Some(mut task) = self.exchanges.remove(&exchange) {
+                    let drained = tokio::time::timeout(DRAIN, &mut task).await;
+                    if drained.is_err() {
+                        task.abort();
+                    }
+                }
+            }
+            Command::Abort(exchange) => {
+                if let Some(task) = self.exchanges.remove(&exchange) {
+                    task.abort();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        for task in self.exchanges.values() {
+            task.abort();
+        }
+    }
+}
+
+fn feed(sequence: &mut Sequence, event: Event) {
+    let Event { exchange, at, what } = event;
+    match what {
+        What::Phase(phase) => sequence.handle_phase(exchange, phase, at),
+        What::Head(head) => sequence.handle_head(exchange, head, at),
+        What::Chunk(bytes) => sequence.handle_chunk(exchange, &bytes, at),
+        What::End => sequence.handle_end(exchange, at),
+        What::Failed(fault) => {
+            sequence.handle_failure(exchange, fault.reason, fault.detail, at);
+        }
+    }
+}

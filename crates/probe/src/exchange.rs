@@ -1,0 +1,205 @@
+//! One exchange: send a request, read its response, stamp everything where it happens.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
+use http::{HeaderMap, Request, Response, Uri};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use mcp::{ExchangeId, Head};
+use model::{Phase, Reason};
+use tokio::sync::mpsc;
+
+use crate::body::Told;
+use crate::driver::now;
+use crate::fault::{self, Fault};
+use crate::link::{Link, Sender};
+use crate::stamp::FirstByte;
+
+/// What happened in an exchange, and when.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) exchange: ExchangeId,
+    pub(crate) at: Instant,
+    pub(crate) what: What,
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
+    Phase(Phase),
+    Head(Head),
+    Chunk(Bytes),
+    End,
+    Failed(Fault),
+}
+
+/// Where the events of one exchange go.
+#[derive(Clone)]
+pub(crate) struct Outlet {
+    pub(crate) exchange: ExchangeId,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+impl Outlet {
+    /// Waits for room: a flood of chunks is throttled by the state machine that reads them.
+    async fn tell(&self, what: What, at: Instant) {
+        let event = Event {
+            exchange: self.exchange,
+            at,
+            what,
+        };
+        // The probe is over when nobody listens.
+        let _ = self.events.send(event).await;
+    }
+
+    /// Phases come a handful per exchange; the queue has room for them.
+    fn phase(&self, phase: Phase, at: Instant) {
+        let event = Event {
+            exchange: self.exchange,
+            at,
+            what: What::Phase(phase),
+        };
+        let _ = self.events.try_send(event);
+    }
+}
+
+/// Runs one exchange to its end and gives the connection back.
+pub(crate) async fn run(
+    link: Arc<Link>,
+    request: mcp::Request,
+    headers: Arc<HeaderMap>,
+    outlet: Outlet,
+) {
+    if let Err(fault) = converse(&link, &request, &headers, &outlet).await {
+        outlet.tell(What::Failed(fault), now()).await;
+    }
+}
+
+async fn converse(
+    link: &Link,
+    request: &mcp::Request,
+    headers: &HeaderMap,
+    outlet: &Outlet,
+) -> Result<(), Fault> {
+    let (mut sender, response) = open(link, request, headers, outlet).await?;
+    let first_byte = match &sender {
+        Sender::H1(_, stamp) => stamp.at(),
+        Sender::H2(_) => None,
+    };
+    let (parts, mut body) = response.into_parts();
+    let head = Head {
+        status: parts.status,
+        headers: parts.headers,
+    };
+    outlet
+        .tell(What::Head(head), first_byte.unwrap_or_else(now))
+        .await;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| fault::of_http(&error, true))?;
+        if let Ok(data) = frame.into_data() {
+            outlet.tell(What::Chunk(data), now()).await;
+        }
+    }
+    outlet.tell(What::End, now()).await;
+    if let Sender::H1(connection, stamp) = sender {
+        sender = Sender::H1(connection, stamp);
+        link.checkin(sender);
+    }
+    Ok(())
+}
+
+/// Sends the request, on a new connection if the used one turns out to be gone before it took
+/// anything.
+async fn open(
+    link: &Link,
+    request: &mcp::Request,
+    headers: &HeaderMap,
+    outlet: &Outlet,
+) -> Result<(Sender, Response<Incoming>), Fault> {
+    let phase = |phase| outlet.phase(phase, now());
+    let mut retried = false;
+    loop {
+        let mut sender = link.checkout(&phase).await?;
+        let (body, taken) = Told::new(Bytes::copy_from_slice(&request.body));
+        let request = dress(request, headers, body, &sender).map_err(|error| Fault {
+            reason: Reason::ProberInternal,
+            detail: format!("the request cannot be built: {error}"),
+        })?;
+        outlet.phase(Phase::Send, now());
+        let has_body = !http_body::Body::is_end_stream(request.body());
+        let response = async {
+            match &mut sender {
+                Sender::H1(connection, stamp) => {
+                    FirstByte::arm(stamp);
+                    connection.try_send_request(request).await
+                }
+                Sender::H2(connection) => connection.try_send_request(request).await,
+            }
+        };
+        let sent = async {
+            let at = if has_body { taken.await.ok() } else { None };
+            outlet.phase(Phase::Wait, at.unwrap_or_else(now));
+            std::future::pending::<()>().await;
+        };
+        let answered = tokio::select! {
+            answered = response => answered,
+            () = sent => continue,
+        };
+        match answered {
+            Ok(response) => return Ok((sender, response)),
+            Err(mut error) => {
+                if error.take_message().is_some() && !retried {
+                    retried = true;
+                    continue;
+                }
+                return Err(fault::of_http(&error.into_error(), false));
+            }
+        }
+    }
+}
+
+/// The request as it goes out: with the user's headers, and in the form that the HTTP version
+/// wants.
+fn dress(
+    request: &mcp::Request,
+    headers: &HeaderMap,
+    body: Told,
+    sender: &Sender,
+) -> Result<Request<Told>, http::Error> {
+    let url = &request.url;
+    let authority = match url.port() {
+        Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
+        None => url.host_str().unwrap_or_default().to_owned(),
+    };
+    let path = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let uri = match sender {
+        Sender::H1(..) => path.parse::<Uri>()?,
+        Sender::H2(_) => Uri::builder()
+            .scheme(url.scheme())
+            .authority(authority.as_str())
+            .path_and_query(path)
+            .build()?,
+    };
+    let mut out = Request::builder()
+        .method(request.method.clone())
+        .uri(uri)
+        .body(body)?;
+    let all = out.headers_mut();
+    *all = request.headers.clone();
+    if matches!(sender, Sender::H1(..)) {
+        all.insert(HOST, HeaderValue::from_str(&authority)?);
+    }
+    // Compression would blur the timing, and a bomb could not be told from an answer.
+    all.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let agent = concat!("parallax/", env!("CARGO_PKG_VERSION"), " (MCP monitor)");
+    all.insert(USER_AGENT, HeaderValue::from_static(agent));
+    for (name, value) in headers {
+        all.insert(name.clone(), value.clone());
+    }
+    Ok(out)
+}

@@ -1,0 +1,92 @@
+//! When the first byte of a response came in.
+//!
+//! hyper tells when a head is complete; a head that drips in would then count as waiting. So the
+//! byte stream itself remembers when it first read something after it was armed.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use dial::Io;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The stamp of one connection, shared with whoever reads it.
+#[derive(Debug, Clone)]
+pub(crate) struct FirstByte {
+    base: Instant,
+    /// Nanoseconds since `base`; zero while armed.
+    nanos: Arc<AtomicU64>,
+}
+
+impl FirstByte {
+    pub(crate) fn new(base: Instant) -> Self {
+        Self {
+            base,
+            nanos: Arc::default(),
+        }
+    }
+
+    /// The next byte that is read is the first one.
+    pub(crate) fn arm(&self) {
+        self.nanos.store(0, Ordering::Relaxed);
+    }
+
+    /// When the first byte came, if one did.
+    pub(crate) fn at(&self) -> Option<Instant> {
+        match self.nanos.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(self.base + Duration::from_nanos(nanos)),
+        }
+    }
+
+    fn note(&self) {
+        if self.nanos.load(Ordering::Relaxed) == 0 {
+            let elapsed = crate::driver::now().saturating_duration_since(self.base);
+            let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX).max(1);
+            self.nanos.store(nanos, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A byte stream that stamps its first byte.
+#[derive(Debug)]
+pub(crate) struct Stamped {
+    pub(crate) io: Io,
+    pub(crate) first_byte: FirstByte,
+}
+
+impl AsyncRead for Stamped {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.first_byte.note();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Stamped {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
