@@ -29,8 +29,12 @@ pub(crate) const fn of(outcome: &Outcome, fail_on_degraded: bool) -> u8 {
         Outcome::Ok => HEALTHY,
         Outcome::Degraded { .. } if fail_on_degraded => DEGRADED,
         Outcome::Degraded { .. } => HEALTHY,
-        Outcome::Inconclusive { reason } if matches!(reason, Reason::Cancelled) => INTERRUPTED,
-        Outcome::Inconclusive { reason } if matches!(reason, Reason::DnsBlockedAddr) => UNREACHABLE,
+        Outcome::Inconclusive {
+            reason: Reason::Cancelled,
+        } => INTERRUPTED,
+        Outcome::Inconclusive {
+            reason: Reason::DnsBlockedAddr,
+        } => UNREACHABLE,
         Outcome::Inconclusive { .. } => INTERNAL,
         Outcome::Failed(failure) => {
             if failure.reason.is_timeout() {

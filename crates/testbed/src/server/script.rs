@@ -1,0 +1,146 @@
+//! What a server is told to do, and what it did.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What a server does beside the protocol. The default is to behave.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Script {
+    /// Waits before each answer.
+    pub delay_ms: u64,
+    /// Answers these methods never.
+    pub hang_on: BTreeSet<String>,
+    /// Answers these methods with a status and no body.
+    pub status_on: BTreeMap<String, u16>,
+    /// Answers every request with this status.
+    pub status: Option<u16>,
+    /// Calls of these tools end in `isError`.
+    pub failing_tools: BTreeSet<String>,
+    /// Answers with an event stream instead of JSON.
+    pub stream: bool,
+    /// Leaves event streams open after the answer.
+    pub leave_open: bool,
+    /// Sends a `ping` of its own on each stream before the answer.
+    pub ping_first: bool,
+    /// Answers with the request's id as a string.
+    pub id_as_string: bool,
+    /// Answers with an id that nobody sent.
+    pub foreign_id: bool,
+    /// Answers with a web page.
+    pub html: bool,
+    /// Tools per page of the list; 0 for one page.
+    pub page_size: usize,
+    /// Gives the same cursor for ever.
+    pub endless_list: bool,
+    /// Forgets every session.
+    pub forget_sessions: bool,
+    /// Sends answers in pieces of one byte.
+    pub drip: bool,
+}
+
+impl Script {
+    /// How long to wait before an answer.
+    #[must_use]
+    pub const fn delay(&self) -> Duration {
+        Duration::from_millis(self.delay_ms)
+    }
+}
+
+/// A script that can change while the server runs.
+#[derive(Debug, Default)]
+pub(crate) struct Scripted(Mutex<Script>);
+
+impl Scripted {
+    pub(crate) fn now(&self) -> Script {
+        self.lock().clone()
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Script)) {
+        change(&mut self.lock());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Script> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a server saw.
+#[derive(Debug, Default)]
+pub struct Log {
+    methods: Mutex<BTreeMap<String, u64>>,
+    sessions: Mutex<BTreeSet<String>>,
+    opened: AtomicU64,
+    closed: AtomicU64,
+    streams: AtomicU64,
+}
+
+impl Log {
+    /// Requests by JSON-RPC method, `GET` and `DELETE` by their names, answers as `response`.
+    #[must_use]
+    pub fn methods(&self) -> BTreeMap<String, u64> {
+        self.methods.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sessions that were opened.
+    #[must_use]
+    pub fn sessions_opened(&self) -> u64 {
+        self.opened.load(Ordering::SeqCst)
+    }
+
+    /// Sessions that were closed by `DELETE`.
+    #[must_use]
+    pub fn sessions_closed(&self) -> u64 {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Event streams of the 2024-11-05 transport that are open now.
+    #[must_use]
+    pub fn streams_open(&self) -> u64 {
+        self.streams.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn request(&self, method: &str) {
+        let mut methods = self.methods.lock().unwrap_or_else(PoisonError::into_inner);
+        *methods.entry(method.to_owned()).or_default() += 1;
+    }
+
+    pub(crate) fn open_session(&self) -> String {
+        let n = self.opened.fetch_add(1, Ordering::SeqCst);
+        let id = format!("session-{n:08}");
+        self.live().insert(id.clone());
+        id
+    }
+
+    pub(crate) fn has_session(&self, id: &str) -> bool {
+        self.live().contains(id)
+    }
+
+    pub(crate) fn close_session(&self, id: &str) -> bool {
+        let known = self.live().remove(id);
+        if known {
+            self.closed.fetch_add(1, Ordering::SeqCst);
+        }
+        known
+    }
+
+    pub(crate) fn forget_sessions(&self) {
+        self.live().clear();
+    }
+
+    pub(crate) fn stream_opened(&self) {
+        self.streams.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn stream_closed(&self) {
+        self.streams.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn live(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

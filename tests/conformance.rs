@@ -1,0 +1,64 @@
+//! The official conformance suite, client mode, driving the `parallax` binary.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::real::{fixture, installed};
+
+/// The `parallax` binary that lies beside this test's own directory; cargo builds it for us.
+fn parallax() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let profile = own.ancestors().nth(2).unwrap();
+    let built = profile.join("parallax");
+    assert!(built.exists(), "build it first: cargo build -p parallax-cli");
+    built
+}
+
+fn scenario(real: &Path, suite: &str, scenario: &str, probe: &str, extra: &[&str]) {
+    let index = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
+    let out = tempfile::tempdir().unwrap();
+    let command = format!("{} probe {probe}", parallax().display());
+    let output = Command::new(real.join("node/node_modules/.bin/node"))
+        .arg(real.join(suite).join(index))
+        .args(["client", "--command", command.trim_end(), "--scenario", scenario, "-o"])
+        .arg(out.path())
+        .args(extra)
+        .env("NODE_OPTIONS", format!("--import {}", fixture("loopback.mjs").display()))
+        .output()
+        .unwrap();
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{suite} {scenario}: {text}");
+    assert!(text.contains("PASSED"), "{suite} {scenario}: {text}");
+}
+
+const CALL: &str = "--call add_numbers --arg a=5 --arg b=3";
+
+#[test]
+fn initialize() {
+    let Some(real) = installed() else { return };
+    scenario(&real, "conformance-0.1", "initialize", "", &[]);
+}
+
+#[test]
+fn tools_call_in_both_eras() {
+    let Some(real) = installed() else { return };
+    scenario(&real, "conformance-0.1", "tools_call", CALL, &[]);
+    for revision in ["2025-11-25", "2026-07-28"] {
+        scenario(&real, "conformance-0.2", "tools_call", CALL, &["--spec-version", revision]);
+    }
+}
+
+#[test]
+fn request_metadata() {
+    let Some(real) = installed() else { return };
+    scenario(&real, "conformance-0.2", "request-metadata", "", &[]);
+}
+
+#[test]
+fn http_standard_headers() {
+    let Some(real) = installed() else { return };
+    scenario(&real, "conformance-0.2", "http-standard-headers", "", &[]);
+}

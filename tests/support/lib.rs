@@ -1,0 +1,125 @@
+//! What several test files need.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+pub mod real;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Origin, TlsOptions};
+use mcp::{ClientInfo, EraRecord, Plan, ToolCall};
+use model::{Outcome, Reason, Report, Step, TargetUrl};
+use tokio_util::sync::CancellationToken;
+
+/// A probe in the making.
+pub struct Probe {
+    /// What to do.
+    pub plan: Plan,
+    /// Headers of the user.
+    pub headers: http::HeaderMap,
+    /// Who named the target.
+    pub origin: Origin,
+    /// Which HTTP versions to offer.
+    pub alpn: Alpn,
+    /// Whom to trust beside the system's authorities.
+    pub ca_file: Vec<PathBuf>,
+    /// What is opened to targets of remote origin.
+    pub policy: AddressPolicy,
+    /// Ends the probe.
+    pub cancel: CancellationToken,
+}
+
+impl Probe {
+    /// A probe of `url` with short timeouts, as an operator would run it.
+    #[must_use]
+    pub fn of(url: &str) -> Self {
+        let url: TargetUrl = url.parse().unwrap();
+        let mut plan = Plan::new(url, ClientInfo::parallax());
+        plan.step_timeout = Duration::from_secs(5);
+        plan.total_timeout = Duration::from_secs(20);
+        Self {
+            plan,
+            headers: http::HeaderMap::new(),
+            origin: Origin::Operator,
+            alpn: Alpn::Any,
+            ca_file: Vec::new(),
+            policy: AddressPolicy::default(),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    /// The same probe with another time for each step.
+    #[must_use]
+    pub fn patience(mut self, step: Duration) -> Self {
+        self.plan.step_timeout = step;
+        self.plan.call_timeout = step;
+        self
+    }
+
+    /// The same probe, calling a tool.
+    #[must_use]
+    pub fn calling(mut self, tool: &str, arguments: &serde_json::Value) -> Self {
+        self.plan.calls.push(ToolCall {
+            name: tool.to_owned(),
+            arguments: arguments.as_object().unwrap().clone(),
+        });
+        self
+    }
+
+    /// Runs it.
+    pub async fn run(self) -> (Report, Option<EraRecord>) {
+        let dialer = Dialer::new(DialerOptions {
+            // Tests name addresses or localhost: no query leaves the machine.
+            name_servers: vec!["127.0.0.1:9".parse().unwrap()],
+            tls: TlsOptions { extra_roots: self.ca_file },
+            policy: self.policy,
+            ..DialerOptions::default()
+        })
+        .unwrap();
+        let job = probe::Job {
+            plan: self.plan,
+            headers: self.headers,
+            origin: self.origin,
+            alpn: self.alpn,
+            wall: telemetry::clock::wall(),
+        };
+        let (report, era) = probe::run(&dialer, job, &self.cancel).await;
+        assert_eq!(
+            report.total_us,
+            report.steps.iter().map(|step| step.total_us).sum::<u64>(),
+            "steps sum to the total"
+        );
+        for step in &report.steps {
+            assert_eq!(step.total_us, step.phases_us.values().sum::<u64>(), "phases sum to the step");
+        }
+        (report, era)
+    }
+
+    /// Runs it and gives the report.
+    pub async fn report(self) -> Report {
+        self.run().await.0
+    }
+}
+
+/// Where and why a report failed.
+#[must_use]
+pub fn failure(report: &Report) -> (Step, Reason) {
+    match report.outcome {
+        Outcome::Failed(failure) => (failure.step, failure.reason),
+        Outcome::Ok | Outcome::Degraded { .. } | Outcome::Inconclusive { .. } => {
+            panic!("expected a failure: {report:#?}")
+        }
+    }
+}
+
+/// Waits until `holds`, for at most ten seconds.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("did not happen within ten seconds: {what}");
+}
