@@ -1,6 +1,9 @@
 //! The official conformance suite, client mode, driving the `parallax` binary.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +15,10 @@ fn parallax() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let profile = own.ancestors().nth(2).unwrap();
     let built = profile.join("parallax");
-    assert!(built.exists(), "build it first: cargo build -p parallax-cli");
+    assert!(
+        built.exists(),
+        "build it first: cargo build -p parallax-cli"
+    );
     built
 }
 
@@ -22,10 +28,20 @@ fn scenario(real: &Path, suite: &str, scenario: &str, probe: &str, extra: &[&str
     let command = format!("{} probe {probe}", parallax().display());
     let output = Command::new(real.join("node/node_modules/.bin/node"))
         .arg(real.join(suite).join(index))
-        .args(["client", "--command", command.trim_end(), "--scenario", scenario, "-o"])
+        .args([
+            "client",
+            "--command",
+            command.trim_end(),
+            "--scenario",
+            scenario,
+            "-o",
+        ])
         .arg(out.path())
         .args(extra)
-        .env("NODE_OPTIONS", format!("--import {}", fixture("loopback.mjs").display()))
+        .env(
+            "NODE_OPTIONS",
+            format!("--import {}", fixture("loopback.mjs").display()),
+        )
         .output()
         .unwrap();
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -47,7 +63,13 @@ fn tools_call_in_both_eras() {
     let Some(real) = installed() else { return };
     scenario(&real, "conformance-0.1", "tools_call", CALL, &[]);
     for revision in ["2025-11-25", "2026-07-28"] {
-        scenario(&real, "conformance-0.2", "tools_call", CALL, &["--spec-version", revision]);
+        scenario(
+            &real,
+            "conformance-0.2",
+            "tools_call",
+            CALL,
+            &["--spec-version", revision],
+        );
     }
 }
 

@@ -1,6 +1,9 @@
 //! The prober against the testbed's servers, over real sockets.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -23,10 +26,30 @@ async fn server(dialect: Dialect) -> Server {
 #[tokio::test]
 async fn every_dialect_is_probed_and_named() {
     let table = [
-        (Dialect::Modern, Era::Modern, Revision::V2026_07_28, Transport::StreamableHttp),
-        (Dialect::Dual, Era::Modern, Revision::V2026_07_28, Transport::StreamableHttp),
-        (Dialect::Legacy, Era::Legacy, Revision::V2025_11_25, Transport::StreamableHttp),
-        (Dialect::HttpSse, Era::Legacy, Revision::V2024_11_05, Transport::HttpSse),
+        (
+            Dialect::Modern,
+            Era::Modern,
+            Revision::V2026_07_28,
+            Transport::StreamableHttp,
+        ),
+        (
+            Dialect::Dual,
+            Era::Modern,
+            Revision::V2026_07_28,
+            Transport::StreamableHttp,
+        ),
+        (
+            Dialect::Legacy,
+            Era::Legacy,
+            Revision::V2025_11_25,
+            Transport::StreamableHttp,
+        ),
+        (
+            Dialect::HttpSse,
+            Era::Legacy,
+            Revision::V2024_11_05,
+            Transport::HttpSse,
+        ),
     ];
     for (dialect, era, revision, transport) in table {
         let server = server(dialect).await;
@@ -37,17 +60,30 @@ async fn every_dialect_is_probed_and_named() {
         assert_eq!(report.protocol_version, Some(revision));
         assert_eq!(report.transport, Some(transport));
         assert_eq!(report.tools, Some(5));
-        assert_eq!(report.violations(), Vec::<&model::report::CheckReport>::new());
+        assert_eq!(
+            report.violations(),
+            Vec::<&model::report::CheckReport>::new()
+        );
         assert_eq!(record.unwrap().revision, revision);
-        assert_eq!(server.log().sessions_opened(), server.log().sessions_closed(), "{dialect:?}");
-        eventually("the event stream is closed", || server.log().streams_open() == 0).await;
+        assert_eq!(
+            server.log().sessions_opened(),
+            server.log().sessions_closed(),
+            "{dialect:?}"
+        );
+        eventually("the event stream is closed", || {
+            server.log().streams_open() == 0
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn both_eras_of_a_dual_server_can_be_asked_for() {
     let server = server(Dialect::Dual).await;
-    for (policy, era) in [(EraPolicy::Legacy, Era::Legacy), (EraPolicy::Modern, Era::Modern)] {
+    for (policy, era) in [
+        (EraPolicy::Legacy, Era::Legacy),
+        (EraPolicy::Modern, Era::Modern),
+    ] {
         let mut probe = Probe::of(&server.url());
         probe.plan.era = policy;
         assert_eq!(probe.report().await.era, Some(era));
@@ -106,9 +142,16 @@ async fn answers_come_in_every_shape() {
             let shape = format!("{dialect:?} stream={stream} open={leave_open} drip={drip}");
             assert_eq!(report.outcome, Outcome::Ok, "{shape}: {report:#?}");
             assert_eq!(report.tools, Some(5), "{shape}");
-            let list = report.steps.iter().find(|s| s.step == Step::ToolsList).unwrap();
+            let list = report
+                .steps
+                .iter()
+                .find(|s| s.step == Step::ToolsList)
+                .unwrap();
             assert_eq!(list.exchanges, 3, "{shape}");
-            assert_eq!(server.log().sessions_opened(), server.log().sessions_closed());
+            assert_eq!(
+                server.log().sessions_opened(),
+                server.log().sessions_closed()
+            );
         }
     }
 }
@@ -117,10 +160,16 @@ async fn answers_come_in_every_shape() {
 async fn connections_are_used_again_and_reopened_where_streams_stay_open() {
     let server = server(Dialect::Modern).await;
     let report = Probe::of(&server.url()).report().await;
-    assert_eq!(report.steps.iter().map(|s| s.warm).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(
+        report.steps.iter().map(|s| s.warm).collect::<Vec<_>>(),
+        [false, true]
+    );
     server.script(|script| (script.stream, script.leave_open) = (true, true));
     let report = Probe::of(&server.url()).report().await;
-    assert_eq!(report.steps.iter().map(|s| s.warm).collect::<Vec<_>>(), [false, false]);
+    assert_eq!(
+        report.steps.iter().map(|s| s.warm).collect::<Vec<_>>(),
+        [false, false]
+    );
     assert!(report.steps[1].phases_us.contains_key(&Phase::Connect));
 }
 
@@ -128,14 +177,46 @@ async fn connections_are_used_again_and_reopened_where_streams_stay_open() {
 async fn failures_have_their_reason_and_sessions_are_closed_all_the_same() {
     type Change = fn(&mut testbed::server::script::Script);
     let table: [(Change, Step, Reason); 8] = [
-        (|s| _ = s.status_on.insert("tools/list".into(), 502), Step::ToolsList, Reason::Upstream5xx),
-        (|s| _ = s.status_on.insert("tools/list".into(), 500), Step::ToolsList, Reason::Server5xx),
-        (|s| _ = s.status_on.insert("tools/list".into(), 429), Step::ToolsList, Reason::RateLimited),
-        (|s| _ = s.status_on.insert("ping".into(), 403), Step::Ping, Reason::Forbidden),
-        (|s| _ = s.hang_on.insert("tools/list".into()), Step::ToolsList, Reason::HttpTimeoutHeaders),
-        (|s| s.endless_list = true, Step::ToolsList, Reason::McpPaginationLoop),
-        (|s| _ = s.failing_tools.insert("upstream".into()), Step::ToolsCall, Reason::ToolError),
-        (|s| s.forget_sessions = true, Step::Initialized, Reason::McpSessionLost),
+        (
+            |s| _ = s.status_on.insert("tools/list".into(), 502),
+            Step::ToolsList,
+            Reason::Upstream5xx,
+        ),
+        (
+            |s| _ = s.status_on.insert("tools/list".into(), 500),
+            Step::ToolsList,
+            Reason::Server5xx,
+        ),
+        (
+            |s| _ = s.status_on.insert("tools/list".into(), 429),
+            Step::ToolsList,
+            Reason::RateLimited,
+        ),
+        (
+            |s| _ = s.status_on.insert("ping".into(), 403),
+            Step::Ping,
+            Reason::Forbidden,
+        ),
+        (
+            |s| _ = s.hang_on.insert("tools/list".into()),
+            Step::ToolsList,
+            Reason::HttpTimeoutHeaders,
+        ),
+        (
+            |s| s.endless_list = true,
+            Step::ToolsList,
+            Reason::McpPaginationLoop,
+        ),
+        (
+            |s| _ = s.failing_tools.insert("upstream".into()),
+            Step::ToolsCall,
+            Reason::ToolError,
+        ),
+        (
+            |s| s.forget_sessions = true,
+            Step::Initialized,
+            Reason::McpSessionLost,
+        ),
     ];
     for (change, step, reason) in table {
         let server = server(Dialect::Legacy).await;
@@ -146,7 +227,11 @@ async fn failures_have_their_reason_and_sessions_are_closed_all_the_same() {
         let report = probe.report().await;
         assert_eq!(failure(&report), (step, reason), "{report:#?}");
         if reason != Reason::McpSessionLost {
-            assert_eq!(server.log().sessions_closed(), server.log().sessions_opened(), "{reason}");
+            assert_eq!(
+                server.log().sessions_closed(),
+                server.log().sessions_opened(),
+                "{reason}"
+            );
         }
     }
 }
@@ -160,7 +245,10 @@ async fn a_page_instead_of_mcp_is_named() {
     server.script(|script| (script.html, script.foreign_id) = (false, true));
     let mut probe = Probe::of(&server.url());
     probe.plan.era = EraPolicy::Modern;
-    assert_eq!(failure(&probe.report().await), (Step::Discover, Reason::McpIdMismatch));
+    assert_eq!(
+        failure(&probe.report().await),
+        (Step::Discover, Reason::McpIdMismatch)
+    );
     server.script(|script| (script.foreign_id, script.id_as_string) = (false, true));
     let report = Probe::of(&server.url()).report().await;
     assert_eq!(report.outcome, Outcome::Ok);
@@ -185,7 +273,11 @@ async fn a_broken_path_is_told_apart_by_how_it_breaks() {
     let server = server(Dialect::Modern).await;
     let path = Path::open(LOOPBACK, server.address()).unwrap();
     let url = format!("http://{}/mcp", path.address());
-    let probe = || Probe::of(&url).patience(Duration::from_millis(400)).report();
+    let probe = || {
+        Probe::of(&url)
+            .patience(Duration::from_millis(400))
+            .report()
+    };
     assert_eq!(probe().await.outcome, Outcome::Ok);
     let table = [
         (Fault::Refuse, Phase::Connect, Reason::TcpRefused),
@@ -201,7 +293,10 @@ async fn a_broken_path_is_told_apart_by_how_it_breaks() {
     path.set(Fault::Reset);
     settle(&path, Fault::Reset).await;
     let (_, reason) = failure(&probe().await);
-    assert!(matches!(reason, Reason::TcpReset | Reason::HttpConnClosed), "{reason}");
+    assert!(
+        matches!(reason, Reason::TcpReset | Reason::HttpConnClosed),
+        "{reason}"
+    );
     path.set(Fault::None);
     settle(&path, Fault::None).await;
     assert_eq!(probe().await.outcome, Outcome::Ok);
@@ -226,7 +321,12 @@ async fn remote_targets_never_reach_private_addresses() {
     let mut probe = Probe::of(&server.url());
     probe.origin = Origin::Remote;
     let report = probe.report().await;
-    assert_eq!(report.outcome, Outcome::Inconclusive { reason: Reason::DnsBlockedAddr });
+    assert_eq!(
+        report.outcome,
+        Outcome::Inconclusive {
+            reason: Reason::DnsBlockedAddr
+        }
+    );
     assert!(server.log().methods().is_empty());
     // What the host's own allow list opens may be probed, without TLS too.
     let mut probe = Probe::of(&server.url());
@@ -242,10 +342,18 @@ async fn cancelling_closes_the_session() {
     let probe = Probe::of(&server.url());
     let cancel = probe.cancel.clone();
     let running = tokio::spawn(probe.report());
-    eventually("the probe hangs", || server.log().methods().contains_key("tools/list")).await;
+    eventually("the probe hangs", || {
+        server.log().methods().contains_key("tools/list")
+    })
+    .await;
     cancel.cancel();
     let report = running.await.unwrap();
-    assert_eq!(report.outcome, Outcome::Inconclusive { reason: Reason::Cancelled });
+    assert_eq!(
+        report.outcome,
+        Outcome::Inconclusive {
+            reason: Reason::Cancelled
+        }
+    );
     assert_eq!(server.log().sessions_closed(), 1);
 }
 
@@ -262,7 +370,10 @@ async fn the_recorder_sees_what_is_left_open() {
     let recorder = Recorder::start(LOOPBACK, old.address()).await.unwrap();
     let url = format!("http://{}/sse", recorder.address());
     assert_eq!(Probe::of(&url).report().await.outcome, Outcome::Ok);
-    eventually("the stream is closed", || recorder.tally().streams() == (1, 1)).await;
+    eventually("the stream is closed", || {
+        recorder.tally().streams() == (1, 1)
+    })
+    .await;
     // and it can tell when a session is left
     legacy.script(|script| _ = script.status_on.insert("DELETE".into(), 500));
     let recorder = Recorder::start(LOOPBACK, legacy.address()).await.unwrap();

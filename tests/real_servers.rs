@@ -1,7 +1,10 @@
 //! The prober against servers that nobody here wrote, through the recording proxy: the right era
 //! is named, and nothing is left open.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -57,15 +60,25 @@ async fn check(server: &RealServer, expected: Expected) -> Report {
         probe.plan.era = expected.policy;
         let report = probe.report().await;
         assert_eq!(report.outcome, Outcome::Ok, "{report:#?}");
-        assert_eq!(report.protocol_version, Some(expected.revision), "{report:#?}");
+        assert_eq!(
+            report.protocol_version,
+            Some(expected.revision),
+            "{report:#?}"
+        );
         assert_eq!(report.era, Some(expected.revision.era()));
         assert_eq!(report.transport, Some(expected.transport));
         last = Some(report);
     }
     let tally = recorder.tally();
-    assert_eq!(tally.sessions_opened(), if expected.has_sessions { RUNS } else { 0 });
+    assert_eq!(
+        tally.sessions_opened(),
+        if expected.has_sessions { RUNS } else { 0 }
+    );
     assert_eq!(tally.sessions_left(), Vec::<String>::new());
-    eventually("every GET stream is closed", || tally.streams().0 == tally.streams().1).await;
+    eventually("every GET stream is closed", || {
+        tally.streams().0 == tally.streams().1
+    })
+    .await;
     last.unwrap()
 }
 
@@ -81,7 +94,11 @@ async fn server_everything_streamable() {
     let Some(real) = installed() else { return };
     let server = everything(&real, "streamableHttp");
     let expected = Expected::new(EraPolicy::Auto, Revision::V2025_11_25, true);
-    let report = check(&server, expected.calling("echo", json!({ "message": "hi" }))).await;
+    let report = check(
+        &server,
+        expected.calling("echo", json!({ "message": "hi" })),
+    )
+    .await;
     assert_eq!(report.server.unwrap().name, "mcp-servers/everything");
 }
 
@@ -91,7 +108,11 @@ async fn server_everything_http_sse() {
     let server = everything(&real, "sse");
     let mut expected = Expected::new(EraPolicy::Auto, Revision::V2024_11_05, false);
     (expected.path, expected.transport) = ("/sse", Transport::HttpSse);
-    check(&server, expected.calling("echo", json!({ "message": "hi" }))).await;
+    check(
+        &server,
+        expected.calling("echo", json!({ "message": "hi" })),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -106,7 +127,11 @@ async fn typescript_sdk_dual() {
         (EraPolicy::Legacy, Revision::V2025_11_25),
     ] {
         let expected = Expected::new(policy, revision, false);
-        let report = check(&server, expected.calling("distance", json!({ "x": 3, "y": 4 }))).await;
+        let report = check(
+            &server,
+            expected.calling("distance", json!({ "x": 3, "y": 4 })),
+        )
+        .await;
         assert_eq!(report.server.unwrap().version, "1.2.3");
     }
 }
@@ -118,17 +143,28 @@ async fn typescript_sdk_modern_only() {
     command.arg(real.join("typescript/server.mjs"));
     let server = RealServer::start(command, &["{port}", "reject"]);
     let expected = Expected::new(EraPolicy::Auto, Revision::V2026_07_28, false);
-    check(&server, expected.calling("distance", json!({ "x": 1, "y": 0 }))).await;
+    check(
+        &server,
+        expected.calling("distance", json!({ "x": 1, "y": 0 })),
+    )
+    .await;
     let mut probe = Probe::of(&format!("http://{}/mcp", server.address()));
     probe.plan.era = EraPolicy::Legacy;
     let report = probe.report().await;
-    assert_eq!(failure(&report), (Step::Initialize, Reason::McpVersionUnsupported));
+    assert_eq!(
+        failure(&report),
+        (Step::Initialize, Reason::McpVersionUnsupported)
+    );
 }
 
 #[tokio::test]
 async fn python_sdk_with_sessions_and_json() {
     let Some(real) = installed() else { return };
-    for mode in [&["{port}"][..], &["{port}", "json"], &["{port}", "stateless"]] {
+    for mode in [
+        &["{port}"][..],
+        &["{port}", "json"],
+        &["{port}", "stateless"],
+    ] {
         let mut command = python(&real);
         command.arg(fixture("python_server.py"));
         let server = RealServer::start(command, mode);
@@ -157,7 +193,10 @@ async fn python_sdk_behind_a_wall() {
     command.arg(fixture("python_walled.py"));
     let server = RealServer::start(command, &["{port}"]);
     let url = format!("http://{}/mcp", server.address());
-    assert_eq!(failure(&Probe::of(&url).report().await), (Step::Discover, Reason::AuthRequired));
+    assert_eq!(
+        failure(&Probe::of(&url).report().await),
+        (Step::Discover, Reason::AuthRequired)
+    );
     for (token, found) in [
         ("letmein", None),
         ("weak", Some(Reason::AuthScope)),

@@ -1,7 +1,10 @@
 //! House rules that a compiler does not know: who may import whom, how long a file may be, what
 //! stands in no file.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,11 +12,12 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may import whom, besides outside libraries. A crate that is not here may not exist.
-const IMPORTS: [(&str, &[&str]); 7] = [
+const IMPORTS: [(&str, &[&str]); 8] = [
     ("model", &[]),
     ("mcp", &["model"]),
     ("dial", &["model"]),
     ("probe", &["model", "mcp", "dial"]),
+    ("rpc", &["model"]),
     ("telemetry", &[]),
     ("cli", &["model", "mcp", "probe", "dial", "telemetry"]),
     ("testbed", &["model", "telemetry"]),
@@ -21,14 +25,25 @@ const IMPORTS: [(&str, &[&str]); 7] = [
 
 /// What no core may depend on: nothing that does IO, sleeps, or makes its own randomness.
 const CORES: [&str; 2] = ["model", "mcp"];
-const NOT_IN_A_CORE: [&str; 8] =
-    ["tokio", "hyper", "rand", "getrandom", "socket2", "mio", "reqwest", "tonic"];
+const NOT_IN_A_CORE: [&str; 8] = [
+    "tokio",
+    "hyper",
+    "rand",
+    "getrandom",
+    "socket2",
+    "mio",
+    "reqwest",
+    "tonic",
+];
 
 /// Code lines of a file, before its tests.
 const MAX_FILE_LINES: usize = 450;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 fn short(package: &str) -> &str {
@@ -37,7 +52,11 @@ fn short(package: &str) -> &str {
 
 #[test]
 fn crates_import_only_what_the_table_allows() {
-    let metadata = MetadataCommand::new().current_dir(root()).no_deps().exec().unwrap();
+    let metadata = MetadataCommand::new()
+        .current_dir(root())
+        .no_deps()
+        .exec()
+        .unwrap();
     let table: BTreeMap<&str, &[&str]> = IMPORTS.into_iter().collect();
     let ours: Vec<&str> = metadata.packages.iter().map(|p| short(&p.name)).collect();
     for package in &metadata.packages {
@@ -45,33 +64,53 @@ fn crates_import_only_what_the_table_allows() {
         if name == "tests" || name == "benches" {
             continue; // they may import any; nothing imports them
         }
-        let allowed = table.get(name).unwrap_or_else(|| panic!("{name} is not in the table"));
+        let allowed = table
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} is not in the table"));
         for dependency in &package.dependencies {
             let target = short(&dependency.name);
             let is_ours = dependency.path.is_some();
             if is_ours && dependency.kind != DependencyKind::Development {
                 assert!(allowed.contains(&target), "{name} may not import {target}");
             }
-            assert!(!is_ours || ours.contains(&target), "{name} imports an unknown {target}");
-            assert!(target != "tests" && target != "benches", "{name} imports {target}");
+            assert!(
+                !is_ours || ours.contains(&target),
+                "{name} imports an unknown {target}"
+            );
+            assert!(
+                target != "tests" && target != "benches",
+                "{name} imports {target}"
+            );
             if CORES.contains(&name) && dependency.kind == DependencyKind::Normal {
-                assert!(!NOT_IN_A_CORE.contains(&target), "the core {name} may not use {target}");
+                assert!(
+                    !NOT_IN_A_CORE.contains(&target),
+                    "the core {name} may not use {target}"
+                );
             }
         }
     }
     for (name, _) in IMPORTS {
-        assert!(ours.contains(&name), "{name} is in the table but does not exist");
+        assert!(
+            ours.contains(&name),
+            "{name} is in the table but does not exist"
+        );
     }
 }
 
 #[test]
 fn every_crate_inherits_the_workspace_lints() {
     for manifest in files(&root(), &["toml"]) {
-        if manifest.file_name().is_some_and(|name| name == "Cargo.toml")
+        if manifest
+            .file_name()
+            .is_some_and(|name| name == "Cargo.toml")
             && manifest.parent() != Some(&root())
         {
             let text = std::fs::read_to_string(&manifest).unwrap();
-            assert!(text.contains("[lints]\nworkspace = true"), "{}", manifest.display());
+            assert!(
+                text.contains("[lints]\nworkspace = true"),
+                "{}",
+                manifest.display()
+            );
         }
     }
 }
@@ -79,11 +118,23 @@ fn every_crate_inherits_the_workspace_lints() {
 #[test]
 fn files_hold_one_idea() {
     for file in files(&root(), &["rs"]) {
-        assert_ne!(file.file_name().unwrap(), "mod.rs", "{}: foo.rs and foo/", file.display());
+        assert_ne!(
+            file.file_name().unwrap(),
+            "mod.rs",
+            "{}: foo.rs and foo/",
+            file.display()
+        );
         let text = std::fs::read_to_string(&file).unwrap();
         let is_suite = file.ends_with("tests.rs") || file.starts_with(root().join("tests"));
-        let code = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
-        assert!(is_suite || code <= MAX_FILE_LINES, "{}: {code} lines", file.display());
+        let code = text
+            .lines()
+            .take_while(|line| *line != "#[cfg(test)]")
+            .count();
+        assert!(
+            is_suite || code <= MAX_FILE_LINES,
+            "{}: {code} lines",
+            file.display()
+        );
     }
 }
 
@@ -91,8 +142,12 @@ fn files_hold_one_idea() {
 fn nothing_is_left_unfinished() {
     // Split so that this file does not contain what it forbids.
     let forbidden = [
-        concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("),
-        concat!("unimpl", "emented!("), concat!("#[ig", "nore"), concat!("/ro", "ot/"),
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("todo", "!("),
+        concat!("unimpl", "emented!("),
+        concat!("#[ig", "nore"),
+        concat!("/ro", "ot/"),
     ];
     for file in files(&root(), &["rs", "md", "toml", "sh", "proto", "mjs", "py"]) {
         let text = std::fs::read_to_string(&file).unwrap();
@@ -124,7 +179,10 @@ fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
                 if !name.starts_with('.') && name != "target" && name != "node_modules" {
                     folders.push(path);
                 }
-            } else if path.extension().is_some_and(|e| endings.iter().any(|known| e == *known)) {
+            } else if path
+                .extension()
+                .is_some_and(|e| endings.iter().any(|known| e == *known))
+            {
                 found.push(path);
             }
         }

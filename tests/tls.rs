@@ -1,6 +1,9 @@
 //! TLS: what is negotiated is reported, and each kind of bad certificate has its own reason.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
 
 use std::io::Write as _;
 
@@ -20,7 +23,10 @@ async fn site(ca: &Ca, flaw: Flaw) -> Site {
     options.tls = Some(ca.loopback(flaw).unwrap());
     let mut ca_file = tempfile::NamedTempFile::new().unwrap();
     ca_file.write_all(ca.pem().as_bytes()).unwrap();
-    Site { server: Server::start(options).await.unwrap(), ca_file }
+    Site {
+        server: Server::start(options).await.unwrap(),
+        ca_file,
+    }
 }
 
 impl Site {
@@ -58,7 +64,10 @@ async fn http_1_can_be_asked_for() {
     probe.alpn = Alpn::Http1;
     let report = probe.report().await;
     assert_eq!(report.outcome, Outcome::Ok);
-    assert_eq!(report.connection.unwrap().http_version.as_deref(), Some("1.1"));
+    assert_eq!(
+        report.connection.unwrap().http_version.as_deref(),
+        Some("1.1")
+    );
 }
 
 #[tokio::test]
@@ -78,7 +87,10 @@ async fn each_flaw_has_its_reason_and_shows_the_certificate() {
     }
     let site = site(&ca, Flaw::None).await;
     let stranger = Probe::of(&site.server.url()).report().await;
-    assert_eq!(failure(&stranger), (Step::Discover, Reason::TlsCertUntrusted));
+    assert_eq!(
+        failure(&stranger),
+        (Step::Discover, Reason::TlsCertUntrusted)
+    );
 }
 
 #[tokio::test]
@@ -91,16 +103,27 @@ async fn a_certificate_for_another_name_is_told() {
     ca_file.write_all(ca.pem().as_bytes()).unwrap();
     let mut probe = Probe::of(&server.url());
     probe.ca_file.push(ca_file.path().to_owned());
-    assert_eq!(failure(&probe.report().await), (Step::Discover, Reason::TlsCertName));
+    assert_eq!(
+        failure(&probe.report().await),
+        (Step::Discover, Reason::TlsCertName)
+    );
 }
 
 #[tokio::test]
 async fn a_certificate_that_ends_soon_degrades() {
     let site = site(&Ca::new().unwrap(), Flaw::EndsSoon).await;
     let report = site.probe().report().await;
-    assert_eq!(report.outcome, Outcome::Degraded { checks: vec![CheckId::NetCertExpiry] });
+    assert_eq!(
+        report.outcome,
+        Outcome::Degraded {
+            checks: vec![CheckId::NetCertExpiry]
+        }
+    );
     let detail = report.violations()[0].detail.clone().unwrap();
-    assert!(detail.ends_with(" 2 d") || detail.ends_with(" 3 d"), "{detail}");
+    assert!(
+        detail.ends_with(" 2 d") || detail.ends_with(" 3 d"),
+        "{detail}"
+    );
 }
 
 #[tokio::test]
@@ -113,7 +136,10 @@ async fn plain_http_on_a_tls_port_is_no_handshake() {
     let url = site.server.url().replace("https://", "http://");
     let report = Probe::of(&url).report().await;
     let (_, reason) = failure(&report);
-    assert!(matches!(reason, Reason::HttpProtocol | Reason::HttpConnClosed), "{reason}");
+    assert!(
+        matches!(reason, Reason::HttpProtocol | Reason::HttpConnClosed),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
@@ -124,5 +150,11 @@ async fn localhost_is_a_name_and_needs_no_resolver() {
     probe.plan.url = url.parse().unwrap();
     let report = probe.report().await;
     assert_eq!(report.outcome, Outcome::Ok, "{report:#?}");
-    assert!(report.connection.unwrap().resolved.contains(&"127.0.0.1".to_owned()));
+    assert!(
+        report
+            .connection
+            .unwrap()
+            .resolved
+            .contains(&"127.0.0.1".to_owned())
+    );
 }

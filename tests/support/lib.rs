@@ -1,6 +1,9 @@
 //! What several test files need.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
 
 pub mod real;
 
@@ -72,7 +75,9 @@ impl Probe {
         let dialer = Dialer::new(DialerOptions {
             // Tests name addresses or localhost: no query leaves the machine.
             name_servers: vec!["127.0.0.1:9".parse().unwrap()],
-            tls: TlsOptions { extra_roots: self.ca_file },
+            tls: TlsOptions {
+                extra_roots: self.ca_file,
+            },
             policy: self.policy,
             ..DialerOptions::default()
         })
@@ -91,7 +96,11 @@ impl Probe {
             "steps sum to the total"
         );
         for step in &report.steps {
-            assert_eq!(step.total_us, step.phases_us.values().sum::<u64>(), "phases sum to the step");
+            assert_eq!(
+                step.total_us,
+                step.phases_us.values().sum::<u64>(),
+                "phases sum to the step"
+            );
         }
         (report, era)
     }

@@ -11,14 +11,20 @@ use std::time::Duration;
 /// # Panics
 /// Where `PARALLAX_REQUIRE_REAL=1` forbids to go without.
 #[must_use]
+#[expect(clippy::print_stderr, reason = "a skip is said aloud")]
 pub fn installed() -> Option<PathBuf> {
-    let cache = std::env::var_os("PARALLAX_REAL_DIR").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/parallax/real"))
-    });
+    let cache = std::env::var_os("PARALLAX_REAL_DIR")
+        .map(PathBuf::from)
+        .or_else(|| {
+            std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/parallax/real"))
+        });
     let complete = cache.filter(|cache| cache.join("complete").exists());
     if complete.is_none() {
         let required = std::env::var("PARALLAX_REQUIRE_REAL").is_ok_and(|value| value == "1");
-        assert!(!required, "real servers are required; run tests/fixtures/install.sh");
+        assert!(
+            !required,
+            "real servers are required; run tests/fixtures/install.sh"
+        );
         eprintln!("skipped: real servers are not installed; run tests/fixtures/install.sh");
     }
     complete
@@ -96,5 +102,7 @@ pub fn python(real: &std::path::Path) -> Command {
 /// A file of `tests/fixtures`.
 #[must_use]
 pub fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
 }

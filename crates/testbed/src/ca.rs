@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -41,9 +39,14 @@ impl Ca {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, "Parallax testbed");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Parallax testbed");
         let key = KeyPair::generate().context("generating the authority's key")?;
-        let pem = params.self_signed(&key).context("signing the authority")?.pem();
+        let pem = params
+            .self_signed(&key)
+            .context("signing the authority")?
+            .pem();
         Ok(Self {
             issuer: Issuer::new(params, key),
             pem,
@@ -79,7 +82,9 @@ impl Ca {
         params.not_before = at(from);
         params.not_after = at(to);
         let key = KeyPair::generate().context("generating the server's key")?;
-        let cert = params.signed_by(&key, &self.issuer).context("signing the server")?;
+        let cert = params
+            .signed_by(&key, &self.issuer)
+            .context("signing the server")?;
         let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)

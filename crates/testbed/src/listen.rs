@@ -61,12 +61,18 @@ async fn accept(
             let builder = auto::Builder::new(TokioExecutor::new());
             let serve = async {
                 match acceptor {
-                    None => builder.serve_connection(TokioIo::new(stream), service).await,
+                    None => {
+                        builder
+                            .serve_connection(TokioIo::new(stream), service)
+                            .await
+                    }
                     Some(acceptor) => {
                         let Ok(stream) = acceptor.accept(stream).await else {
                             return Ok(());
                         };
-                        builder.serve_connection(TokioIo::new(stream), service).await
+                        builder
+                            .serve_connection(TokioIo::new(stream), service)
+                            .await
                     }
                 }
             };

@@ -96,7 +96,11 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<()> {
     let shutdown = telemetry::signal::shutdown().context("installing signal handlers")?;
     match command {
-        Command::Serve { dialect, listen, tls_ca } => {
+        Command::Serve {
+            dialect,
+            listen,
+            tls_ca,
+        } => {
             let tls = match tls_ca {
                 Some(file) => {
                     let ca = Ca::new()?;
@@ -124,7 +128,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
                 "{} sessions left open: {left:?}",
                 left.len()
             );
-            anyhow::ensure!(left.is_empty() && opened == closed, "something was left open");
+            anyhow::ensure!(
+                left.is_empty() && opened == closed,
+                "something was left open"
+            );
             Ok(())
         }
     }
@@ -148,7 +155,11 @@ async fn serve(
             return Ok(());
         }
     };
-    let options = Options { dialect, bind: listen, tls };
+    let options = Options {
+        dialect,
+        bind: listen,
+        tls,
+    };
     let server = Server::start(options).await.context("binding")?;
     tracing::info!("serving {}", server.url());
     shutdown.cancelled().await;
@@ -171,7 +182,9 @@ async fn proxy(
         .route("/paths", get(list))
         .route("/paths/{name}", put(set))
         .with_state(Arc::new(paths));
-    let listener = tokio::net::TcpListener::bind(control).await.context("binding control")?;
+    let listener = tokio::net::TcpListener::bind(control)
+        .await
+        .context("binding control")?;
     tracing::info!("control on {}", listener.local_addr()?);
     let ended = shutdown.clone();
     axum::serve(listener, router)
@@ -183,7 +196,12 @@ async fn proxy(
 type Paths = Arc<BTreeMap<String, Path>>;
 
 async fn list(State(paths): State<Paths>) -> Json<BTreeMap<String, Fault>> {
-    Json(paths.iter().map(|(name, path)| (name.clone(), path.fault())).collect())
+    Json(
+        paths
+            .iter()
+            .map(|(name, path)| (name.clone(), path.fault()))
+            .collect(),
+    )
 }
 
 async fn set(

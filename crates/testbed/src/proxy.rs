@@ -60,7 +60,11 @@ impl Path {
         let address = listener.local_addr()?;
         let (fault, faults) = watch::channel(Fault::None);
         let task = tokio::spawn(run(listener, address, to, faults));
-        Ok(Self { address, fault, task })
+        Ok(Self {
+            address,
+            fault,
+            task,
+        })
     }
 
     /// Where the path begins.
@@ -88,7 +92,11 @@ impl Drop for Path {
 }
 
 fn listen(bind: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if bind.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let socket = if bind.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
     // A path that refused takes its port back while old connections linger.
     socket.set_reuseaddr(true)?;
     socket.bind(bind)?;
@@ -163,7 +171,11 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut faults: watch
         };
         pieces = pieces.wrapping_add(1);
         // What a blackhole swallows is delivered when the path is mended, as TCP would.
-        if faults.wait_for(|fault| *fault != Fault::Blackhole).await.is_err() {
+        if faults
+            .wait_for(|fault| *fault != Fault::Blackhole)
+            .await
+            .is_err()
+        {
             return;
         }
         let fault = *faults.borrow();

@@ -48,7 +48,9 @@ impl Recorder {
     /// The address cannot be bound.
     pub async fn start(bind: SocketAddr, upstream: SocketAddr) -> std::io::Result<Self> {
         let tally = Arc::new(Tally::default());
-        let router = Router::new().fallback(pass).with_state((Arc::clone(&tally), upstream));
+        let router = Router::new()
+            .fallback(pass)
+            .with_state((Arc::clone(&tally), upstream));
         let listening = listen::serve(bind, None, router).await?;
         Ok(Self { listening, tally })
     }
@@ -84,7 +86,9 @@ impl Tally {
     pub fn sessions_left(&self) -> Vec<String> {
         let given_back = |status: u16| status == 405 || (200..300).contains(&status);
         let sessions = self.sessions();
-        let left = sessions.iter().filter(|(_, status)| !status.is_some_and(given_back));
+        let left = sessions
+            .iter()
+            .filter(|(_, status)| !status.is_some_and(given_back));
         left.map(|(id, _)| id.clone()).collect()
     }
 
@@ -126,7 +130,10 @@ async fn forward(
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, MAX_REQUEST_BYTES).await?;
     let method = parts.method.clone();
-    let session = parts.headers.get("mcp-session-id").and_then(|v| v.to_str().ok());
+    let session = parts
+        .headers
+        .get("mcp-session-id")
+        .and_then(|v| v.to_str().ok());
     let session = session.map(str::to_owned);
     let initializes = serde_json::from_slice::<serde_json::Value>(&body)
         .is_ok_and(|message| message["method"] == "initialize");
@@ -138,11 +145,16 @@ async fn forward(
             tracing::debug!(%error, "recorder upstream");
         }
     });
-    let response = sender.send_request(Request::from_parts(parts, Full::new(body))).await?;
+    let response = sender
+        .send_request(Request::from_parts(parts, Full::new(body)))
+        .await?;
     let (head, body) = response.into_parts();
     if initializes
         && head.status.is_success()
-        && let Some(id) = head.headers.get("mcp-session-id").and_then(|v| v.to_str().ok())
+        && let Some(id) = head
+            .headers
+            .get("mcp-session-id")
+            .and_then(|v| v.to_str().ok())
     {
         tally.sessions().entry(id.to_owned()).or_default();
     }
@@ -157,7 +169,11 @@ async fn forward(
         tally.streams_opened.fetch_add(1, Ordering::SeqCst);
         Counted(Arc::clone(tally))
     });
-    let body = Watched { body, _sender: sender, counted: counted };
+    let body = Watched {
+        body,
+        _sender: sender,
+        counted,
+    };
     Ok(Response::from_parts(head, Body::new(body)))
 }
 

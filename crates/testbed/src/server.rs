@@ -91,9 +91,18 @@ impl Server {
                 (router.with_state(Arc::clone(&state)), "/mcp")
             }
         };
-        let scheme = if options.tls.is_some() { "https" } else { "http" };
+        let scheme = if options.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let listening = listen::serve(options.bind, options.tls, router).await?;
-        Ok(Self { state, listening, scheme, path })
+        Ok(Self {
+            state,
+            listening,
+            scheme,
+            path,
+        })
     }
 
     /// Where the endpoint is.

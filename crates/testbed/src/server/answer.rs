@@ -7,7 +7,12 @@ use super::script::Script;
 const TOOLS: [&str; 5] = ["echo", "add", "time", "search", "upstream"];
 
 /// The JSON-RPC response to `request`; `None` for notifications and answers.
-pub(crate) fn to(request: &Value, is_modern: bool, revision: &str, script: &Script) -> Option<Value> {
+pub(crate) fn to(
+    request: &Value,
+    is_modern: bool,
+    revision: &str,
+    script: &Script,
+) -> Option<Value> {
     let method = request["method"].as_str()?;
     let id = request.get("id")?;
     let outcome = match method {
@@ -50,7 +55,11 @@ pub(crate) fn to(request: &Value, is_modern: bool, revision: &str, script: &Scri
 
 fn list(cursor: &Value, is_modern: bool, script: &Script) -> Value {
     let start: usize = cursor.as_str().and_then(|c| c.parse().ok()).unwrap_or(0);
-    let size = if script.page_size == 0 { TOOLS.len() } else { script.page_size };
+    let size = if script.page_size == 0 {
+        TOOLS.len()
+    } else {
+        script.page_size
+    };
     let page = TOOLS.iter().skip(start).take(size);
     let tools: Vec<Value> = page
         .map(|name| {

@@ -74,7 +74,9 @@ pub(crate) async fn open(Extract(streams): Extract<Streams>) -> Response {
         Some((Ok::<_, Infallible>(bytes), (receiver, forget)))
     });
     let response = Response::builder().header("content-type", "text/event-stream");
-    response.body(Body::from_stream(body.boxed())).unwrap_or_else(|_| empty(500))
+    response
+        .body(Body::from_stream(body.boxed()))
+        .unwrap_or_else(|_| empty(500))
 }
 
 pub(crate) async fn message(
@@ -90,7 +92,9 @@ pub(crate) async fn message(
     if let Some(status) = script.status_on.get(&name).copied().or(script.status) {
         return empty(status);
     }
-    let stream = query.get("sessionId").and_then(|id| streams.lock().get(id).cloned());
+    let stream = query
+        .get("sessionId")
+        .and_then(|id| streams.lock().get(id).cloned());
     let Some(stream) = stream else {
         return empty(404);
     };
@@ -102,5 +106,7 @@ pub(crate) async fn message(
         let _ = stream.send(Bytes::from(event)).await;
     }
     let response = Response::builder().status(202);
-    response.body(Body::from("Accepted")).unwrap_or_else(|_| empty(500))
+    response
+        .body(Body::from("Accepted"))
+        .unwrap_or_else(|_| empty(500))
 }

@@ -83,7 +83,10 @@ impl Log {
     /// Requests by JSON-RPC method, `GET` and `DELETE` by their names, answers as `response`.
     #[must_use]
     pub fn methods(&self) -> BTreeMap<String, u64> {
-        self.methods.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.methods
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Sessions that were opened.

@@ -44,7 +44,9 @@ pub(crate) async fn handle(
     if script.forget_sessions {
         state.log.forget_sessions();
     }
-    let version = headers.get("mcp-protocol-version").and_then(|v| v.to_str().ok());
+    let version = headers
+        .get("mcp-protocol-version")
+        .and_then(|v| v.to_str().ok());
     let is_modern = version == Some(MODERN);
     match (state.dialect, is_modern) {
         (Dialect::Modern | Dialect::Dual, true) => modern(&method, &headers, &request, &script),
@@ -68,7 +70,13 @@ fn modern(method: &Method, headers: &HeaderMap, request: &Value, script: &Script
     let name = request["method"].as_str().unwrap_or_default();
     let mirrored = headers.get("mcp-method").and_then(|v| v.to_str().ok());
     if mirrored != Some(name) {
-        return error(400, &id, -32020, "Header mismatch: Mcp-Method", &Value::Null);
+        return error(
+            400,
+            &id,
+            -32020,
+            "Header mismatch: Mcp-Method",
+            &Value::Null,
+        );
     }
     let meta = &request["params"]["_meta"];
     if meta["io.modelcontextprotocol/protocolVersion"] != MODERN
@@ -97,8 +105,14 @@ fn legacy(
     let live = session.is_some_and(|id| state.log.has_session(id));
     let id = request.get("id").cloned().unwrap_or_default();
     if *method == Method::POST && request["method"] == "initialize" {
-        let asked = request["params"]["protocolVersion"].as_str().unwrap_or_default();
-        let revision = if LEGACY.contains(&asked) { asked } else { NEWEST_LEGACY };
+        let asked = request["params"]["protocolVersion"]
+            .as_str()
+            .unwrap_or_default();
+        let revision = if LEGACY.contains(&asked) {
+            asked
+        } else {
+            NEWEST_LEGACY
+        };
         let opened = state.log.open_session();
         return match answer::to(request, false, revision, script) {
             Some(answer) => respond(200, &answer, script, Some(&opened)),
@@ -106,7 +120,13 @@ fn legacy(
         };
     }
     match (session, live) {
-        (None, _) => error(400, &id, -32000, "Bad Request: Server not initialized", &Value::Null),
+        (None, _) => error(
+            400,
+            &id,
+            -32000,
+            "Bad Request: Server not initialized",
+            &Value::Null,
+        ),
         (Some(_), false) => error(404, &id, -32001, "Session not found", &Value::Null),
         (Some(session), true) => match *method {
             Method::DELETE => {
@@ -131,12 +151,17 @@ fn respond(status: u16, answer: &Value, script: &Script, session: Option<&str>) 
         } else {
             "id: 0\ndata: \n\n".to_owned()
         };
-        ("text/event-stream", format!("{first}event: message\ndata: {answer}\n\n"))
+        (
+            "text/event-stream",
+            format!("{first}event: message\ndata: {answer}\n\n"),
+        )
     } else {
         ("application/json", answer.to_string())
     };
     let pieces: Vec<Bytes> = if script.drip {
-        text.bytes().map(|byte| Bytes::copy_from_slice(&[byte])).collect()
+        text.bytes()
+            .map(|byte| Bytes::copy_from_slice(&[byte]))
+            .collect()
     } else {
         vec![Bytes::from(text)]
     };
@@ -146,7 +171,9 @@ fn respond(status: u16, answer: &Value, script: &Script, session: Option<&str>) 
     } else {
         Body::from_stream(body)
     };
-    let mut response = Response::builder().status(status).header("content-type", media);
+    let mut response = Response::builder()
+        .status(status)
+        .header("content-type", media);
     if let Some(session) = session {
         response = response.header("mcp-session-id", session);
     }
@@ -163,8 +190,12 @@ fn error(status: u16, id: &Value, code: i64, message: &str, data: &Value) -> Res
 }
 
 fn with_type(status: u16, media: &str, body: &str) -> Response {
-    let response = Response::builder().status(status).header("content-type", media);
-    response.body(Body::from(body.to_owned())).unwrap_or_else(|_| empty(500))
+    let response = Response::builder()
+        .status(status)
+        .header("content-type", media);
+    response
+        .body(Body::from(body.to_owned()))
+        .unwrap_or_else(|_| empty(500))
 }
 
 pub(crate) fn empty(status: u16) -> Response {

@@ -1,0 +1,57 @@
+# The commands of this repository. CI calls `make test`.
+
+CARGO ?= cargo
+# One profile for everything that CI builds, so that it is built once.
+PROFILE ?= ci
+TOOLS ?= $(HOME)/.cache/parallax/tools
+export PATH := $(TOOLS)/bin:$(PATH)
+
+.PHONY: help build check test fmt clippy doc deny nextest doctest real tools
+
+help:
+	@echo "make build    build parallax and parallax-testbed"
+	@echo "make check    the fast loop: format, lints, unit tests"
+	@echo "make test     everything that CI runs"
+	@echo "make real     install the real MCP servers that tests run against"
+
+build:
+	$(CARGO) build --locked --profile $(PROFILE) --bins
+
+# The fast loop of a contributor.
+check: fmt
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) nextest run --locked --workspace --exclude tests
+	$(CARGO) nextest run --locked -p tests --test tidy --test probe --test tls
+
+test: fmt clippy doc deny build nextest doctest
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --locked --workspace --all-targets --profile $(PROFILE) -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --profile $(PROFILE)
+
+deny: tools
+	cargo-deny --locked check bans licenses sources
+	@if cargo-deny --locked check advisories >/tmp/parallax-advisories.log 2>&1; then \
+	  echo "advisories: none"; \
+	elif grep -q "failed to fetch advisory database" /tmp/parallax-advisories.log; then \
+	  echo "skipped: advisories (their database cannot be reached from here)"; \
+	else cat /tmp/parallax-advisories.log; exit 1; fi
+
+nextest: build real
+	$(CARGO) nextest run --locked --workspace --cargo-profile $(PROFILE) --profile ci
+
+doctest:
+	$(CARGO) test --locked --workspace --doc --profile $(PROFILE)
+
+real:
+	tests/fixtures/install.sh
+
+# Cargo tools, in a folder that outlives a clone.
+tools:
+	@command -v cargo-deny >/dev/null || cargo install --locked --root $(TOOLS) cargo-deny@0.20.2
+	@command -v cargo-nextest >/dev/null || cargo install --locked --root $(TOOLS) cargo-nextest@0.9.143

@@ -1,0 +1,33 @@
+//! Sizes and times of the wire, in one place. Both ends use them.
+
+use std::time::Duration;
+
+/// The largest message. A frame is flushed at [`FRAME_BYTES`], a snapshot of 20,000 items is
+/// split into a snapshot and deltas.
+pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
+/// A frame is sent when it holds so many records …
+pub const FRAME_RECORDS: usize = 256;
+/// … or so many bytes …
+pub const FRAME_BYTES: usize = 64 << 10;
+/// … or when its oldest record is so old …
+pub const FRAME_AGE: Duration = Duration::from_millis(200);
+/// … or, at most so often, at once, when it holds what a verdict waits for.
+pub const URGENT_FRAME_GAP: Duration = Duration::from_millis(20);
+/// Items of one snapshot or delta.
+pub const MAX_ITEMS: usize = 1000;
+/// Records that may be on their way without an acknowledgement.
+pub const CREDIT_RECORDS: u32 = 8192;
+/// Streams that one connection may have at once: a watch, a report, an enrolment, with room.
+pub const MAX_STREAMS: u32 = 16;
+/// Lanes, which are shards of monitors.
+pub const LANES: u32 = 256;
+/// How often an agent sends a heartbeat.
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The longest text in a record.
+pub const MAX_TEXT_BYTES: usize = 512;
+/// The longest id of a monitor or agent.
+pub const MAX_ID_BYTES: usize = 64;
+/// An HTTP/2 ping is sent after so much silence …
+pub const KEEPALIVE: Duration = Duration::from_secs(20);
+/// … and must be answered within this.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
