@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Nothing on the command line takes longer.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// Reads a duration with its unit.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let bad = || {
@@ -20,7 +23,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         "h" => number.checked_mul(3600).map(Duration::from_secs),
         _ => None,
     };
-    duration.filter(|d| !d.is_zero()).ok_or_else(bad)
+    let duration = duration.filter(|d| !d.is_zero()).ok_or_else(bad)?;
+    if duration > LONGEST {
+        return Err("more than 24h".to_owned());
+    }
+    Ok(duration)
 }
 
 #[cfg(test)]
@@ -44,6 +51,8 @@ mod tests {
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
+        assert_eq!(parse("25h").unwrap_err(), "more than 24h");
+        assert_eq!(parse("24h"), Ok(LONGEST));
         assert_eq!(
             parse("10").unwrap_err(),
             "`10` is no duration; write it like 500ms, 10s or 2m"

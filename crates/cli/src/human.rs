@@ -6,6 +6,8 @@ mod waterfall;
 use model::report::CheckReport;
 use model::{Outcome, Report, Severity, Transport};
 
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
 use crate::style::{Canvas, Tone};
 
 /// The report as text, with a line feed at its end.
@@ -61,18 +63,18 @@ fn header(report: &Report, canvas: Canvas) -> String {
     }
     let url = canvas.paint(Tone::Bold, report.url.as_url().as_str());
     if facts.is_empty() {
-        return format!(" {url}\n");
+        return wrapped_url(report, canvas);
     }
     let dot = canvas.pick(" \u{b7} ", " - ");
-    let plain = report.url.as_url().as_str().chars().count() + 3;
+    let plain = report.url.as_url().as_str().width() + 3;
     let line = facts.join(dot);
-    if plain + line.chars().count() < canvas.width {
+    if plain + line.width() < canvas.width {
         return format!(" {url}   {line}\n");
     }
-    let mut out = format!(" {url}\n");
+    let mut out = wrapped_url(report, canvas);
     let mut row = String::new();
     for fact in facts {
-        if !row.is_empty() && row.chars().count() + fact.chars().count() + 6 > canvas.width {
+        if !row.is_empty() && row.width() + fact.width() + 6 > canvas.width {
             out.push_str(&format!("   {}\n", canvas.paint(Tone::Dim, &row)));
             row.clear();
         }
@@ -83,6 +85,14 @@ fn header(report: &Report, canvas: Canvas) -> String {
     }
     out.push_str(&format!("   {}\n", canvas.paint(Tone::Dim, &row)));
     out
+}
+
+fn wrapped_url(report: &Report, canvas: Canvas) -> String {
+    wrap(
+        report.url.as_url().as_str(),
+        canvas.width.saturating_sub(1),
+        |_, line| format!(" {}\n", canvas.paint(Tone::Bold, line)),
+    )
 }
 
 fn violation(check: &CheckReport, canvas: Canvas) -> String {
@@ -152,24 +162,46 @@ fn hanging(label: &str, text: &str, canvas: Canvas) -> String {
     )
 }
 
-/// Breaks `text` at spaces into lines of at most `width` characters where that is possible.
+/// Breaks `text` into lines of at most `width` columns: at spaces, and within words that are
+/// wider than a line.
 fn wrap(text: &str, width: usize, line: impl Fn(usize, &str) -> String) -> String {
-    let mut out = String::new();
-    let mut row = String::new();
-    let mut rows = 0;
+    let mut rows: Vec<String> = vec![String::new()];
     for word in text.split(' ') {
-        if !row.is_empty() && row.chars().count() + 1 + word.chars().count() > width {
-            out.push_str(&line(rows, &row));
-            rows += 1;
-            row.clear();
+        let mut word = word;
+        loop {
+            let Some(row) = rows.last_mut() else { break };
+            let used = row.width() + usize::from(!row.is_empty());
+            if used + word.width() <= width {
+                if !row.is_empty() {
+                    row.push(' ');
+                }
+                row.push_str(word);
+                break;
+            }
+            if !row.is_empty() {
+                rows.push(String::new());
+                continue;
+            }
+            let cut = fitting(word, width);
+            row.push_str(&word[..cut]);
+            word = &word[cut..];
+            rows.push(String::new());
         }
-        if !row.is_empty() {
-            row.push(' ');
-        }
-        row.push_str(word);
     }
-    out.push_str(&line(rows, &row));
-    out
+    let rows = rows.iter().filter(|row| !row.is_empty()).enumerate();
+    rows.map(|(n, row)| line(n, row)).collect()
+}
+
+/// How many bytes of `word` fit into `width` columns; at least one character.
+fn fitting(word: &str, width: usize) -> usize {
+    let mut used = 0;
+    for (at, c) in word.char_indices() {
+        used += c.width().unwrap_or(0);
+        if used > width && at > 0 {
+            return at;
+        }
+    }
+    word.len()
 }
 
 #[cfg(test)]

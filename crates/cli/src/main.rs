@@ -63,8 +63,10 @@ fn main() -> ExitCode {
         Command::Schema => {
             let schema = schemars::schema_for!(model::Report);
             let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-            style::print(&format!("{text}\n"));
-            ExitCode::SUCCESS
+            match style::print(&format!("{text}\n")) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(exit::INTERNAL, &format!("stdout: {error}")),
+            }
         }
     }
 }

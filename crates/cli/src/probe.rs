@@ -24,6 +24,9 @@ pub(crate) enum Error {
     /// The host's configuration cannot be used.
     #[error("{0}")]
     Setup(#[from] dial::SetupError),
+    /// The report cannot be written.
+    #[error("stdout: {0}")]
+    Stdout(#[source] std::io::Error),
     /// Signals cannot be handled.
     #[error("signal handlers: {0}")]
     Signals(#[source] std::io::Error),
@@ -35,7 +38,7 @@ impl Error {
             Self::Usage(_) => exit::USAGE,
             Self::Header(error) => error.exit_code(),
             Self::Setup(_) => exit::CONFIG,
-            Self::Signals(_) => exit::INTERNAL,
+            Self::Stdout(_) | Self::Signals(_) => exit::INTERNAL,
         }
     }
 }
@@ -45,12 +48,15 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
     let headers = headers::collect(&args.header, args.bearer_file.as_deref(), |name| {
         std::env::var(name).ok()
     })?;
-    let mut plan = Plan::new(args.url.clone(), ClientInfo::parallax());
+    let mut plan = Plan::new(args.target()?, ClientInfo::parallax());
     plan.era = args.era;
     plan.calls = args.calls()?;
     plan.has_credential = headers::has_credential(&headers);
     plan.step_timeout = args.step_timeout;
-    plan.call_timeout = args.call_timeout.unwrap_or(args.step_timeout);
+    plan.call_timeout = args
+        .call_timeout
+        .unwrap_or(args.step_timeout)
+        .min(Plan::MAX_CALL_TIMEOUT);
     plan.total_timeout = args.timeout;
     plan.severities = args.severity.iter().copied().collect();
     let dialer = Dialer::new(DialerOptions {
@@ -76,13 +82,14 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
     };
     let (report, _) = probe::run(&dialer, job, &cancel).await;
     if !args.quiet {
-        style::print(&match args.output {
+        let text = match args.output {
             Format::Human => human::render(&report, Canvas::of_stdout(args.color)),
             Format::Json => {
                 let json = serde_json::to_string_pretty(&report).unwrap_or_default();
                 format!("{json}\n")
             }
-        });
+        };
+        style::print(&text).map_err(Error::Stdout)?;
     }
     Ok(exit::of(&report.outcome, args.fail_on.is_some()))
 }

@@ -37,12 +37,14 @@ impl Canvas {
     /// The canvas that stdout is.
     pub(crate) fn of_stdout(when: When) -> Self {
         let is_terminal = std::io::stdout().is_terminal();
-        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let value = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let set = |name: &str| value(name).is_some();
+        let forced = value("CLICOLOR_FORCE").is_some_and(|value| value != "0");
         let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
         let color = match when {
             When::Always => true,
             When::Never => false,
-            When::Auto => set("CLICOLOR_FORCE") || (is_terminal && !dumb && !set("NO_COLOR")),
+            When::Auto => forced || (is_terminal && !dumb && !set("NO_COLOR")),
         };
         let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
         Self {
@@ -85,8 +87,15 @@ fn locale_is_utf8() -> bool {
 }
 
 /// Writes to stdout. A reader that went away, such as `head`, is no error.
-pub(crate) fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+pub(crate) fn print(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 /// Writes to stderr.

@@ -88,6 +88,20 @@ impl AddressPolicy {
     }
 }
 
+/// Ports of well-known services that are not HTTP: a request to them could be taken for a command.
+/// The list is the part of the Fetch standard's "bad ports" that strangers might aim at.
+pub(crate) const fn is_other_service(port: u16) -> bool {
+    matches!(
+        port,
+        0 | 7 | 9 | 11 | 13 | 15 | 17 | 19..=23 | 25 | 37 | 42 | 43 | 53 | 69 | 77 | 79 | 87 | 95
+            | 101..=104 | 109..=111 | 113 | 115 | 117 | 119 | 123 | 135 | 137 | 139 | 143 | 161
+            | 179 | 389 | 427 | 465 | 512..=515 | 526 | 530..=532 | 540 | 548 | 554 | 556 | 563
+            | 587 | 601 | 636 | 989 | 990 | 993 | 995 | 1719 | 1720 | 1723 | 2049 | 3306 | 3659
+            | 4045 | 4190 | 5060 | 5061 | 5432 | 6000 | 6379 | 6566 | 6665..=6669 | 6679 | 6697
+            | 10080 | 11211 | 27017
+    )
+}
+
 /// The special-purpose range that `ip` belongs to; `None` for public unicast addresses.
 fn special_range(ip: IpAddr) -> Option<&'static str> {
     match ip.to_canonical() {

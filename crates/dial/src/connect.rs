@@ -94,13 +94,15 @@ fn reason(error: &io::Error) -> Reason {
         Kind::ConnectionRefused => Reason::TcpRefused,
         Kind::TimedOut => Reason::TcpTimeout,
         Kind::ConnectionReset | Kind::ConnectionAborted => Reason::TcpReset,
-        Kind::HostUnreachable
-        | Kind::NetworkUnreachable
-        | Kind::NetworkDown
-        | Kind::AddrNotAvailable
-        | Kind::PermissionDenied
-        | Kind::InvalidInput => Reason::TcpUnreachable,
-        _ => Reason::ProberInternal,
+        // This host's own trouble: no ports or descriptors left, a firewall of its own.
+        Kind::AddrNotAvailable | Kind::PermissionDenied | Kind::OutOfMemory => {
+            Reason::ProberInternal
+        }
+        _ => match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS) | None => Reason::ProberInternal,
+            // What ICMP said, in whichever of its many words.
+            Some(_) => Reason::TcpUnreachable,
+        },
     }
 }
 

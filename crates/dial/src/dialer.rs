@@ -1,7 +1,7 @@
 //! From an endpoint to a connection, phase by phase.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use url::Host;
 
-use crate::address::{AddressPolicy, Origin};
+use crate::address::{self, AddressPolicy, Origin};
 use crate::error::DialError;
 use crate::resolve::Names;
 use crate::tls::{Alpn, Tls12And13, TlsOptions};
@@ -147,29 +147,55 @@ impl Dialer {
                 (resolved.addresses, Some(resolved.ttl))
             }
         };
+        let candidates: Vec<IpAddr> = candidates.into_iter().map(specified).collect();
         let vetted = self.vet(&candidates, endpoint, origin)?;
+        let is_name = matches!(endpoint.host, Host::Domain(_));
+        let resolved = if is_name { vetted.clone() } else { Vec::new() };
         phase(Phase::Connect);
-        let stream = connect::race(&vetted, endpoint.port).await?;
+        let opened = self.open(&vetted, endpoint, alpn, phase).await;
+        match opened {
+            Ok(connection) => Ok(Connection {
+                resolved,
+                ttl,
+                ..connection
+            }),
+            Err(error) => Err(DialError {
+                resolved,
+                ttl,
+                ..error
+            }),
+        }
+    }
+
+    async fn open(
+        &self,
+        vetted: &[IpAddr],
+        endpoint: &Endpoint,
+        alpn: Alpn,
+        phase: &(dyn Fn(Phase) + Send + Sync),
+    ) -> Result<Connection, DialError> {
+        let stream = connect::race(vetted, endpoint.port).await?;
         let address = stream
             .peer_addr()
             .map_err(|error| DialError::new(Reason::TcpReset, error.to_string()))?;
         let rtt = tcp_info::read(stream.as_fd()).map(|info| info.rtt.as_micros());
         let (io, tls) = if endpoint.is_https {
             phase(Phase::Tls);
-            let (stream, tls) = self
-                .tls
-                .handshake(stream, endpoint.server_name()?, alpn)
-                .await?;
+            let name = endpoint.server_name()?;
+            let shaken = self.tls.handshake(stream, name, alpn).await;
+            let (stream, tls) = shaken.map_err(|error| DialError {
+                address: Some(address),
+                ..error
+            })?;
             (Io::Tls(stream), Some(tls))
         } else {
             (Io::Plain(stream), None)
         };
-        let is_name = matches!(endpoint.host, Host::Domain(_));
         Ok(Connection {
             io,
             address,
-            resolved: if is_name { vetted } else { Vec::new() },
-            ttl,
+            resolved: Vec::new(),
+            ttl: None,
             kernel_rtt_us: rtt.and_then(|micros| u64::try_from(micros).ok()),
             tls,
         })
@@ -182,6 +208,18 @@ impl Dialer {
         endpoint: &Endpoint,
         origin: Origin,
     ) -> Result<Vec<IpAddr>, DialError> {
+        if origin == Origin::Remote && address::is_other_service(endpoint.port) {
+            let allowed = candidates
+                .iter()
+                .any(|ip| self.policy.allows(*ip, endpoint.port));
+            if !allowed {
+                let detail = format!(
+                    "port {} belongs to a service that is not HTTP",
+                    endpoint.port
+                );
+                return Err(DialError::new(Reason::DnsBlockedAddr, detail));
+            }
+        }
         let mut vetted = Vec::with_capacity(candidates.len());
         let mut refused = None;
         for ip in candidates {
@@ -204,6 +242,15 @@ impl Dialer {
             )),
             _ => Ok(vetted),
         }
+    }
+}
+
+/// Linux connects the unspecified address to loopback: it is vetted as what it is.
+fn specified(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(v4) if v4.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(v6) if v6.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        other => other,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why no connection came about.
 
+use std::net::{IpAddr, SocketAddr};
+
 use model::Reason;
 use model::report::Tls;
 
@@ -11,6 +13,12 @@ pub struct DialError {
     pub reason: Reason,
     /// What happened, in a few words; text of the peer in it is escaped.
     pub detail: String,
+    /// The address that was connected to, if it came so far.
+    pub address: Option<SocketAddr>,
+    /// What the resolver gave.
+    pub resolved: Vec<IpAddr>,
+    /// The smallest time to live of the resolver's answers, seconds.
+    pub ttl: Option<u32>,
     /// What the server presented in TLS before it was refused.
     pub tls: Option<Box<Tls>>,
 }
@@ -20,6 +28,9 @@ impl DialError {
         Self {
             reason,
             detail: detail.into(),
+            address: None,
+            resolved: Vec::new(),
+            ttl: None,
             tls: None,
         }
     }

@@ -4,12 +4,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use futures_util::future::Either;
 use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts,
 };
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::system_conf::read_system_conf;
 use hickory_resolver::{Resolver, TokioResolver};
 use model::Reason;
 
@@ -29,63 +31,147 @@ pub(crate) struct Resolved {
     pub(crate) ttl: u32,
 }
 
+/// How long the second family may take once the first has answered (RFC 8305 §3).
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+
 /// Asks the system's name servers, or those that the configuration names.
 #[derive(Clone)]
 pub(crate) struct Names {
-    resolver: TokioResolver,
+    v4: Option<TokioResolver>,
+    v6: Option<TokioResolver>,
+    has_search_list: bool,
 }
 
 impl Names {
     /// Name servers in `servers`, or the system's where there are none.
     pub(crate) fn new(servers: &[SocketAddr], family: Family) -> Result<Self, SetupError> {
-        let provider = TokioRuntimeProvider::default();
-        let mut builder = if servers.is_empty() {
-            Resolver::builder(provider).map_err(|error| SetupError::Resolver(error.to_string()))?
+        let failed = |error: NetError| SetupError::Resolver(error.to_string());
+        let (config, options) = if servers.is_empty() {
+            read_system_conf().map_err(failed)?
         } else {
             let configs = servers.iter().map(name_server).collect();
-            Resolver::builder_with_config(
+            (
                 ResolverConfig::from_parts(None, Vec::new(), configs),
-                provider,
+                ResolverOpts::default(),
             )
         };
-        tune(builder.options_mut(), family);
-        let resolver = builder
-            .build()
-            .map_err(|error| SetupError::Resolver(error.to_string()))?;
-        Ok(Self { resolver })
+        let has_search_list = !config.search.is_empty();
+        let build = |strategy| {
+            let provider = TokioRuntimeProvider::default();
+            let mut builder = Resolver::builder_with_config(config.clone(), provider);
+            *builder.options_mut() = tuned(options.clone(), strategy);
+            builder.build().map_err(failed)
+        };
+        let wanted = |only: Family| family == Family::Any || family == only;
+        Ok(Self {
+            v4: wanted(Family::V4)
+                .then(|| build(LookupIpStrategy::Ipv4Only))
+                .transpose()?,
+            v6: wanted(Family::V6)
+                .then(|| build(LookupIpStrategy::Ipv6Only))
+                .transpose()?,
+            has_search_list,
+        })
     }
 
     /// The addresses of `name`.
+    ///
+    /// A name of three labels or more is absolute: a search list must not turn a public name that
+    /// is gone into a private one that answers. Shorter names are also looked up with the list.
     pub(crate) async fn resolve(&self, name: &str) -> Result<Resolved, DialError> {
-        let found = self
-            .resolver
-            .lookup_ip(name)
-            .await
-            .map_err(|e| explain(name, &e))?;
-        let answers = found.as_lookup().answers();
-        let ttl = answers.iter().map(|record| record.ttl).min().unwrap_or(0);
-        let mut addresses: Vec<IpAddr> = found.iter().take(MAX_ADDRESSES).collect();
-        addresses.dedup();
-        if addresses.is_empty() {
-            let shown = model::text::line(name, 80);
-            return Err(DialError::new(
-                Reason::DnsNoData,
-                format!("{shown} has no address"),
-            ));
+        let labels = name.trim_end_matches('.').split('.').count();
+        let absolute = format!("{}.", name.trim_end_matches('.'));
+        if labels == 1 && self.has_search_list {
+            return self.both(name).await;
         }
-        Ok(Resolved { addresses, ttl })
+        let found = self.both(&absolute).await;
+        let is_absent = found
+            .as_ref()
+            .is_err_and(|error| matches!(error.reason, Reason::DnsNxdomain | Reason::DnsNoData));
+        if is_absent && labels == 2 && self.has_search_list {
+            return self.both(name).await.or(found);
+        }
+        found
+    }
+
+    /// Both families at once. The first answer waits for the other only for a moment.
+    async fn both(&self, name: &str) -> Result<Resolved, DialError> {
+        let (v4, v6) = match (&self.v4, &self.v6) {
+            (Some(v4), None) => return lookup(v4, name).await,
+            (None, Some(v6)) => return lookup(v6, name).await,
+            (None, None) => return Err(DialError::new(Reason::ProberInternal, "no family")),
+            (Some(v4), Some(v6)) => (lookup(v4, name), lookup(v6, name)),
+        };
+        let (v4, v6) = (std::pin::pin!(v4), std::pin::pin!(v6));
+        match futures_util::future::select(v6, v4).await {
+            Either::Left((first, other)) => settle(first, other).await,
+            Either::Right((first, other)) => settle(first, other).await,
+        }
     }
 }
 
-fn tune(options: &mut ResolverOpts, family: Family) {
+/// The answers of both families, of which `first` has come.
+async fn settle(
+    first: Result<Resolved, DialError>,
+    other: impl Future<Output = Result<Resolved, DialError>>,
+) -> Result<Resolved, DialError> {
+    match first {
+        Err(first) => other.await.map_err(|other| worse(first, other)),
+        Ok(mut first) => {
+            let other = tokio::time::timeout(RESOLUTION_DELAY, other).await;
+            if let Ok(Ok(other)) = other {
+                first.ttl = first.ttl.min(other.ttl);
+                first.addresses.extend(other.addresses);
+                // IPv6 first, as the system's own resolver would order them.
+                first.addresses.sort_by_key(IpAddr::is_ipv4);
+                first.addresses.truncate(MAX_ADDRESSES);
+            }
+            Ok(first)
+        }
+    }
+}
+
+/// That a name does not exist is said of the name; a failure of one family's question says more
+/// than the absence of the other's address.
+fn worse(one: DialError, other: DialError) -> DialError {
+    let rank = |error: &DialError| match error.reason {
+        Reason::DnsNxdomain => 3,
+        Reason::DnsServfail => 2,
+        Reason::DnsTimeout => 1,
+        _ => 0,
+    };
+    if rank(&one) >= rank(&other) {
+        one
+    } else {
+        other
+    }
+}
+
+async fn lookup(resolver: &TokioResolver, name: &str) -> Result<Resolved, DialError> {
+    let found = resolver
+        .lookup_ip(name)
+        .await
+        .map_err(|error| explain(name, &error))?;
+    let answers = found.as_lookup().answers();
+    let ttl = answers.iter().map(|record| record.ttl).min().unwrap_or(0);
+    let mut addresses: Vec<IpAddr> = found.iter().take(MAX_ADDRESSES).collect();
+    addresses.dedup();
+    if addresses.is_empty() {
+        let shown = model::text::line(name, 80);
+        return Err(DialError::new(
+            Reason::DnsNoData,
+            format!("{shown} has no address"),
+        ));
+    }
+    Ok(Resolved { addresses, ttl })
+}
+
+fn tuned(mut options: ResolverOpts, strategy: LookupIpStrategy) -> ResolverOpts {
     options.cache_size = 0;
     options.timeout = ATTEMPT;
     options.attempts = 2;
-    options.ip_strategy = match family {
-        Family::Any => LookupIpStrategy::Ipv4AndIpv6,
-        Family::V4 => LookupIpStrategy::Ipv4Only,
-        Family::V6 => LookupIpStrategy::Ipv6Only,
-    };
+    options.ip_strategy = strategy;
+    options
 }
 
 fn name_server(address: &SocketAddr) -> NameServerConfig {
@@ -102,7 +188,7 @@ fn name_server(address: &SocketAddr) -> NameServerConfig {
 }
 
 fn explain(name: &str, error: &NetError) -> DialError {
-    let name = model::text::line(name, 80);
+    let name = model::text::line(name.trim_end_matches('.'), 80);
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open")]
     let (reason, detail) = match error {
         NetError::Timeout => (Reason::DnsTimeout, format!("no answer for {name}")),

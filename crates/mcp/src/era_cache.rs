@@ -1,4 +1,4 @@
-//! Which era an origin spoke last time.
+//! Which era an endpoint spoke last time.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ pub struct EraRecord {
     pub transport: Transport,
 }
 
-/// The eras of origins, remembered so that a monitor does not pay for negotiation on each probe.
+/// The eras of endpoints, remembered so that a monitor does not pay for negotiation on each probe.
 ///
 /// A stale *legacy* record never fails by itself, because servers of both eras go on answering
 /// (PROTOCOL, versioning): so every record expires, and a failure forgets it.
@@ -26,36 +26,36 @@ pub struct EraCache {
 impl EraCache {
     /// How long a record is trusted.
     pub const TTL: Duration = Duration::from_secs(24 * 3600);
-    /// Origins that are remembered; the one that expires first makes room.
-    pub const MAX_ORIGINS: usize = 100_000;
+    /// Endpoints that are remembered; the one that expires first makes room.
+    pub const MAX_ENDPOINTS: usize = 100_000;
 
-    /// What is known of `origin`.
+    /// What is known of an endpoint, named by its URL: `/mcp` and `/sse` of one origin may differ.
     #[must_use]
-    pub fn lookup(&self, origin: &str, now: Instant) -> Option<EraRecord> {
+    pub fn lookup(&self, endpoint: &str, now: Instant) -> Option<EraRecord> {
         self.records
-            .get(origin)
+            .get(endpoint)
             .filter(|(_, expires)| now < *expires)
             .map(|(record, _)| *record)
     }
 
     /// Remembers what a successful probe found.
-    pub fn record(&mut self, origin: &str, found: EraRecord, now: Instant) {
-        if self.lookup(origin, now) == Some(found) {
+    pub fn record(&mut self, endpoint: &str, found: EraRecord, now: Instant) {
+        if self.lookup(endpoint, now) == Some(found) {
             return; // keep the first expiry: a record must not live for ever by being used
         }
-        if self.records.len() >= Self::MAX_ORIGINS && !self.records.contains_key(origin) {
+        if self.records.len() >= Self::MAX_ENDPOINTS && !self.records.contains_key(endpoint) {
             let first = self.records.iter().min_by_key(|(_, (_, expires))| *expires);
             if let Some(origin) = first.map(|(origin, _)| origin.clone()) {
                 self.records.remove(&origin);
             }
         }
         self.records
-            .insert(origin.to_owned(), (found, now + Self::TTL));
+            .insert(endpoint.to_owned(), (found, now + Self::TTL));
     }
 
-    /// Forgets an origin whose probe failed: the next probe negotiates anew.
-    pub fn forget(&mut self, origin: &str) {
-        self.records.remove(origin);
+    /// Forgets an endpoint whose probe failed: the next probe negotiates anew.
+    pub fn forget(&mut self, endpoint: &str) {
+        self.records.remove(endpoint);
     }
 }
 

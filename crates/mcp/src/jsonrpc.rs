@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::json;
+
 /// A message, or what passes for one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Message {
@@ -37,6 +39,8 @@ pub(crate) struct RpcError {
 pub(crate) enum Invalid {
     /// Not JSON at all, or nested deeper than 128 levels.
     Json,
+    /// JSON with too many values to be an honest answer.
+    TooLarge,
     /// JSON, but no message of JSON-RPC 2.0; what is wrong.
     Envelope(&'static str),
 }
@@ -53,7 +57,10 @@ pub(crate) struct Body {
 pub(crate) fn parse(bytes: &[u8]) -> Result<Body, Invalid> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf");
     let has_bom = text.is_some();
-    let value: Value = serde_json::from_slice(text.unwrap_or(bytes)).map_err(|_| Invalid::Json)?;
+    let value = json::parse(text.unwrap_or(bytes)).map_err(|refused| match refused {
+        json::Refused::Syntax => Invalid::Json,
+        json::Refused::TooLarge => Invalid::TooLarge,
+    })?;
     let is_batch = value.is_array();
     let items = if let Value::Array(items) = value {
         items

@@ -21,6 +21,7 @@ mod era_cache;
 mod exchange;
 mod findings;
 mod header;
+mod json;
 mod jsonrpc;
 pub mod limits;
 mod negotiate;

@@ -29,6 +29,16 @@ pub const MAX_SESSION_ID_BYTES: usize = 4096;
 /// Characters of a server's text in a detail.
 pub const MAX_DETAIL_CHARS: usize = 200;
 
+/// How long the body of an answer may take whose head already decides: a refusal, or a message
+/// that was taken. Some servers leave it open.
+pub const BODY_GRACE: Duration = Duration::from_secs(1);
+
+/// The longest cursor of a list: it is sent back.
+pub const MAX_CURSOR_BYTES: usize = 8 << 10;
+
+/// Sessions of one probe that are given back: a handshake may be refused and tried again.
+pub const MAX_SESSIONS: usize = 4;
+
 /// How long closing a session may take, beyond the budget of the probe: a guest cleans up after
 /// itself also when the evening was long.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -71,7 +71,12 @@ pub(crate) fn of_initialize(reply: &Reply, offered: Revision) -> Refused {
             newest_legacy(revisions.into_iter().filter(|r| *r != offered))
         };
         let named = other(listed).or_else(|| other(named_in(&error.message)));
-        return named.map_or(Refused::Final, Refused::Offer);
+        let is_elsewhere = matches!(reply.head.status.as_u16(), 404 | 405);
+        return match named {
+            Some(revision) => Refused::Offer(revision),
+            None if is_elsewhere => Refused::TryStream,
+            None => Refused::Final,
+        };
     }
     match reply.head.status.as_u16() {
         400 | 404 | 405 | 406 | 415 => Refused::TryStream,
@@ -224,7 +229,6 @@ mod tests {
             (400, error(-32602, "null"), Legacy(newest)),
             (404, "<html>".into(), Legacy(newest)),
             (405, String::new(), Legacy(newest)),
-            (202, String::new(), Legacy(newest)),
             (401, String::new(), Silent),
             (403, error(-32000, "null"), Silent),
             (429, String::new(), Silent),
@@ -260,6 +264,7 @@ mod tests {
             (400, error(-32602, r#"{"supported":["2025-11-25"]}"#), Final),
             (400, error(-32600, "null"), Final),
             (404, "<html>".into(), TryStream),
+            (404, error(-32601, "null"), TryStream),
             (405, String::new(), TryStream),
             (500, String::new(), Final),
             (401, String::new(), Final),

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::exchange::Head;
 use crate::findings::Findings;
+use crate::json;
 use crate::jsonrpc::{self, Invalid, Message, Response};
 use crate::limits::{MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES, MAX_EVENTS};
 use crate::sse;
@@ -156,13 +157,22 @@ impl Reader {
     /// Time is up: the answer that can be had without the rest of the body, if the head says
     /// enough.
     pub(crate) fn give_up(&mut self, findings: &mut Findings) -> Option<Reply> {
-        let head = self.head.as_ref()?;
-        let decided =
-            !head.is_success() || matches!(self.expect, Expect::Accepted | Expect::Closed);
-        if !decided {
+        if !self.is_decided() {
             return None;
         }
         self.complete(findings).ok()
+    }
+
+    /// Whether the request was taken.
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.head.as_ref().is_some_and(Head::is_success)
+    }
+
+    /// Whether the head alone says what the answer is: a refusal, or that a message was taken.
+    pub(crate) fn is_decided(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| {
+            !head.is_success() || matches!(self.expect, Expect::Accepted | Expect::Closed)
+        })
     }
 
     fn complete(&mut self, findings: &mut Findings) -> Result<Reply, Fault> {
@@ -205,7 +215,7 @@ impl Reader {
             return Err(Fault::new(Reason::NotMcp, CheckId::HttpHtml, detail));
         }
         findings.pass(CheckId::HttpHtml);
-        self.demand_plain(reply, findings)?;
+        demand_plain(&reply.head, findings)?;
         let media = reply.head.media_type().unwrap_or_default();
         if media != "application/json" {
             let shown = if media.is_empty() {
@@ -222,6 +232,7 @@ impl Reader {
         }
         findings.pass(CheckId::HttpContentType);
         let body = jsonrpc::parse(&self.body).map_err(|invalid| match invalid {
+            Invalid::TooLarge => too_large(),
             Invalid::Json => Fault::new(
                 Reason::McpJsonInvalid,
                 CheckId::RpcEnvelope,
@@ -267,30 +278,14 @@ impl Reader {
         ))
     }
 
-    /// Compression that nobody asked for cannot be read, and it blurs the timing.
-    fn demand_plain(&self, reply: &Reply, findings: &mut Findings) -> Result<(), Fault> {
-        match reply.head.header("content-encoding") {
-            None | Some("identity") => {
-                findings.pass(CheckId::HttpEncoding);
-                Ok(())
-            }
-            Some(coding) => Err(Fault::new(
-                Reason::HttpProtocol,
-                CheckId::HttpEncoding,
-                format!(
-                    "content-encoding {} although the request said accept-encoding: identity",
-                    model::text::line(coding, 40)
-                ),
-            )),
-        }
-    }
-
     fn stream_chunk(&mut self, chunk: &[u8], findings: &mut Findings) -> Result<Progress, Fault> {
         if self.received > MAX_BODY_BYTES {
             return Err(too_large());
         }
+        if let Some(head) = &self.head {
+            demand_plain(head, findings)?;
+        }
         let mut events = Vec::new();
-        let mut unterminated = None;
         if let Some(parser) = self.sse.as_mut() {
             parser
                 .feed(chunk, &mut events)
@@ -302,7 +297,10 @@ impl Reader {
                     ),
                     sse::Broken::TooLarge => too_large(),
                 })?;
-            unterminated = parser.unterminated().map(str::to_owned);
+            // Only where an answer is awaited: elsewhere nobody waits for the blank line.
+            if matches!(self.expect, Expect::Response(_)) {
+                events.extend(parser.take_unterminated(json::is_whole));
+            }
         }
         self.events += events.len();
         if self.events > MAX_EVENTS {
@@ -317,14 +315,6 @@ impl Reader {
             if event.kind == "message" {
                 self.stream_message(id, &event.data, &mut progress, findings)?;
             }
-        }
-        // Some servers never send the blank line that would end the event.
-        if progress.reply.is_none()
-            && let Some(data) = unterminated
-            && data.ends_with('}')
-            && serde_json::from_str::<serde::de::IgnoredAny>(&data).is_ok()
-        {
-            self.stream_message(id, &data, &mut progress, findings)?;
         }
         Ok(progress)
     }
@@ -374,6 +364,7 @@ impl Reader {
 pub(crate) fn stream_messages(data: &str) -> Result<Vec<Message>, Fault> {
     match jsonrpc::parse(data.as_bytes()) {
         Ok(body) => Ok(body.messages),
+        Err(Invalid::TooLarge) => Err(too_large()),
         Err(Invalid::Json) => Err(Fault::new(
             Reason::McpJsonInvalid,
             CheckId::RpcEnvelope,
@@ -425,6 +416,24 @@ pub(crate) fn match_id(
     Ok(response)
 }
 
+/// Compression that nobody asked for cannot be read, and it blurs the timing.
+fn demand_plain(head: &Head, findings: &mut Findings) -> Result<(), Fault> {
+    match head.header("content-encoding") {
+        None | Some("identity") => {
+            findings.pass(CheckId::HttpEncoding);
+            Ok(())
+        }
+        Some(coding) => Err(Fault::new(
+            Reason::HttpProtocol,
+            CheckId::HttpEncoding,
+            format!(
+                "content-encoding {} although the request said accept-encoding: identity",
+                model::text::line(coding, 40)
+            ),
+        )),
+    }
+}
+
 fn mismatch(id: &str) -> Fault {
     Fault::new(
         Reason::McpIdMismatch,
@@ -436,7 +445,9 @@ fn mismatch(id: &str) -> Fault {
 fn too_large() -> Fault {
     Fault {
         reason: Reason::HttpBodyTooLarge,
-        detail: format!("the answer exceeds {MAX_BODY_BYTES} bytes or {MAX_EVENTS} events"),
+        detail: format!(
+            "the answer exceeds {MAX_BODY_BYTES} bytes, {MAX_EVENTS} events or the values of an honest one"
+        ),
         check: None,
     }
 }

@@ -7,7 +7,7 @@ use model::{CheckId, Era, Reason, Revision, Step};
 use serde_json::Value;
 
 use crate::findings::Findings;
-use crate::limits::{MAX_BODY_BYTES, MAX_PAGES, MAX_TOOLS};
+use crate::limits::{MAX_BODY_BYTES, MAX_CURSOR_BYTES, MAX_PAGES, MAX_TOOLS};
 use crate::reply::Fault;
 
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
@@ -46,26 +46,15 @@ pub(crate) struct Discovered {
 }
 
 /// Checks a `server/discover` result (2026-07-28 server/discover).
-pub(crate) fn discover(
-    result: &Value,
-    revision: Revision,
-    findings: &mut Findings,
-) -> Result<Discovered, Fault> {
+pub(crate) fn discover(result: &Value, findings: &mut Findings) -> Result<Discovered, Fault> {
     let step = Step::Discover;
     envelope(step, result, findings)?;
     let Some(capabilities) = result.get("capabilities").filter(|c| c.is_object()) else {
         return Err(missing(CheckId::DiscRequired, "capabilities"));
     };
     findings.pass(CheckId::DiscRequired);
-    let listed = result["supportedVersions"]
-        .as_array()
-        .is_some_and(|all| all.iter().any(|v| v == revision.as_str()));
-    findings.demand(
-        listed,
-        CheckId::DiscVersionListed,
-        step,
-        "the revision in use is not listed",
-    );
+    // Otherwise the result would not have been read as modern.
+    findings.pass(CheckId::DiscVersionListed);
     cache_hints(step, result, None, findings);
     // Drafts before the release had serverInfo beside capabilities.
     let info = result["_meta"]
@@ -216,6 +205,15 @@ impl Tools {
                 ));
             }
         };
+        if cursor
+            .as_ref()
+            .is_some_and(|cursor| cursor.len() > MAX_CURSOR_BYTES)
+        {
+            return Err(schema(
+                CheckId::ListPagination,
+                "nextCursor is longer than 8 KiB",
+            ));
+        }
         if let Some(cursor) = &cursor {
             if !self.cursors.insert(cursor.clone()) {
                 return Err(endless(format!("page {} repeats a cursor", self.pages)));

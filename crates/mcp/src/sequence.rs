@@ -5,7 +5,7 @@ mod replies;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
 use model::{
@@ -13,9 +13,11 @@ use model::{
 };
 use serde_json::Value;
 
+use http::HeaderValue;
+
 use crate::exchange::{Command, ExchangeId, Head};
 use crate::findings::Findings;
-use crate::limits::MAX_SERVER_REQUESTS;
+use crate::limits::{BODY_GRACE, MAX_SERVER_REQUESTS};
 use crate::plan::Plan;
 use crate::reply::{Fault, Progress, Reader};
 use crate::request::Dialect;
@@ -43,6 +45,11 @@ pub struct Sequence {
     tools: Tools,
     next_call: usize,
     server_requests: usize,
+    /// Exchanges that answer requests of the server; dropped once they are accepted.
+    asides: BTreeSet<ExchangeId>,
+    /// Sessions that were opened and not yet given back.
+    to_close: Vec<HeaderValue>,
+    session_lost: bool,
     closing: bool,
 }
 
@@ -62,6 +69,8 @@ struct Running {
     http_status: Option<u16>,
     content_type: Option<String>,
     rpc_code: Option<i64>,
+    /// Whether the response carried a session id.
+    has_session_header: bool,
     /// The open request's exchange, until the shell is told to release it.
     is_open: bool,
 }
@@ -96,7 +105,7 @@ impl Sequence {
                 endpoint: plan.url.as_url().clone(),
                 client: plan.client.clone(),
             },
-            deadline: now + plan.total_timeout,
+            deadline: flow::after(now, plan.total_timeout),
             plan,
             findings: Findings::default(),
             commands: VecDeque::new(),
@@ -111,6 +120,9 @@ impl Sequence {
             tools: Tools::default(),
             next_call: 0,
             server_requests: 0,
+            asides: BTreeSet::new(),
+            to_close: Vec::new(),
+            session_lost: false,
             closing: false,
         };
         let first = match (era, transport) {
@@ -160,6 +172,10 @@ impl Sequence {
 
     /// The head of a response came.
     pub fn handle_head(&mut self, exchange: ExchangeId, head: Head, now: Instant) {
+        if self.asides.remove(&exchange) {
+            self.commands.push_back(Command::Abort(exchange));
+            return;
+        }
         let is_running = self
             .running
             .as_ref()
@@ -177,6 +193,10 @@ impl Sequence {
             }
         } else if is_running && let Some(running) = self.running.as_mut() {
             running.reader.handle_head(head);
+            let awaits_stream = running.awaits_stream(self.dialect.transport);
+            if running.reader.is_decided() && !awaits_stream {
+                running.deadline = running.deadline.min(now + BODY_GRACE);
+            }
         }
     }
 
@@ -246,7 +266,9 @@ impl Sequence {
         let Some(running) = self.running.as_mut().filter(|r| r.deadline <= now) else {
             return;
         };
-        if let Some(reply) = running.reader.give_up(&mut self.findings) {
+        if !running.awaits_stream(self.dialect.transport)
+            && let Some(reply) = running.reader.give_up(&mut self.findings)
+        {
             self.replied(reply, now);
             return;
         }
@@ -306,6 +328,10 @@ impl Sequence {
             self.server_request(&id, &method);
         }
         for event in progress.events {
+            // An event may end the probe; what follows in the same chunk is nobody's.
+            if self.closing || self.stream.is_none() {
+                return;
+            }
             self.stream_event(&event, now);
         }
         if let Some(reply) = progress.reply {
@@ -332,6 +358,7 @@ impl Sequence {
         if self.server_requests <= MAX_SERVER_REQUESTS {
             let request = self.dialect.answer(id, method);
             let exchange = self.exchange_id();
+            self.asides.insert(exchange);
             self.commands.push_back(Command::Send { exchange, request });
         }
     }
@@ -343,6 +370,10 @@ impl Sequence {
 }
 
 impl Running {
+    /// Whether the request was taken and its answer comes on the 2024-11-05 stream.
+    fn awaits_stream(&self, transport: Transport) -> bool {
+        transport == Transport::HttpSse && self.id.is_some() && self.reader.is_accepted()
+    }
     fn timeout_reason(&self, is_http_sse: bool) -> Reason {
         match self.timer.phase() {
             Phase::Dns => Reason::DnsTimeout,
@@ -367,7 +398,7 @@ fn outcome(findings: &Findings, severity: impl Fn(CheckId) -> Severity) -> Outco
                 return Outcome::of_failure(Failure {
                     step: step.unwrap_or(Step::ToolsList),
                     phase: Phase::Receive,
-                    reason: Reason::McpSchemaViolation,
+                    reason: Reason::CheckViolated,
                 });
             }
             (false, Severity::Degrade) => degraded.push(check.id),

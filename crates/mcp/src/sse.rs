@@ -27,6 +27,7 @@ pub(crate) struct Parser {
     data_lines: u32,
     started: bool,
     after_cr: bool,
+    tried: bool,
     limit: usize,
 }
 
@@ -61,11 +62,17 @@ impl Parser {
         Ok(())
     }
 
-    /// The data of an event whose blank line has not come, if it is a single complete line: some
-    /// servers never send the blank line and keep the stream open.
-    pub(crate) fn unterminated(&self) -> Option<&str> {
-        (self.line.is_empty() && self.data_lines == 1 && self.is_message())
-            .then_some(self.data.as_str())
+    /// The event whose blank line has not come, if its data is a single line and `is_whole`: some
+    /// servers never send the blank line and keep the stream open. Each line is tried once, and
+    /// the blank line that may still come then ends nothing.
+    pub(crate) fn take_unterminated(&mut self, is_whole: impl Fn(&str) -> bool) -> Option<Event> {
+        let at_line = self.line.is_empty() && self.data_lines == 1 && self.is_message();
+        if !at_line || std::mem::replace(&mut self.tried, true) || !is_whole(&self.data) {
+            return None;
+        }
+        let mut events = Vec::new();
+        self.dispatch(&mut events);
+        events.pop()
     }
 
     fn is_message(&self) -> bool {
@@ -99,6 +106,7 @@ impl Parser {
                 }
                 self.data.push_str(value);
                 self.data_lines += 1;
+                self.tried = false;
                 if self.data.len() > self.limit {
                     return Err(Broken::TooLarge);
                 }
@@ -163,7 +171,24 @@ mod tests {
         parser
             .feed(b"event: message\ndata: {}\n", &mut events)
             .unwrap();
-        assert_eq!((events.len(), parser.unterminated()), (0, Some("{}")));
+        assert!(events.is_empty());
+        assert_eq!(parser.take_unterminated(|_| false), None);
+        assert_eq!(
+            parser.take_unterminated(|_| true),
+            None,
+            "a line is tried once"
+        );
+        let mut parser = Parser::new(100);
+        parser
+            .feed(b"event: message\ndata: {}\n", &mut events)
+            .unwrap();
+        let early = parser.take_unterminated(|data| data == "{}").unwrap();
+        assert_eq!(
+            (early.kind.as_str(), early.data.as_str()),
+            ("message", "{}")
+        );
+        parser.feed(b"\n", &mut events).unwrap();
+        assert!(events.is_empty(), "the late blank line ends nothing");
     }
 
     #[test]

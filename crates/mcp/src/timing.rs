@@ -11,6 +11,7 @@ use model::Phase;
 pub(crate) struct Timer {
     spent: BTreeMap<Phase, Duration>,
     running: Option<(Phase, Instant)>,
+    last: Option<Phase>,
     connected: bool,
 }
 
@@ -18,7 +19,8 @@ impl Timer {
     /// The step entered `phase`; the phase before it is over.
     pub(crate) fn enter(&mut self, phase: Phase, now: Instant) {
         self.stop(now);
-        self.connected |= phase == Phase::Connect;
+        self.connected |= matches!(phase, Phase::Dns | Phase::Connect);
+        self.last = Some(phase);
         self.running = Some((phase, now));
     }
 
@@ -29,9 +31,9 @@ impl Timer {
         }
     }
 
-    /// The phase that the step is in; before anything happened that is name resolution.
+    /// The phase that the step is in, or was in last; before anything happened it waits.
     pub(crate) fn phase(&self) -> Phase {
-        self.running.map_or(Phase::Dns, |(phase, _)| phase)
+        self.last.unwrap_or(Phase::Wait)
     }
 
     /// Whether the step got by with connections of earlier steps.

@@ -23,6 +23,15 @@ pub struct Rule {
     pub demand: &'static str,
 }
 
+impl CheckId {
+    /// Whether a monitor may give this check another severity. What fails by default cannot be
+    /// lowered: without it the sequence has nothing to go on with.
+    #[must_use]
+    pub fn may_become(self, severity: Severity) -> bool {
+        self.rule().severity != Severity::Fail || severity == Severity::Fail
+    }
+}
+
 macro_rules! checks {
     ( $( $variant:ident = $word:literal : $severity:ident, $source:literal, $demand:literal; )+ ) => {
         crate::closed_words! {
@@ -67,6 +76,7 @@ checks! {
     RpcEnvelope = "rpc.envelope": Fail, "JSON-RPC 2.0 §5", "a response is an object with jsonrpc 2.0 and exactly one of result and error";
     RpcId = "rpc.id": Fail, "JSON-RPC 2.0 §5", "a response repeats the request's id, value and type";
     RpcNoBatch = "rpc.no_batch": Note, "2025-06-18 changelog", "a response is not wrapped in an array";
+    RpcNoError = "rpc.no_error": Fail, "JSON-RPC 2.0 §5.1", "requests are answered with a result, not with an error";
     RpcErrorShape = "rpc.error_shape": Note, "JSON-RPC 2.0 §5.1", "errors have an integer code and a message";
     RpcReservedCode = "rpc.reserved_code": Note, "2026-07-28 basic#error-codes", "errors use no code that the specification reserves or retired";
     EraAnswered = "era.answered": Note, "2026-07-28 basic/versioning", "a request of the other era is answered promptly, without 5xx";

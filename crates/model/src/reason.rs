@@ -153,6 +153,8 @@ reasons! {
     ToolOutputInvalid = "tool_output_invalid": Tool,
     /// The tool surface differs from the pinned one.
     ContractDrift = "contract_drift": Contract,
+        /// A check that the monitor made strict is violated.
+    CheckViolated = "check_violated": Contract,
     /// The probe was cancelled.
     Cancelled = "cancelled": Ours,
     /// A budget of the agent ran out before the probe could finish.

@@ -48,7 +48,7 @@ impl TargetUrl {
         self.0.scheme() == "https"
     }
 
-    /// The origin, `scheme://host[:port]`: what an era is cached for and a load is counted for.
+    /// The origin, `scheme://host[:port]`: what a load is counted for.
     #[must_use]
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
@@ -69,7 +69,7 @@ impl FromStr for TargetUrl {
         if text.len() > MAX_URL_BYTES {
             return Err(TargetUrlError::TooLong(text.len()));
         }
-        let shown = || crate::text::line(text, 120);
+        let shown = || crate::text::line(&masked(text), 120);
         let mut url = match Url::parse(text) {
             Ok(url) => url,
             Err(url::ParseError::RelativeUrlWithoutBase) => {
@@ -94,6 +94,20 @@ impl FromStr for TargetUrl {
         }
         url.set_fragment(None);
         Ok(Self(url))
+    }
+}
+
+/// The text without what may be a user name and password.
+fn masked(text: &str) -> String {
+    let authority = text
+        .split(['/', '?', '#'])
+        .rev()
+        .find(|part| part.contains('@'));
+    match authority.and_then(|part| part.rsplit_once('@').map(|(user, _)| (part, user))) {
+        Some((part, user)) if !user.is_empty() => {
+            text.replacen(part, &part.replacen(user, "***", 1), 1)
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -178,6 +192,18 @@ mod tests {
             (
                 "localhost:3000/mcp",
                 "url: `localhost:3000/mcp` has no scheme; write https://localhost:3000/mcp",
+            ),
+            (
+                "https//u:hunter2@x/",
+                "url: `https//***@x/` has no scheme; write https://https//***@x/",
+            ),
+            (
+                "u:hunter2@x",
+                "url: scheme `u` cannot be probed; use https:// (or http:// for a private server)",
+            ),
+            (
+                "https://u:hunter2@x:99999/",
+                "url: `https://***@x:99999/`: invalid port number; write it like https://mcp.example.com/mcp",
             ),
             (
                 "https://u:p@x/",

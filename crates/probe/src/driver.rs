@@ -42,6 +42,7 @@ pub async fn run(
     let endpoint = Endpoint::of(&job.plan.url);
     let url = job.plan.url.clone();
     let plan = job.plan.clone();
+    let secrets = secrets(&job.headers);
     let mut sequence = Sequence::new(job.plan, started);
     let mut facts = None;
     // A target URL always has a host; without one there is nothing to run.
@@ -52,7 +53,27 @@ pub async fn run(
         facts = driver.link.facts();
     }
     let elapsed = now().saturating_duration_since(started);
-    report::assemble(url, &plan, sequence, facts, job.wall, elapsed)
+    report::assemble(url, &plan, sequence, facts, &secrets, job.wall, elapsed)
+}
+
+/// The values of the user's headers and, of `Bearer x`, also x: those long enough to be secrets.
+fn secrets(headers: &HeaderMap) -> Vec<String> {
+    const SHORTEST: usize = 6;
+    let mut secrets: Vec<String> = Vec::new();
+    for value in headers.values().filter_map(|value| value.to_str().ok()) {
+        let words = value.split_ascii_whitespace();
+        secrets.extend(
+            words
+                .filter(|word| word.len() >= SHORTEST)
+                .map(str::to_owned),
+        );
+        if value.len() >= SHORTEST {
+            secrets.push(value.to_owned());
+        }
+    }
+    // Whole values before their parts.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets
 }
 
 struct Driver {
@@ -86,11 +107,21 @@ impl Driver {
             };
             tokio::select! {
                 biased;
-                () = cancel.cancelled(), if !cancelled => {
+                                () = cancel.cancelled(), if !cancelled => {
                     cancelled = true;
+                    // A session id that has already arrived must not be lost.
+                    while let Ok(event) = self.events.try_recv() {
+                        feed(sequence, event);
+                    }
                     sequence.handle_cancel(now());
                 }
-                Some(event) = self.events.recv() => feed(sequence, event),
+                Some(event) = self.events.recv() => {
+                    // Time is up where the event happened, however full the queue is.
+                    if event.at >= deadline {
+                        sequence.handle_timeout(event.at);
+                    }
+                    feed(sequence, event);
+                }
                 () = tokio::time::sleep_until(deadline.into()) => sequence.handle_timeout(now()),
             }
         }
@@ -99,10 +130,7 @@ impl Driver {
     async fn carry_out(&mut self, command: Command) {
         match command {
             Command::Send { exchange, request } => {
-                let outlet = Outlet {
-                    exchange,
-                    events: self.outlet.clone(),
-                };
+                let outlet = Outlet::new(exchange, self.outlet.clone());
                 let (link, headers) = (Arc::clone(&self.link), Arc::clone(&self.headers));
                 let task = tokio::spawn(exchange::run(link, request, headers, outlet));
                 self.exchanges.insert(exchange, task);

@@ -1,6 +1,6 @@
 //! One exchange: send a request, read its response, stamp everything where it happens.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use mcp::{ExchangeId, Head};
 use model::{Phase, Reason};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::body::Told;
 use crate::driver::now;
@@ -36,15 +36,34 @@ pub(crate) enum What {
 }
 
 /// Where the events of one exchange go.
-#[derive(Clone)]
 pub(crate) struct Outlet {
-    pub(crate) exchange: ExchangeId,
-    pub(crate) events: mpsc::Sender<Event>,
+    exchange: ExchangeId,
+    events: mpsc::Sender<Event>,
+    /// Phases that found the queue full; they go before the next event.
+    waiting: Mutex<Vec<(Phase, Instant)>>,
 }
 
 impl Outlet {
+    pub(crate) fn new(exchange: ExchangeId, events: mpsc::Sender<Event>) -> Self {
+        Self {
+            exchange,
+            events,
+            waiting: Mutex::default(),
+        }
+    }
+
     /// Waits for room: a flood of chunks is throttled by the state machine that reads them.
     async fn tell(&self, what: What, at: Instant) {
+        let waiting = std::mem::take(&mut *self.lock());
+        for (phase, at) in waiting {
+            let what = What::Phase(phase);
+            let event = Event {
+                exchange: self.exchange,
+                at,
+                what,
+            };
+            let _ = self.events.send(event).await;
+        }
         let event = Event {
             exchange: self.exchange,
             at,
@@ -54,14 +73,22 @@ impl Outlet {
         let _ = self.events.send(event).await;
     }
 
-    /// Phases come a handful per exchange; the queue has room for them.
     fn phase(&self, phase: Phase, at: Instant) {
+        let what = What::Phase(phase);
         let event = Event {
             exchange: self.exchange,
             at,
-            what: What::Phase(phase),
+            what,
         };
-        let _ = self.events.try_send(event);
+        let mut waiting = self.lock();
+        let in_order = waiting.is_empty();
+        if !in_order || matches!(self.events.try_send(event), Err(TrySendError::Full(_))) {
+            waiting.push((phase, at));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Phase, Instant)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,7 +110,7 @@ async fn converse(
     headers: &HeaderMap,
     outlet: &Outlet,
 ) -> Result<(), Fault> {
-    let (mut sender, response) = open(link, request, headers, outlet).await?;
+    let (sender, response) = open(link, request, headers, outlet).await?;
     let first_byte = match &sender {
         Sender::H1(_, stamp) => stamp.at(),
         Sender::H2(_) => None,
@@ -102,11 +129,12 @@ async fn converse(
             outlet.tell(What::Chunk(data), now()).await;
         }
     }
-    outlet.tell(What::End, now()).await;
-    if let Sender::H1(connection, stamp) = sender {
-        sender = Sender::H1(connection, stamp);
+    let ended = now();
+    // Back before the end is told: the next request must find the connection.
+    if matches!(sender, Sender::H1(..)) {
         link.checkin(sender);
     }
+    outlet.tell(What::End, ended).await;
     Ok(())
 }
 
@@ -144,8 +172,10 @@ async fn open(
             std::future::pending::<()>().await;
         };
         let answered = tokio::select! {
-            answered = response => answered,
+            biased;
+            // First, so that a quick answer does not hide that the request was sent.
             () = sent => continue,
+            answered = response => answered,
         };
         match answered {
             Ok(response) => return Ok((sender, response)),
@@ -198,8 +228,11 @@ fn dress(
     all.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let agent = concat!("parallax/", env!("CARGO_PKG_VERSION"), " (MCP monitor)");
     all.insert(USER_AGENT, HeaderValue::from_static(agent));
+    for name in headers.keys() {
+        all.remove(name);
+    }
     for (name, value) in headers {
-        all.insert(name.clone(), value.clone());
+        all.append(name.clone(), value.clone());
     }
     Ok(out)
 }

@@ -35,6 +35,13 @@ pub(crate) fn of_http(error: &hyper::Error, has_head: bool) -> Fault {
         _ if error.is_incomplete_message() || error.is_canceled() || error.is_closed() => {
             Reason::HttpConnClosed
         }
+        // HTTP/2 wraps what HTTP/1.1 shows as a closed connection.
+        _ if h2_cause(error).is_some_and(|h2| {
+            h2.is_io() || h2.is_go_away() || (h2.is_reset() && h2.is_remote())
+        }) =>
+        {
+            Reason::HttpConnClosed
+        }
         _ => Reason::HttpProtocol,
     };
     Fault {
@@ -43,7 +50,14 @@ pub(crate) fn of_http(error: &hyper::Error, has_head: bool) -> Fault {
     }
 }
 
+fn h2_cause(error: &hyper::Error) -> Option<&h2::Error> {
+    error.source()?.downcast_ref()
+}
+
 fn io_cause(error: &hyper::Error) -> Option<&io::Error> {
+    if let Some(io) = h2_cause(error).and_then(h2::Error::get_io) {
+        return Some(io);
+    }
     let mut cause = error.source();
     while let Some(current) = cause {
         if let Some(io) = current.downcast_ref::<io::Error>() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use dial::{Alpn, Dialer, Endpoint, Io, Origin};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use model::report::{Connection, Tls};
+use model::report::Connection;
 use model::{Phase, Reason};
 use tokio::task::JoinSet;
 
@@ -15,9 +15,9 @@ use crate::body::Told;
 use crate::fault::{self, Fault};
 use crate::stamp::{FirstByte, Stamped};
 
-/// Connections that one probe may open: one per step and one for a stream, with room for streams
-/// that servers keep open.
-pub const MAX_CONNECTIONS: u32 = 16;
+/// Connections that one probe may open in all: one per request where a server closes each, which
+/// the limits of pages and calls bound. Few of them live at a time.
+pub const MAX_CONNECTIONS: u32 = 256;
 /// The largest response head over HTTP/1.1.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// Header lines of a response over HTTP/1.1.
@@ -50,7 +50,7 @@ struct State {
     opened: u32,
     known: Vec<IpAddr>,
     first: Option<Connection>,
-    refused_tls: Option<Tls>,
+
     /// Drives the connections; dropped with the probe, which closes them.
     drivers: JoinSet<()>,
 }
@@ -87,17 +87,7 @@ impl Link {
 
     /// What is known of the first connection, also when it failed in TLS.
     pub(crate) fn facts(&self) -> Option<Connection> {
-        let state = self.state();
-        state.first.clone().or_else(|| {
-            state.refused_tls.clone().map(|tls| Connection {
-                address: String::new(),
-                resolved: Vec::new(),
-                ttl_seconds: None,
-                kernel_rtt_us: None,
-                http_version: None,
-                tls: Some(tls),
-            })
-        })
+        self.state().first.clone()
     }
 
     fn take_idle(&self) -> Option<Sender> {
@@ -126,9 +116,7 @@ impl Link {
             .dial(&self.endpoint, self.origin, self.alpn, &known, phase)
             .await;
         let connection = dialed.map_err(|mut error| {
-            if let Some(tls) = error.tls.take() {
-                self.state().refused_tls.get_or_insert(*tls);
-            }
+            self.note_failed(&mut error);
             Fault {
                 reason: error.reason,
                 detail: error.detail,
@@ -140,6 +128,25 @@ impl Link {
             .is_some_and(|tls| tls.alpn.as_deref() == Some("h2"));
         self.note(&connection, is_h2);
         self.handshake(connection.io, is_h2).await
+    }
+
+    /// What is known of a connection that did not come about is evidence too.
+    fn note_failed(&self, error: &mut dial::DialError) {
+        let mut state = self.state();
+        if state.first.is_some() {
+            return;
+        }
+        state.first = Some(Connection {
+            address: error
+                .address
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
+            resolved: error.resolved.iter().map(IpAddr::to_string).collect(),
+            ttl_seconds: error.ttl,
+            kernel_rtt_us: None,
+            http_version: None,
+            tls: error.tls.take().map(|tls| *tls),
+        });
     }
 
     fn note(&self, connection: &dial::Connection, is_h2: bool) {

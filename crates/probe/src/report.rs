@@ -14,6 +14,7 @@ pub(crate) fn assemble(
     plan: &Plan,
     mut sequence: Sequence,
     connection: Option<Connection>,
+    secrets: &[String],
     wall: jiff::Timestamp,
     elapsed: Duration,
 ) -> (Report, Option<EraRecord>) {
@@ -48,8 +49,32 @@ pub(crate) fn assemble(
         total_us,
         own_us: elapsed_us.saturating_sub(total_us),
     };
+    redact(&mut report, secrets);
     report.summary = summary(&report);
     (report, record)
+}
+
+/// Servers echo what they were sent. A credential must not travel on in a report.
+fn redact(report: &mut Report, secrets: &[String]) {
+    let details = report
+        .steps
+        .iter_mut()
+        .filter_map(|step| step.detail.as_mut());
+    let checks = report
+        .checks
+        .iter_mut()
+        .filter_map(|check| check.detail.as_mut());
+    let server = report
+        .server
+        .iter_mut()
+        .flat_map(|s| [&mut s.name, &mut s.version]);
+    for text in details.chain(checks).chain(server) {
+        for secret in secrets {
+            if text.contains(secret) {
+                *text = text.replace(secret, "[redacted]");
+            }
+        }
+    }
 }
 
 fn examine_certificates(connection: &Connection, wall: jiff::Timestamp, sequence: &mut Sequence) {

@@ -88,10 +88,10 @@ fn no_line_is_wider_than_the_terminal_and_colour_adds_only_escapes() {
         reason: Reason::McpIdMismatch,
     });
     report.steps[1].reason = Some(Reason::McpIdMismatch);
-    report.summary = format!(
-        "tools_list failed: {}",
-        "a long story of what came back ".repeat(5)
-    );
+    let story = "a long story of what came back ".repeat(5);
+    let word = "w".repeat(300);
+    report.summary = format!("tools_list failed: {story}{word} \u{6f22}\u{5b57}{word}");
+    report.url = format!("https://mcp.example.com/{word}").parse().unwrap();
     for width in [40, 80, 120] {
         for unicode in [false, true] {
             let plain = render(
@@ -103,7 +103,10 @@ fn no_line_is_wider_than_the_terminal_and_colour_adds_only_escapes() {
                 },
             );
             for line in plain.lines() {
-                assert!(line.chars().count() <= width, "{width}: {line}");
+                assert!(
+                    unicode_width::UnicodeWidthStr::width(line) <= width,
+                    "{width}: {line}"
+                );
             }
             let colored = render(
                 &report,

@@ -3,6 +3,8 @@
 use model::report::StepReport;
 use model::{Outcome, Phase, Report};
 
+use unicode_width::UnicodeWidthStr as _;
+
 use crate::style::{Canvas, Tone};
 
 const LABEL: usize = 16;
@@ -54,10 +56,10 @@ pub(super) fn render(report: &Report, canvas: Canvas) -> String {
 fn fit(note: &str, room: usize) -> String {
     if room < 4 {
         String::new()
-    } else if note.chars().count() <= room {
+    } else if note.width() <= room {
         note.to_owned()
     } else {
-        model::text::line(note, room - 1)
+        format!("{}\u{2026}", &note[..super::fitting(note, room - 1)])
     }
 }
 

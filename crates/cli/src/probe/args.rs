@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use mcp::{Plan, ToolCall};
+use model::target::TargetUrlError;
 use model::{CheckId, EraPolicy, Severity, TargetUrl};
 
 use crate::duration;
@@ -42,7 +43,7 @@ Exit status: 0 healthy, 1 unhealthy, 2 usage, 3 degraded (--fail-on degraded), 4
 pub(crate) struct Args {
     /// The MCP endpoint: https:// or, for a private server, http://
     #[arg(value_name = "URL")]
-    pub(crate) url: TargetUrl,
+    url: String,
     /// Which protocol era to speak
     #[arg(long, value_name = "ERA", default_value = "auto", value_parser = parse_era)]
     pub(crate) era: EraPolicy,
@@ -102,6 +103,9 @@ pub(crate) struct Args {
 /// A command line that cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UsageError {
+    /// The URL cannot be probed. Parsed here and not by clap, which would repeat it in full.
+    #[error("{0}")]
+    Url(#[from] TargetUrlError),
     /// `--arg` without `=`.
     #[error("--arg: `{0}` has no `=`; write it like --arg city=Berlin")]
     Arg(String),
@@ -121,6 +125,10 @@ pub(crate) enum UsageError {
 }
 
 impl Args {
+    /// The endpoint.
+    pub(crate) fn target(&self) -> Result<TargetUrl, UsageError> {
+        Ok(self.url.parse()?)
+    }
     /// The tools to call.
     pub(crate) fn calls(&self) -> Result<Vec<ToolCall>, UsageError> {
         if self.call.len() > 1 && !self.arg.is_empty() {
@@ -175,8 +183,12 @@ fn parse_severity(text: &str) -> Result<(CheckId, Severity), String> {
         ));
     };
     let unknown = |error: model::closed::UnknownWord| error.to_string();
-    Ok((
-        id.parse().map_err(unknown)?,
-        severity.parse().map_err(unknown)?,
-    ))
+    let id: CheckId = id.parse().map_err(unknown)?;
+    let severity = severity.parse().map_err(unknown)?;
+    if !id.may_become(severity) {
+        return Err(format!(
+            "{id} cannot be lowered: without it a probe has nothing to go on with"
+        ));
+    }
+    Ok((id, severity))
 }

@@ -7,16 +7,21 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use crate::exit;
 
 /// Headers that carry the protocol: overriding one would probe something that no client does.
-const RESERVED: [&str; 9] = [
+const RESERVED: [&str; 14] = [
     "accept",
     "accept-encoding",
     "connection",
     "content-length",
     "content-type",
+    "expect",
     "host",
-    "mcp-method",
-    "mcp-protocol-version",
-    "mcp-session-id",
+    "last-event-id",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
 ];
 /// The largest bearer token file.
 const MAX_TOKEN_BYTES: usize = 64 << 10;
@@ -71,7 +76,7 @@ pub(crate) fn collect(
         let parsed = name
             .parse::<HeaderName>()
             .map_err(|_| HeaderError::Illegal(shown.clone(), "header name"))?;
-        if RESERVED.contains(&parsed.as_str()) {
+        if RESERVED.contains(&parsed.as_str()) || parsed.as_str().starts_with("mcp-") {
             return Err(HeaderError::Reserved(shown));
         }
         let value = expand(&shown, value.trim(), &variable)?;
@@ -177,6 +182,10 @@ mod tests {
             (
                 "Host: s3cret",
                 "--header Host: the probe sets this header itself; remove it",
+            ),
+            (
+                "Mcp-Name: s3cret",
+                "--header Mcp-Name: the probe sets this header itself; remove it",
             ),
             (
                 "x-a: ${NOPE}",

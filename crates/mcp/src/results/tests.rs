@@ -19,9 +19,7 @@ fn discover_of_the_python_sdk() {
         "_meta": { SERVER_INFO: { "name": "py-mcp-demo", "version": "" } },
     });
     let mut findings = Findings::default();
-    let facts = discover(&result, Revision::V2026_07_28, &mut findings)
-        .ok()
-        .unwrap();
+    let facts = discover(&result, &mut findings).ok().unwrap();
     assert!(facts.announces_tools);
     assert_eq!(facts.server.unwrap().name, "py-mcp-demo");
     assert_eq!(

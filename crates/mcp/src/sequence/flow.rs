@@ -1,14 +1,14 @@
 //! Steps begin, end, fail, and follow each other.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model::report::StepReport;
-use model::{CheckId, Class, Era, Failure, Phase, Reason, Step, Transport};
+use model::{CheckId, Class, Era, EraPolicy, Failure, Phase, Reason, Revision, Step, Transport};
 use serde_json::{Map, Value};
 
 use super::{Running, Sequence, Stream};
 use crate::exchange::{Command, Head, Request};
-use crate::limits::CLOSE_TIMEOUT;
+use crate::limits::{CLOSE_TIMEOUT, MAX_DETAIL_CHARS};
 use crate::reply::{Expect, Fault, Reader};
 use crate::timing::Timer;
 
@@ -28,7 +28,7 @@ impl Sequence {
         let deadline = if self.closing {
             now + limit
         } else {
-            (now + limit).min(self.deadline)
+            after(now, limit).min(self.deadline)
         };
         let tool = (step == Step::ToolsCall)
             .then(|| {
@@ -53,6 +53,7 @@ impl Sequence {
             http_status: None,
             content_type: None,
             rpc_code: None,
+            has_session_header: false,
             is_open: true,
         });
         if step == Step::Stream {
@@ -76,6 +77,7 @@ impl Sequence {
             running.exchange = exchange;
             running.id = id;
             running.reader = Reader::new(expect, step);
+            running.has_session_header = false;
             running.exchanges += 1;
             running.is_open = true;
         }
@@ -180,7 +182,7 @@ impl Sequence {
             rpc_code: running.rpc_code,
             failed_phase,
             reason: failed,
-            detail,
+            detail: detail.map(|detail| model::text::line(&detail, MAX_DETAIL_CHARS)),
         });
     }
 
@@ -239,12 +241,21 @@ impl Sequence {
             self.become_legacy(crate::negotiate::Discovered::Unclear, now);
             return;
         }
-        self.end_step(Some(fault.reason), Some(fault.detail.clone()), now);
         let own = Failure {
             step,
             phase,
             reason: fault.reason,
         };
+        if fault.reason == Reason::McpSessionLost {
+            self.session_lost = true;
+        }
+        if self.may_negotiate_anew(own) {
+            self.end_step(Some(fault.reason), Some(fault.detail.clone()), now);
+            self.fallback.get_or_insert((own, fault));
+            self.negotiate_anew(now);
+            return;
+        }
+        self.end_step(Some(fault.reason), Some(fault.detail.clone()), now);
         // Being turned away on the second way says more than the first way's failure.
         let (failure, fault) = match self.fallback.take() {
             Some(first) if fault.reason.class() != Class::Refused => first,
@@ -275,6 +286,8 @@ impl Sequence {
                 | Reason::McpJsonInvalid
                 | Reason::McpRpcInvalid
                 | Reason::McpWrongContentType
+                | Reason::McpIdMismatch
+                | Reason::McpSseMalformed
                 | Reason::NotMcp
         );
         reached && unclear && self.may_change_era()
@@ -282,7 +295,41 @@ impl Sequence {
 
     /// Whether the era may still turn out to be another one than was tried first.
     pub(super) fn may_change_era(&self) -> bool {
-        self.plan.era == model::EraPolicy::Auto && self.plan.known.is_none()
+        self.plan.era == EraPolicy::Auto && self.plan.known.is_none()
+    }
+
+    /// What was known of the endpoint may have become wrong: an upgrade is no outage.
+    fn may_negotiate_anew(&self, failure: Failure) -> bool {
+        let opens = matches!(
+            failure.step,
+            Step::Discover | Step::Initialize | Step::Stream
+        );
+        let is_stale = matches!(
+            failure.reason,
+            Reason::NotFound
+                | Reason::Client4xx
+                | Reason::NotMcp
+                | Reason::McpInitRejected
+                | Reason::McpVersionUnsupported
+                | Reason::McpRpcError
+                | Reason::McpRpcInvalid
+                | Reason::McpWrongContentType
+                | Reason::McpSseMalformed
+        );
+        opens && is_stale && self.plan.era == EraPolicy::Auto && self.plan.known.is_some()
+    }
+
+    fn negotiate_anew(&mut self, now: Instant) {
+        self.plan.known = None;
+        if let Some(stream) = self.stream.take() {
+            self.commands.push_back(Command::Abort(stream.exchange));
+        }
+        self.dialect.era = Era::Modern;
+        self.dialect.transport = Transport::StreamableHttp;
+        self.dialect.revision = Some(Revision::NEWEST_MODERN);
+        self.dialect.session = None;
+        self.dialect.endpoint = self.plan.url.as_url().clone();
+        self.start(Step::Discover, now);
     }
 
     /// Gives back what the server holds for this probe, and ends it.
@@ -291,9 +338,19 @@ impl Sequence {
         if let Some(stream) = self.stream.take() {
             self.commands.push_back(Command::Abort(stream.exchange));
         }
-        if self.dialect.session.is_some() {
-            self.start(Step::Close, now);
-        }
+        self.close_next(now);
+    }
+
+    /// Gives the next session back.
+    fn close_next(&mut self, now: Instant) {
+        let Some(session) = self.to_close.pop() else {
+            return;
+        };
+        // Sessions are of the legacy era, whatever the server turned out to speak.
+        self.dialect.era = Era::Legacy;
+        self.dialect.revision = self.dialect.revision.filter(|r| r.era() == Era::Legacy);
+        self.dialect.session = Some(session);
+        self.start(Step::Close, now);
     }
 
     /// The session was given back, or could not be: that is noted, and changes nothing else.
@@ -303,6 +360,7 @@ impl Sequence {
                 .violate(CheckId::SessDelete, Step::Close, detail);
         }
         self.end_step(failed, Some(detail.to_owned()), now);
+        self.close_next(now);
     }
 
     /// Notes the head of the running step's response.
@@ -320,17 +378,16 @@ impl Sequence {
             self.findings.retry_after = retry_after;
         }
         let session = head.headers.get(crate::request::SESSION_ID);
-        if self.dialect.era == Era::Modern && head.is_success() {
-            self.findings.demand(
-                session.is_none(),
-                CheckId::HttpNoSession,
-                running.step,
-                "a modern response carries Mcp-Session-Id",
-            );
-        }
+        running.has_session_header = session.is_some();
         // Only a successful initialize opens a session: some servers put a fresh id on errors.
         if running.step == Step::Initialize && head.is_success() {
             self.keep_session(session.cloned());
         }
     }
+}
+
+/// `now + time`, or a day from now where the sum does not exist.
+pub(super) fn after(now: Instant, time: Duration) -> Instant {
+    now.checked_add(time)
+        .unwrap_or_else(|| now + Duration::from_secs(86_400))
 }

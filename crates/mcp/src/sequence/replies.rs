@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use http::HeaderValue;
+use model::target::MAX_URL_BYTES;
 use model::{CheckId, Era, Reason, Revision, Step, Transport};
 use serde_json::Value;
 
 use super::Sequence;
 use crate::exchange::{Command, Head};
 use crate::jsonrpc::{Message, Response, RpcError};
-use crate::limits::MAX_SESSION_ID_BYTES;
+use crate::limits::{MAX_SESSION_ID_BYTES, MAX_SESSIONS};
 use crate::negotiate::{self, Discovered, Refused};
 use crate::refusal::{self, Situation};
 use crate::reply::{self, Fault, Reply};
@@ -39,14 +40,18 @@ impl Sequence {
             | Step::ToolsList
             | Step::ToolsCall => {}
         }
+        if step == Step::Ping && !reply.head.is_success() {
+            let unknown = refused_with(&reply).filter(|error| error.code == Some(-32601));
+            if let Some(error) = unknown.cloned() {
+                return self.error_answered(step, &error, now);
+            }
+        }
         if !reply.head.is_success() {
             let fault = refusal::of_status(&reply, self.situation(step));
             if fault.reason == Reason::AuthRequired || fault.reason == Reason::AuthMalformed {
                 self.check_challenge(&reply, step);
             }
-            if fault.reason == Reason::McpSessionLost {
-                self.dialect.session = None; // there is nothing left to give back
-            }
+
             self.fail(fault, now);
             return;
         }
@@ -79,6 +84,7 @@ impl Sequence {
                 return self.error_answered(step, &error, now);
             }
         };
+        self.check_stateless();
         match self.read_result(step, &result) {
             Ok(Next::Page(cursor)) => {
                 self.release(now);
@@ -162,10 +168,10 @@ impl Sequence {
             Fault::new(Reason::ToolMissing, CheckId::CallIsError, detail)
         } else {
             let reason = refusal::of_error(error, self.situation(step));
-            let check = if step == Step::ToolsCall {
-                CheckId::CallIsError
-            } else {
-                CheckId::HttpStatus
+            let check = match (step, reason) {
+                (Step::ToolsCall, _) => CheckId::CallIsError,
+                (_, Reason::McpSessionLost) => CheckId::SessStable,
+                _ => CheckId::RpcNoError,
             };
             Fault::new(reason, check, detail)
         };
@@ -174,7 +180,9 @@ impl Sequence {
 
     fn calls_unlisted_tool(&self) -> bool {
         let call = self.plan.calls.get(self.next_call);
-        call.is_some_and(|call| !self.tools.names.contains(&call.name))
+        let is_listed = |name: &String| self.tools.names.contains(name);
+        // Only a complete list can tell that a tool is not in it.
+        self.findings.tools.is_some() && call.is_some_and(|call| !is_listed(&call.name))
     }
 
     fn discover_answered(&mut self, reply: Reply, now: Instant) {
@@ -192,8 +200,9 @@ impl Sequence {
                 let Some(Ok(result)) = reply.response.map(|response| response.outcome) else {
                     return;
                 };
-                match results::discover(&result, revision, &mut self.findings) {
+                match results::discover(&result, &mut self.findings) {
                     Ok(facts) => {
+                        self.check_stateless();
                         self.announces_tools = facts.announces_tools;
                         self.findings.server = facts.server;
                         self.findings.pass(CheckId::EraAnswered);
@@ -241,19 +250,21 @@ impl Sequence {
 
     fn discover_failed(&mut self, reply: &Reply, found: &Discovered, now: Instant) {
         let mut fault = if reply.head.is_success() {
-            let error = reply
-                .response
-                .as_ref()
-                .and_then(|r| r.outcome.as_ref().err());
-            let detail = error.map_or_else(
-                || "no revision in common".to_owned(),
-                refusal::describe_error,
-            );
-            Fault::new(
-                Reason::McpVersionUnsupported,
-                CheckId::DiscVersionListed,
-                detail,
-            )
+            match refused_with(reply) {
+                Some(error) if *found == Discovered::ModernRefused => Fault::new(
+                    refusal::of_error(error, self.situation(Step::Discover)),
+                    CheckId::RpcNoError,
+                    refusal::describe_error(error),
+                ),
+                error => Fault::new(
+                    Reason::McpVersionUnsupported,
+                    CheckId::DiscVersionListed,
+                    error.map_or_else(
+                        || "no revision in common".to_owned(),
+                        refusal::describe_error,
+                    ),
+                ),
+            }
         } else {
             refusal::of_status(reply, self.situation(Step::Discover))
         };
@@ -271,6 +282,7 @@ impl Sequence {
 
     /// The modern way led nowhere: go on with the legacy handshake.
     pub(super) fn become_legacy(&mut self, found: Discovered, now: Instant) {
+        self.plan.known = None;
         self.dialect.era = Era::Legacy;
         self.dialect.revision = None;
         if let Discovered::Legacy(revision) = found {
@@ -288,6 +300,7 @@ impl Sequence {
                 self.asked_again = true;
                 self.fallback = None;
                 self.succeed(Some("modern server".to_owned()), now);
+                self.plan.known = None;
                 self.dialect.era = Era::Modern;
                 self.dialect.session = None;
                 self.dialect.revision = Some(Revision::NEWEST_MODERN);
@@ -298,6 +311,8 @@ impl Sequence {
                 self.findings
                     .violate(CheckId::InitVersionEcho, step, &fault.detail);
                 self.offered = revision;
+                // A session of the refused handshake is given back, not used.
+                self.dialect.session = None;
                 self.release(now);
                 self.again(None);
             }
@@ -329,7 +344,7 @@ impl Sequence {
         match error {
             Some(error) if reply.head.is_success() => Fault::new(
                 refusal::of_error(error, situation),
-                CheckId::HttpStatus,
+                CheckId::RpcNoError,
                 refusal::describe_error(error),
             ),
             _ => {
@@ -344,7 +359,8 @@ impl Sequence {
 
     fn delete_answered(&mut self, reply: &Reply, now: Instant) {
         let status = reply.head.status;
-        let fine = status.is_success() || status.as_u16() == 405;
+        let gone = self.session_lost && matches!(status.as_u16(), 400 | 404);
+        let fine = status.is_success() || status.as_u16() == 405 || gone;
         let detail = format!("DELETE: {status}");
         self.findings
             .demand(fine, CheckId::SessDelete, Step::Close, &detail);
@@ -416,8 +432,16 @@ impl Sequence {
 
     fn endpoint_named(&mut self, data: &str, now: Instant) {
         let target = self.plan.url.as_url();
+        if !self
+            .running
+            .as_ref()
+            .is_some_and(|running| running.step == Step::Stream)
+        {
+            return;
+        }
         let endpoint = target.join(data.trim()).ok();
-        let same = endpoint.filter(|url| url.origin() == target.origin());
+        let same = endpoint
+            .filter(|url| url.origin() == target.origin() && url.as_str().len() <= MAX_URL_BYTES);
         let Some(endpoint) = same else {
             let detail = format!(
                 "the endpoint is not of this origin: {}",
@@ -430,6 +454,8 @@ impl Sequence {
             return;
         };
         self.findings.pass(CheckId::SseEndpointFirst);
+        // This is the transport: what fails from here on is its own failure.
+        self.fallback = None;
         self.dialect.endpoint = endpoint;
         // Without the GET fallback the revision of that transport is the one to offer.
         self.offered = Revision::V2024_11_05;
@@ -476,6 +502,21 @@ impl Sequence {
         self.findings.era = Some(era);
         self.findings.revision = Some(revision);
         self.findings.transport = Some(self.dialect.transport);
+        self.dialect.revision = Some(revision);
+    }
+
+    /// Modern responses carry no session id.
+    fn check_stateless(&mut self) {
+        if let Some(running) = self
+            .running
+            .as_ref()
+            .filter(|_| self.dialect.era == Era::Modern)
+        {
+            let (has_id, step) = (running.has_session_header, running.step);
+            let detail = "a modern response carries Mcp-Session-Id";
+            self.findings
+                .demand(!has_id, CheckId::HttpNoSession, step, detail);
+        }
     }
 
     /// Keeps the session of a successful `initialize`, whatever else is wrong with the answer.
@@ -491,7 +532,8 @@ impl Sequence {
             Step::Initialize,
             "the session id is empty, too long or not visible ASCII",
         );
-        if fits {
+        if fits && !id.is_empty() && self.to_close.len() < MAX_SESSIONS {
+            self.to_close.push(id.clone());
             self.dialect.session = Some(id);
         }
     }
@@ -507,6 +549,14 @@ impl Sequence {
     const fn awaits_no_stream(&self) -> bool {
         matches!(self.dialect.transport, Transport::StreamableHttp)
     }
+}
+
+/// The JSON-RPC error of a reply.
+fn refused_with(reply: &Reply) -> Option<&RpcError> {
+    reply
+        .response
+        .as_ref()
+        .and_then(|response| response.outcome.as_ref().err())
 }
 
 /// What a result leads to.

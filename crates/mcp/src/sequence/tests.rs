@@ -27,8 +27,12 @@ enum Act {
     Hang,
     /// Resets the connection.
     Reset,
+    /// Refuses the connection.
+    Refuse,
     /// Sends raw chunks on the stream that is already open, and accepts the request.
     OnStream(String),
+    /// Answers with a status and a body that never ends.
+    OpenWith(u16),
     /// Opens a stream, sends this, and keeps it open.
     Open(&'static str),
 }
@@ -164,6 +168,12 @@ fn play(
         *now += Duration::from_millis(1);
         *now
     };
+    if matches!(act, Act::Refuse) {
+        sequence.handle_phase(exchange, Phase::Dns, tick());
+        sequence.handle_phase(exchange, Phase::Connect, tick());
+        sequence.handle_failure(exchange, Reason::TcpRefused, "refused", tick());
+        return;
+    }
     sequence.handle_phase(exchange, Phase::Send, tick());
     sequence.handle_phase(exchange, Phase::Wait, tick());
     let head = |status: u16, headers: &[(&'static str, &str)]| {
@@ -181,7 +191,7 @@ fn play(
     };
     let json = ("content-type", "application/json; charset=utf-8");
     match act {
-        Act::Hang => {}
+        Act::Hang | Act::Refuse => {}
         Act::Reset => {
             sequence.handle_failure(exchange, Reason::TcpReset, "connection reset", tick());
         }
@@ -221,6 +231,7 @@ fn play(
             sequence.handle_head(exchange, head, tick());
             sequence.handle_chunk(exchange, text.as_bytes(), tick());
         }
+        Act::OpenWith(status) => sequence.handle_head(exchange, head(status, &[]), tick()),
         Act::OnStream(text) => {
             sequence.handle_head(exchange, head(202, &[]), tick());
             sequence.handle_end(exchange, tick());
@@ -499,12 +510,10 @@ fn where_both_eras_hang_the_first_failure_is_reported() {
 
 #[test]
 fn what_never_reached_the_server_is_not_tried_twice() {
-    let mut now_failing = plan();
-    now_failing.era = EraPolicy::Auto;
-    let run = run(now_failing, |_| Act::Reset);
-    // a reset after the request was sent may be a legacy server's way, so it is tried once
-    assert_eq!(run.requests.len(), 2);
-    assert_eq!(run.failure(), (Step::Discover, Reason::TcpReset));
+    let run = run(plan(), |_| Act::Refuse);
+    assert_eq!(run.requests.len(), 1);
+    assert_eq!(run.failure(), (Step::Discover, Reason::TcpRefused));
+    assert_eq!(run.violated(), ["net.tcp"]);
 }
 
 #[test]
@@ -578,15 +587,103 @@ fn a_session_whose_initialize_is_unusable_is_closed_too() {
     assert_eq!(run.sent(), ["server/discover", "initialize", "DELETE"]);
 }
 
+/// Behind a balancer without affinity another replica may still hold the session.
 #[test]
-fn a_lost_session_is_not_given_back() {
+fn a_lost_session_is_given_back_all_the_same() {
     let run = run(plan(), |request| match name_of(request).as_str() {
         "ping" => Act::Json(404, err(request, -32600, json!(null))),
+        "DELETE" => Act::Head(404, &[]),
         _ => legacy(request),
     });
     assert_eq!(run.failure(), (Step::Ping, Reason::McpSessionLost));
     assert_eq!(run.violated(), ["sess.stable"]);
-    assert_eq!(run.sent().last().map(String::as_str), Some("ping"));
+    assert_eq!(run.sent().last().map(String::as_str), Some("DELETE"));
+}
+
+#[test]
+fn a_session_of_a_refused_handshake_is_given_back_and_not_used() {
+    let mut n = 0;
+    let run = run(plan(), |request| match name_of(request).as_str() {
+        "initialize" => {
+            n += 1;
+            if n == 1 {
+                let data = json!({ "supported": ["2025-06-18"] });
+                return Act::Session("s-0", err(request, -32602, data));
+            }
+            legacy(request)
+        }
+        "DELETE" => Act::Head(200, &[]),
+        _ => legacy(request),
+    });
+    assert_eq!(run.outcome, Outcome::Ok, "{:#?}", run.findings);
+    let sessions = |name: &str| -> Vec<String> {
+        let sent = run.requests.iter().filter(|r| name_of(r) == name);
+        sent.map(|r| r.headers["mcp-session-id"].to_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(sessions("DELETE"), ["s-1", "s-0"]);
+    assert_eq!(sessions("ping"), ["s-1"]);
+}
+
+/// Seen on hostile servers: the message is taken, and its answer never comes.
+#[test]
+fn an_answer_that_never_comes_on_the_stream_is_a_stall() {
+    let run = run(plan(), |request| {
+        match (request.url.path(), name_of(request).as_str()) {
+            ("/mcp", "GET") => Act::Open("event: endpoint\ndata: /m\n\n"),
+            ("/mcp", _) => Act::Head(404, &[]),
+            _ => Act::Head(202, &[]),
+        }
+    });
+    assert_eq!(run.failure(), (Step::Initialize, Reason::McpSseStalled));
+}
+
+#[test]
+fn a_stream_that_begins_wrongly_ends_the_probe_at_once() {
+    let run = run(plan(), |request| match name_of(request).as_str() {
+        "GET" => Act::Open("event: message\ndata: {}\n\nevent: endpoint\ndata: /m\n\n"),
+        _ => Act::Head(404, &[]),
+    });
+    assert_eq!(run.sent(), ["server/discover", "initialize", "GET"]);
+    assert_eq!(run.failure(), (Step::Initialize, Reason::NotFound));
+}
+
+#[test]
+fn once_the_oldest_transport_is_found_its_failures_are_its_own() {
+    let run = run(plan(), |request| {
+        match (request.url.path(), name_of(request).as_str()) {
+            ("/mcp", "GET") => Act::Open("event: endpoint\ndata: /m\n\n"),
+            ("/mcp", _) => Act::Head(404, &[]),
+            _ => Act::Head(500, &[]),
+        }
+    });
+    assert_eq!(run.failure(), (Step::Initialize, Reason::Server5xx));
+}
+
+#[test]
+fn what_was_known_may_have_become_wrong() {
+    let mut plan = plan();
+    plan.known = Some(EraRecord {
+        revision: Revision::V2024_11_05,
+        transport: Transport::HttpSse,
+    });
+    let run = run(plan, |request| match name_of(request).as_str() {
+        "GET" => Act::Head(405, &[]),
+        _ => modern(request),
+    });
+    assert_eq!(run.outcome, Outcome::Ok);
+    assert_eq!(run.sent(), ["GET", "server/discover", "tools/list"]);
+}
+
+#[test]
+fn a_refusal_whose_body_never_ends_is_read_from_its_head() {
+    let run = run(plan(), |_| Act::OpenWith(401));
+    assert_eq!(run.failure(), (Step::Discover, Reason::AuthMalformed));
+    let took = run.findings.steps[0].total_us;
+    assert!(
+        took < 2_000_000,
+        "a short grace, not the step's time: {took}"
+    );
 }
 
 #[test]
@@ -722,7 +819,7 @@ fn severities_can_be_overridden() {
         .insert(CheckId::HttpNotif202, Severity::Fail);
     assert_eq!(
         run(strict, sloppy).failure(),
-        (Step::Initialized, Reason::McpSchemaViolation)
+        (Step::Initialized, Reason::CheckViolated)
     );
 }
 

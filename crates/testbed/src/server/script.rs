@@ -39,6 +39,8 @@ pub struct Script {
     pub endless_list: bool,
     /// Forgets every session.
     pub forget_sessions: bool,
+    /// Closes the connection after each answer.
+    pub close_connections: bool,
     /// Sends answers in pieces of one byte.
     pub drip: bool,
 }

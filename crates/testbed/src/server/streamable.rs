@@ -48,7 +48,7 @@ pub(crate) async fn handle(
         .get("mcp-protocol-version")
         .and_then(|v| v.to_str().ok());
     let is_modern = version == Some(MODERN);
-    match (state.dialect, is_modern) {
+    let mut response = match (state.dialect, is_modern) {
         (Dialect::Modern | Dialect::Dual, true) => modern(&method, &headers, &request, &script),
         (Dialect::Modern, false) => {
             let id = request["id"].clone();
@@ -59,7 +59,14 @@ pub(crate) async fn handle(
         (Dialect::Legacy | Dialect::Dual | Dialect::HttpSse, _) => {
             legacy(&state, &method, &headers, &request, &script)
         }
+    };
+    if script.close_connections {
+        let close = http::HeaderValue::from_static("close");
+        response
+            .headers_mut()
+            .insert(http::header::CONNECTION, close);
     }
+    response
 }
 
 fn modern(method: &Method, headers: &HeaderMap, request: &Value, script: &Script) -> Response {
