@@ -168,8 +168,7 @@ fn wrap(text: &str, width: usize, line: impl Fn(usize, &str) -> String) -> Strin
     let mut rows: Vec<String> = vec![String::new()];
     for word in text.split(' ') {
         let mut word = word;
-        loop {
-            let Some(row) = rows.last_mut() else { break };
+        while let Some(row) = rows.last_mut() {
             let used = row.width() + usize::from(!row.is_empty());
             if used + word.width() <= width {
                 if !row.is_empty() {

@@ -44,6 +44,7 @@ fn closed_port() -> String {
 
 /// What cannot be run: exit status and what stderr says.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn bad_input_has_a_status_and_a_way_out() {
     let missing = tempfile::tempdir().unwrap().path().join("token");
     let missing = missing.to_str().unwrap();

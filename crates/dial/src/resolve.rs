@@ -134,6 +134,10 @@ async fn settle(
 /// That a name does not exist is said of the name; a failure of one family's question says more
 /// than the absence of the other's address.
 fn worse(one: DialError, other: DialError) -> DialError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the others are no failures of DNS"
+    )]
     let rank = |error: &DialError| match error.reason {
         Reason::DnsNxdomain => 3,
         Reason::DnsServfail => 2,

@@ -1,16 +1,15 @@
 //! The probe itself: which request comes next, and what its answer means.
 
+mod ending;
 mod flow;
+mod handshake;
+mod http_sse;
 mod replies;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
-use model::{
-    CheckId, Era, EraPolicy, Failure, Outcome, Phase, Reason, Revision, Severity, Step, Transport,
-};
+use model::{CheckId, Era, EraPolicy, Failure, Outcome, Phase, Reason, Revision, Step, Transport};
 use serde_json::Value;
 
 use http::HeaderValue;
@@ -216,7 +215,7 @@ impl Sequence {
     pub fn handle_end(&mut self, exchange: ExchangeId, now: Instant) {
         if self.stream.as_ref().is_some_and(|s| s.exchange == exchange) {
             self.stream = None;
-            self.fail(stream_ended(), now);
+            self.fail(ending::stream_ended(), now);
             return;
         }
         let Some((reader, findings)) = self.reader_of(exchange) else {
@@ -256,7 +255,7 @@ impl Sequence {
         let fault = Fault {
             reason,
             detail: detail.into(),
-            check: net_check(reason),
+            check: ending::net_check(reason),
         };
         self.fail(fault, now);
     }
@@ -285,7 +284,7 @@ impl Sequence {
         let fault = Fault {
             reason,
             detail: format!("no answer after {:.1} s{budget}", waited.as_secs_f64()),
-            check: net_check(reason),
+            check: ending::net_check(reason),
         };
         self.fail(fault, now);
     }
@@ -310,7 +309,7 @@ impl Sequence {
     #[must_use]
     pub fn finish(self) -> (Findings, Outcome) {
         let severity = |id| self.plan.severity(id);
-        let outcome = outcome(&self.findings, severity);
+        let outcome = ending::outcome(&self.findings, severity);
         (self.findings, outcome)
     }
 
@@ -386,68 +385,5 @@ impl Running {
     }
 }
 
-/// The outcome that follows from a failure or from the violated checks.
-fn outcome(findings: &Findings, severity: impl Fn(CheckId) -> Severity) -> Outcome {
-    if let Some(failure) = findings.failure {
-        return Outcome::of_failure(failure);
-    }
-    let mut degraded = Vec::new();
-    for (check, step) in findings.examined(severity) {
-        match (check.passed, check.severity) {
-            (false, Severity::Fail) => {
-                return Outcome::of_failure(Failure {
-                    step: step.unwrap_or(Step::ToolsList),
-                    phase: Phase::Receive,
-                    reason: Reason::CheckViolated,
-                });
-            }
-            (false, Severity::Degrade) => degraded.push(check.id),
-            (false, Severity::Note) | (true, _) => {}
-        }
-    }
-    if degraded.is_empty() {
-        Outcome::Ok
-    } else {
-        Outcome::Degraded { checks: degraded }
-    }
-}
-
-fn stream_ended() -> Fault {
-    Fault::new(
-        Reason::McpSseNoResponse,
-        CheckId::SseParse,
-        "the server closed the event stream",
-    )
-}
-
-/// The check that a failure below HTTP violates.
-const fn net_check(reason: Reason) -> Option<CheckId> {
-    let is_dns = matches!(
-        reason,
-        Reason::DnsNxdomain
-            | Reason::DnsNoData
-            | Reason::DnsTimeout
-            | Reason::DnsServfail
-            | Reason::DnsBlockedAddr
-    );
-    let is_tcp = matches!(
-        reason,
-        Reason::TcpRefused | Reason::TcpTimeout | Reason::TcpReset | Reason::TcpUnreachable
-    );
-    let is_tls = matches!(
-        reason,
-        Reason::TlsHandshake
-            | Reason::TlsTimeout
-            | Reason::TlsCertExpired
-            | Reason::TlsCertNotYetValid
-            | Reason::TlsCertName
-            | Reason::TlsCertUntrusted
-            | Reason::TlsAlpn
-    );
-    match (is_dns, is_tcp, is_tls) {
-        (true, ..) => Some(CheckId::NetDns),
-        (_, true, _) => Some(CheckId::NetTcp),
-        (.., true) => Some(CheckId::NetTls),
-        (false, false, false) => None,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -3,18 +3,16 @@
 use std::time::Instant;
 
 use http::HeaderValue;
-use model::target::MAX_URL_BYTES;
 use model::{CheckId, Era, Reason, Revision, Step, Transport};
 use serde_json::Value;
 
 use super::Sequence;
-use crate::exchange::{Command, Head};
-use crate::jsonrpc::{Message, Response, RpcError};
+use crate::exchange::Command;
+use crate::jsonrpc::{Response, RpcError};
 use crate::limits::{MAX_SESSION_ID_BYTES, MAX_SESSIONS};
-use crate::negotiate::{self, Discovered, Refused};
 use crate::refusal::{self, Situation};
-use crate::reply::{self, Fault, Reply};
-use crate::{results, sse};
+use crate::reply::{Fault, Reply};
+use crate::results;
 
 impl Sequence {
     /// The running request has a complete answer.
@@ -72,7 +70,7 @@ impl Sequence {
     }
 
     /// The running step has its JSON-RPC response.
-    fn answered(&mut self, response: Response, now: Instant) {
+    pub(super) fn answered(&mut self, response: Response, now: Instant) {
         let Some(running) = self.running.as_mut() else {
             return;
         };
@@ -185,178 +183,6 @@ impl Sequence {
         self.findings.tools.is_some() && call.is_some_and(|call| !is_listed(&call.name))
     }
 
-    fn discover_answered(&mut self, reply: Reply, now: Instant) {
-        let step = Step::Discover;
-        let found = negotiate::of_discover(&reply);
-        if let Some(running) = self.running.as_mut() {
-            let error = reply
-                .response
-                .as_ref()
-                .and_then(|r| r.outcome.as_ref().err());
-            running.rpc_code = error.and_then(|error| error.code);
-        }
-        match found {
-            Discovered::Modern(revision) => {
-                let Some(Ok(result)) = reply.response.map(|response| response.outcome) else {
-                    return;
-                };
-                match results::discover(&result, &mut self.findings) {
-                    Ok(facts) => {
-                        self.check_stateless();
-                        self.announces_tools = facts.announces_tools;
-                        self.findings.server = facts.server;
-                        self.findings.pass(CheckId::EraAnswered);
-                        self.agree(Era::Modern, revision);
-                        self.succeed(None, now);
-                        self.advance(step, now);
-                    }
-                    Err(fault) => self.fail(fault, now),
-                }
-            }
-            Discovered::AskAgain(revision) if !self.asked_again => {
-                self.asked_again = true;
-                self.dialect.revision = Some(revision);
-                self.release(now);
-                self.again(None);
-            }
-            Discovered::Legacy(revision) if self.plan.era == model::EraPolicy::Auto => {
-                self.findings.pass(CheckId::EraAnswered);
-                self.offered = revision;
-                self.succeed(Some("legacy server".to_owned()), now);
-                self.become_legacy(Discovered::Legacy(revision), now);
-            }
-            Discovered::Unclear if self.may_change_era() => {
-                let fault = refusal::of_status(&reply, self.situation(step));
-                self.findings
-                    .violate(CheckId::EraAnswered, step, &fault.detail);
-                let phase = model::Phase::Receive;
-                let failure = model::Failure {
-                    step,
-                    phase,
-                    reason: fault.reason,
-                };
-                self.end_step(Some(fault.reason), Some(fault.detail.clone()), now);
-                self.fallback = Some((failure, fault));
-                self.become_legacy(Discovered::Unclear, now);
-            }
-            Discovered::AskAgain(_)
-            | Discovered::Legacy(_)
-            | Discovered::ModernRefused
-            | Discovered::ModernUnknown
-            | Discovered::Silent
-            | Discovered::Unclear => self.discover_failed(&reply, &found, now),
-        }
-    }
-
-    fn discover_failed(&mut self, reply: &Reply, found: &Discovered, now: Instant) {
-        let mut fault = if reply.head.is_success() {
-            match refused_with(reply) {
-                Some(error) if *found == Discovered::ModernRefused => Fault::new(
-                    refusal::of_error(error, self.situation(Step::Discover)),
-                    CheckId::RpcNoError,
-                    refusal::describe_error(error),
-                ),
-                error => Fault::new(
-                    Reason::McpVersionUnsupported,
-                    CheckId::DiscVersionListed,
-                    error.map_or_else(
-                        || "no revision in common".to_owned(),
-                        refusal::describe_error,
-                    ),
-                ),
-            }
-        } else {
-            refusal::of_status(reply, self.situation(Step::Discover))
-        };
-        if matches!(found, Discovered::Legacy(_) | Discovered::ModernUnknown) {
-            fault.reason = Reason::McpVersionUnsupported;
-            if matches!(found, Discovered::Legacy(_)) {
-                fault.detail = format!("the server speaks the legacy era: {}", fault.detail);
-            }
-        }
-        if matches!(fault.reason, Reason::AuthRequired | Reason::AuthMalformed) {
-            self.check_challenge(reply, Step::Discover);
-        }
-        self.fail(fault, now);
-    }
-
-    /// The modern way led nowhere: go on with the legacy handshake.
-    pub(super) fn become_legacy(&mut self, found: Discovered, now: Instant) {
-        self.plan.known = None;
-        self.dialect.era = Era::Legacy;
-        self.dialect.revision = None;
-        if let Discovered::Legacy(revision) = found {
-            self.offered = revision;
-        }
-        self.start(Step::Initialize, now);
-    }
-
-    fn initialize_refused(&mut self, reply: &Reply, now: Instant) {
-        let step = Step::Initialize;
-        let is_auto = self.plan.era == model::EraPolicy::Auto;
-        let fault = self.initialize_fault(reply);
-        match negotiate::of_initialize(reply, self.offered) {
-            Refused::SwitchToModern if is_auto && !self.asked_again => {
-                self.asked_again = true;
-                self.fallback = None;
-                self.succeed(Some("modern server".to_owned()), now);
-                self.plan.known = None;
-                self.dialect.era = Era::Modern;
-                self.dialect.session = None;
-                self.dialect.revision = Some(Revision::NEWEST_MODERN);
-                self.start(Step::Discover, now);
-            }
-            Refused::Offer(revision) if !self.asked_again => {
-                self.asked_again = true;
-                self.findings
-                    .violate(CheckId::InitVersionEcho, step, &fault.detail);
-                self.offered = revision;
-                // A session of the refused handshake is given back, not used.
-                self.dialect.session = None;
-                self.release(now);
-                self.again(None);
-            }
-            Refused::TryStream => {
-                let phase = model::Phase::Receive;
-                let failure = model::Failure {
-                    step,
-                    phase,
-                    reason: fault.reason,
-                };
-                self.end_step(Some(fault.reason), Some(fault.detail.clone()), now);
-                self.fallback.get_or_insert((failure, fault));
-                self.dialect.transport = Transport::HttpSse;
-                self.start(Step::Stream, now);
-            }
-            Refused::SwitchToModern | Refused::Offer(_) | Refused::Final => self.fail(fault, now),
-        }
-    }
-
-    fn initialize_fault(&mut self, reply: &Reply) -> Fault {
-        let situation = self.situation(Step::Initialize);
-        let error = reply
-            .response
-            .as_ref()
-            .and_then(|r| r.outcome.as_ref().err());
-        if let (Some(error), Some(running)) = (error, self.running.as_mut()) {
-            running.rpc_code = error.code;
-        }
-        match error {
-            Some(error) if reply.head.is_success() => Fault::new(
-                refusal::of_error(error, situation),
-                CheckId::RpcNoError,
-                refusal::describe_error(error),
-            ),
-            _ => {
-                let fault = refusal::of_status(reply, situation);
-                if matches!(fault.reason, Reason::AuthRequired | Reason::AuthMalformed) {
-                    self.check_challenge(reply, Step::Initialize);
-                }
-                fault
-            }
-        }
-    }
-
     fn delete_answered(&mut self, reply: &Reply, now: Instant) {
         let status = reply.head.status;
         let gone = self.session_lost && matches!(status.as_u16(), 400 | 404);
@@ -365,105 +191,6 @@ impl Sequence {
         self.findings
             .demand(fine, CheckId::SessDelete, Step::Close, &detail);
         self.closed(&detail, None, now);
-    }
-
-    /// The answer to `GET` is no event stream: this is not the 2024-11-05 transport either.
-    pub(super) fn no_stream(&mut self, head: Head, now: Instant) {
-        self.stream = None;
-        let fault = if head.is_success() {
-            Fault::new(
-                Reason::NotMcp,
-                CheckId::SseEndpointFirst,
-                format!("GET is answered with {}, no event stream", head.status),
-            )
-        } else {
-            let reply = Reply {
-                head,
-                response: None,
-                excerpt: String::new(),
-                is_html: false,
-            };
-            refusal::of_status(&reply, self.situation(Step::Stream))
-        };
-        self.fail(fault, now);
-    }
-
-    /// An event of the 2024-11-05 stream.
-    pub(super) fn stream_event(&mut self, event: &sse::Event, now: Instant) {
-        let has_endpoint = self.stream.as_ref().is_some_and(|s| s.has_endpoint);
-        if !has_endpoint {
-            if event.kind == "endpoint" {
-                self.endpoint_named(&event.data, now);
-            } else {
-                let detail = format!("the first event is {}", model::text::line(&event.kind, 40));
-                self.fail(
-                    Fault::new(Reason::McpSseMalformed, CheckId::SseEndpointFirst, detail),
-                    now,
-                );
-            }
-            return;
-        }
-        if event.kind != "message" {
-            return;
-        }
-        let messages = match reply::stream_messages(&event.data) {
-            Ok(messages) => messages,
-            Err(fault) => return self.fail(fault, now),
-        };
-        for message in messages {
-            match message {
-                Message::Request { id, method } => self.server_request(&id, &method),
-                Message::Response(response) => self.stream_response(response, now),
-                Message::Notification => {}
-            }
-        }
-    }
-
-    fn stream_response(&mut self, response: Response, now: Instant) {
-        let Some((step, Some(id))) = self.running.as_ref().map(|r| (r.step, r.id)) else {
-            return;
-        };
-        // Answers to other ids are answers that came too late for an earlier step.
-        if let Ok(response) = reply::match_id(id, step, response, &mut self.findings) {
-            self.findings.pass(CheckId::SseParse);
-            self.answered(response, now);
-        }
-    }
-
-    fn endpoint_named(&mut self, data: &str, now: Instant) {
-        let target = self.plan.url.as_url();
-        if !self
-            .running
-            .as_ref()
-            .is_some_and(|running| running.step == Step::Stream)
-        {
-            return;
-        }
-        let endpoint = target.join(data.trim()).ok();
-        let same = endpoint
-            .filter(|url| url.origin() == target.origin() && url.as_str().len() <= MAX_URL_BYTES);
-        let Some(endpoint) = same else {
-            let detail = format!(
-                "the endpoint is not of this origin: {}",
-                model::text::line(data, 120)
-            );
-            self.fail(
-                Fault::new(Reason::McpSseMalformed, CheckId::SseEndpointFirst, detail),
-                now,
-            );
-            return;
-        };
-        self.findings.pass(CheckId::SseEndpointFirst);
-        // This is the transport: what fails from here on is its own failure.
-        self.fallback = None;
-        self.dialect.endpoint = endpoint;
-        // Without the GET fallback the revision of that transport is the one to offer.
-        self.offered = Revision::V2024_11_05;
-        if let Some(stream) = self.stream.as_mut() {
-            stream.has_endpoint = true;
-        }
-        self.succeed(None, now);
-        self.advance(Step::Stream, now);
     }
 
     /// Notification rules: 202, no body (the HTTP+SSE transport tolerates a text).
@@ -488,7 +215,7 @@ impl Sequence {
         }
     }
 
-    fn check_challenge(&mut self, reply: &Reply, step: Step) {
+    pub(super) fn check_challenge(&mut self, reply: &Reply, step: Step) {
         let values = reply.head.headers.get_all("www-authenticate");
         let bearer = crate::challenge::bearer(values.iter().filter_map(|v| v.to_str().ok()));
         let named = bearer.is_some_and(|b| b.param("resource_metadata").is_some());
@@ -498,7 +225,7 @@ impl Sequence {
             .demand(named, CheckId::AuthChallenge, step, detail);
     }
 
-    fn agree(&mut self, era: Era, revision: Revision) {
+    pub(super) fn agree(&mut self, era: Era, revision: Revision) {
         self.findings.era = Some(era);
         self.findings.revision = Some(revision);
         self.findings.transport = Some(self.dialect.transport);
@@ -506,7 +233,7 @@ impl Sequence {
     }
 
     /// Modern responses carry no session id.
-    fn check_stateless(&mut self) {
+    pub(super) fn check_stateless(&mut self) {
         if let Some(running) = self
             .running
             .as_ref()
@@ -538,7 +265,7 @@ impl Sequence {
         }
     }
 
-    fn situation(&self, step: Step) -> Situation {
+    pub(super) fn situation(&self, step: Step) -> Situation {
         Situation {
             step,
             has_credential: self.plan.has_credential,
@@ -552,7 +279,7 @@ impl Sequence {
 }
 
 /// The JSON-RPC error of a reply.
-fn refused_with(reply: &Reply) -> Option<&RpcError> {
+pub(super) fn refused_with(reply: &Reply) -> Option<&RpcError> {
     reply
         .response
         .as_ref()

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use model::{EraPolicy, TargetUrl};
+use model::{EraPolicy, Severity, TargetUrl};
 use serde_json::json;
 
 use super::*;
@@ -157,6 +157,7 @@ fn run(plan: Plan, mut server: impl FnMut(&Request) -> Act) -> Run {
     panic!("the sequence does not end");
 }
 
+#[expect(clippy::too_many_lines, reason = "one act after the other")]
 fn play(
     sequence: &mut Sequence,
     exchange: ExchangeId,
