@@ -12,9 +12,12 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may import whom, besides outside libraries. A crate that is not here may not exist.
-const IMPORTS: [(&str, &[&str]); 8] = [
+const IMPORTS: [(&str, &[&str]); 11] = [
     ("model", &[]),
     ("mcp", &["model"]),
+    ("delivery", &["model"]),
+    ("schedule", &["model"]),
+    ("window", &["model"]),
     ("dial", &["model"]),
     ("probe", &["model", "mcp", "dial"]),
     ("rpc", &["model"]),
@@ -24,7 +27,7 @@ const IMPORTS: [(&str, &[&str]); 8] = [
 ];
 
 /// What no core may depend on: nothing that does IO, sleeps, or makes its own randomness.
-const CORES: [&str; 2] = ["model", "mcp"];
+const CORES: [&str; 5] = ["model", "mcp", "delivery", "schedule", "window"];
 const NOT_IN_A_CORE: [&str; 8] = [
     "tokio",
     "hyper",

@@ -3,7 +3,6 @@
 //! Data goes to stdout, words go to stderr, and the exit status is one of [`exit`]'s, which never
 //! change.
 
-mod duration;
 mod exit;
 mod human;
 mod probe;

@@ -52,12 +52,13 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
     plan.era = args.era;
     plan.calls = args.calls()?;
     plan.has_credential = headers::has_credential(&headers);
-    plan.step_timeout = args.step_timeout;
+    plan.step_timeout = args.step_timeout.duration();
     plan.call_timeout = args
         .call_timeout
         .unwrap_or(args.step_timeout)
+        .duration()
         .min(Plan::MAX_CALL_TIMEOUT);
-    plan.total_timeout = args.timeout;
+    plan.total_timeout = args.timeout.duration();
     plan.severities = args.severity.iter().copied().collect();
     let dialer = Dialer::new(DialerOptions {
         name_servers: args.resolver.clone(),

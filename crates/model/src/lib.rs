@@ -5,6 +5,7 @@
 //! randomness, and depends on no other crate of the workspace.
 //!
 //! - [`era`]: protocol revisions, eras and transports of MCP.
+//! - [`monitor`] and [`period`]: what is to be watched, and how often.
 //! - [`target`]: the URL of an MCP endpoint, validated.
 //! - [`step`]: the parts of a probe ([`Step`]) and the timed parts of an exchange ([`Phase`]).
 //! - [`reason`]: the closed list of why something failed, each with a [`Class`].
@@ -15,7 +16,9 @@
 pub mod check;
 pub mod closed;
 pub mod era;
+pub mod monitor;
 pub mod outcome;
+pub mod period;
 pub mod reason;
 pub mod report;
 pub mod step;
@@ -24,7 +27,9 @@ pub mod text;
 
 pub use check::{CheckId, Severity};
 pub use era::{Era, EraPolicy, Revision, Transport};
+pub use monitor::{Monitor, MonitorId, MonitorSpec, RegionState};
 pub use outcome::{Failure, Outcome};
+pub use period::Period;
 pub use reason::{Class, Reason};
 pub use report::Report;
 pub use step::{Phase, Step};

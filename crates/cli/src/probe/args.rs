@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::ValueEnum;
 use mcp::{Plan, ToolCall};
+use model::period::PeriodError;
 use model::target::TargetUrlError;
-use model::{CheckId, EraPolicy, Severity, TargetUrl};
+use model::{CheckId, EraPolicy, Period, Severity, TargetUrl};
 
-use crate::duration;
 use crate::style::When;
 
 /// How the report is printed.
@@ -60,14 +59,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(crate) bearer_file: Option<PathBuf>,
     /// How long the whole probe may take
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
-    pub(crate) timeout: Duration,
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(crate) timeout: Period,
     /// How long one step may take
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
-    pub(crate) step_timeout: Duration,
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub(crate) step_timeout: Period,
     /// How long a tool call may take, up to 120s [default: the step timeout]
     #[arg(long, value_name = "TIME", value_parser = parse_call_timeout)]
-    pub(crate) call_timeout: Option<Duration>,
+    pub(crate) call_timeout: Option<Period>,
     /// The severity of a check: `http.notif_202=degrade`. Repeatable
     #[arg(long, value_name = "CHECK=SEVERITY", value_parser = parse_severity)]
     pub(crate) severity: Vec<(CheckId, Severity)>,
@@ -168,9 +167,11 @@ fn parse_era(text: &str) -> Result<EraPolicy, String> {
         .map_err(|error: model::closed::UnknownWord| error.to_string())
 }
 
-fn parse_call_timeout(text: &str) -> Result<Duration, String> {
-    let timeout = duration::parse(text)?;
-    if timeout > Plan::MAX_CALL_TIMEOUT {
+fn parse_call_timeout(text: &str) -> Result<Period, String> {
+    let timeout: Period = text
+        .parse()
+        .map_err(|error: PeriodError| error.to_string())?;
+    if timeout.duration() > Plan::MAX_CALL_TIMEOUT {
         return Err("a tool call may take at most 120s".to_owned());
     }
     Ok(timeout)
