@@ -215,6 +215,25 @@ impl FieldError {
 }
 
 impl MonitorSpec {
+    /// A spec with defaults for everything but the URL.
+    #[must_use]
+    pub const fn new(url: TargetUrl) -> Self {
+        Self {
+            url,
+            era: auto(),
+            interval: minute(),
+            regions: Vec::new(),
+            calls: Vec::new(),
+            step_timeout: ten_seconds(),
+            call_timeout: ten_seconds(),
+            total_timeout: thirty_seconds(),
+            headers: BTreeMap::new(),
+            severities: BTreeMap::new(),
+            hosting: None,
+            labels: BTreeMap::new(),
+        }
+    }
+
     /// Everything that is wrong with the spec beyond its shape.
     #[must_use]
     pub fn problems(&self) -> Vec<FieldError> {

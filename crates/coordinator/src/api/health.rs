@@ -1,0 +1,45 @@
+//! Whether the coordinator itself is well. A target's failure never makes it unready.
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use serde::Serialize;
+use store::Store;
+
+use super::Shared;
+use super::problem::Problem;
+
+#[derive(Debug, Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+    monitors: usize,
+    agents_connected: usize,
+}
+
+pub(super) async fn live() -> StatusCode {
+    StatusCode::OK
+}
+
+pub(super) async fn ready<S: Store>(State(hub): Shared<S>) -> Result<StatusCode, Problem> {
+    if hub.leaving.is_cancelled() {
+        let detail = "the coordinator is shutting down";
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "leaving",
+            detail,
+        ));
+    }
+    hub.store.monitors().await?;
+    Ok(StatusCode::OK)
+}
+
+pub(super) async fn health<S: Store>(State(hub): Shared<S>) -> Result<Response, Problem> {
+    let health = Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+        monitors: hub.store.monitors().await?.len(),
+        agents_connected: hub.fleet.connected(),
+    };
+    Ok(axum::Json(health).into_response())
+}

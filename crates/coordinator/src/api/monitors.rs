@@ -1,0 +1,126 @@
+//! Monitors: registered by name, or by their URL.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, StatusCode, header};
+use model::monitor::FieldError;
+use model::{Monitor, MonitorId, MonitorSpec};
+use serde::{Deserialize, Serialize};
+use store::{Put, Store};
+
+use super::Shared;
+use super::problem::{Json, Problem};
+use crate::Hub;
+
+/// A list.
+#[derive(Debug, Serialize)]
+pub(super) struct List {
+    monitors: Vec<Monitor>,
+}
+
+/// The body of POST: a spec, and perhaps a name.
+#[derive(Debug, Deserialize)]
+pub(super) struct Posted {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, serde_json::Value>,
+}
+
+pub(super) async fn list<S: Store>(State(hub): Shared<S>) -> Result<Response, Problem> {
+    let monitors = hub.store.monitors().await?;
+    Ok(axum::Json(List { monitors }).into_response())
+}
+
+pub(super) async fn show<S: Store>(
+    State(hub): Shared<S>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let monitor = hub.store.monitor(&parse(&id)?).await?;
+    let monitor = monitor.ok_or_else(|| Problem::no_monitor(&id))?;
+    Ok(shown(StatusCode::OK, &monitor))
+}
+
+/// Replaces the whole spec: what is absent gets its default. An equal spec changes nothing.
+pub(super) async fn put<S: Store>(
+    State(hub): Shared<S>,
+    Path(id): Path<String>,
+    Json(spec): Json<MonitorSpec>,
+) -> Result<Response, Problem> {
+    upsert(&hub, &parse(&id)?, spec).await
+}
+
+/// Like PUT; without a name the URL is the name, so that the same call never makes a second
+/// monitor.
+pub(super) async fn post<S: Store>(
+    State(hub): Shared<S>,
+    Json(posted): Json<Posted>,
+) -> Result<Response, Problem> {
+    let spec = serde_json::from_value::<MonitorSpec>(posted.rest.into()).map_err(|error| {
+        let detail = model::text::line(&error.to_string(), 300);
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", detail)
+    })?;
+    let id = match posted.name {
+        Some(name) => parse(&name)?,
+        None => MonitorId::of_url(&spec.url),
+    };
+    upsert(&hub, &id, spec).await
+}
+
+pub(super) async fn delete<S: Store>(
+    State(hub): Shared<S>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    if !hub.store.delete_monitor(&parse(&id)?).await? {
+        return Err(Problem::no_monitor(&id));
+    }
+    hub.board.remove(&id);
+    hub.changes.send_modify(|revision| *revision += 1);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn upsert<S: Store>(
+    hub: &Hub<S>,
+    id: &MonitorId,
+    spec: MonitorSpec,
+) -> Result<Response, Problem> {
+    let mut problems = spec.problems();
+    for name in spec.headers.keys() {
+        if name.parse::<http::HeaderName>().is_err() {
+            let pointer = format!("/headers/{}", model::text::line(name, 40));
+            problems.push(FieldError::new(pointer, "this is no legal header name"));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Problem::fields(problems));
+    }
+    let Put {
+        monitor,
+        created,
+        changed,
+    } = hub.store.put_monitor(id, spec).await?;
+    if changed {
+        hub.board.set(&monitor);
+        hub.changes.send_modify(|revision| *revision += 1);
+    }
+    let status = if created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok(shown(status, &monitor))
+}
+
+fn shown(status: StatusCode, monitor: &Monitor) -> Response {
+    let mut response = (status, axum::Json(monitor)).into_response();
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", monitor.generation)) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+pub(super) fn parse(id: &str) -> Result<MonitorId, Problem> {
+    id.parse().map_err(|error: model::monitor::MonitorIdError| {
+        Problem::fields(vec![FieldError::new("/name", error.to_string())])
+    })
+}

@@ -1,0 +1,122 @@
+//! Errors of the API (RFC 9457), and bodies that are read into them.
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{StatusCode, header};
+use model::monitor::FieldError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use store::StoreError;
+
+/// An error as the API tells it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Problem {
+    /// Stable; the last part names the kind.
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, kind: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:parallax:problem:{kind}"),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            errors: Vec::new(),
+        }
+    }
+
+    pub(super) fn internal(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    pub(super) fn no_monitor(id: &str) -> Self {
+        let detail = format!("there is no monitor {}", model::text::line(id, 64));
+        Self::new(StatusCode::NOT_FOUND, "no-such-monitor", detail)
+    }
+
+    /// Fields that are wrong, all of them at once.
+    pub(super) fn fields(errors: Vec<FieldError>) -> Self {
+        let mut problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid-fields",
+            "the body is well-formed, but fields of it are wrong",
+        );
+        problem.errors = errors;
+        problem
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_string(&self).unwrap_or_default();
+        (
+            status,
+            [(header::CONTENT_TYPE, "application/problem+json")],
+            body,
+        )
+            .into_response()
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "storage",
+            error.to_string(),
+        )
+    }
+}
+
+/// A JSON body, read into `T`.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let media = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok());
+        let essence = media.map(|media| media.split(';').next().unwrap_or_default().trim());
+        if essence != Some("application/json") {
+            let detail = "send the body as content-type: application/json";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Problem::new(status, "media-type", detail));
+        }
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|error| match error {
+                BytesRejection::FailedToBufferBody(error) if error.status() == 413 => {
+                    let detail = "the body is larger than 64 KiB";
+                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+                }
+                error => Problem::new(StatusCode::BAD_REQUEST, "body", error.to_string()),
+            })?;
+        serde_json::from_slice(&body).map(Self).map_err(|error| {
+            let detail = model::text::line(&error.to_string(), 300);
+            match error.classify() {
+                serde_json::error::Category::Data => {
+                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", detail)
+                }
+                serde_json::error::Category::Io
+                | serde_json::error::Category::Syntax
+                | serde_json::error::Category::Eof => {
+                    Problem::new(StatusCode::BAD_REQUEST, "not-json", detail)
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! What is known: one GET a monitor, and the agents.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use model::{Outcome, RegionState};
+use serde::Serialize;
+use store::Store;
+
+use super::Shared;
+use super::monitors::parse;
+use super::problem::Problem;
+use crate::board::{Percentiles, RegionView};
+use crate::fleet::AgentView;
+
+/// The status of a monitor.
+#[derive(Debug, Serialize)]
+struct Status {
+    monitor: String,
+    generation: u64,
+    url: String,
+    /// When this was true, RFC 3339 UTC.
+    as_of: String,
+    regions: Vec<Region>,
+}
+
+#[derive(Debug, Serialize)]
+struct Region {
+    region: String,
+    state: RegionState,
+    reason: Option<&'static str>,
+    since: Option<String>,
+    last_probe_at: Option<String>,
+    latency: Option<Latency>,
+    agents: Vec<Agent>,
+}
+
+/// What target and network took for a whole probe, ok and degraded ones.
+#[derive(Debug, Serialize)]
+struct Latency {
+    p50_ms: f64,
+    p95_ms: f64,
+    p99_ms: f64,
+    samples: u64,
+    window_seconds: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Agent {
+    agent: String,
+    outcome: Outcome,
+    probe_at: String,
+    era: String,
+    protocol_version: String,
+    /// Untrusted, escaped.
+    detail: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Agents {
+    as_of: String,
+    agents: Vec<AgentView>,
+}
+
+pub(super) async fn monitor<S: Store>(
+    State(hub): Shared<S>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let monitor = hub.store.monitor(&parse(&id)?).await?;
+    let monitor = monitor.ok_or_else(|| Problem::no_monitor(&id))?;
+    let now = tokio::time::Instant::now().into_std();
+    let regions = hub.board.view(&id, now).unwrap_or_default();
+    let status = Status {
+        monitor: monitor.id.to_string(),
+        generation: monitor.generation,
+        url: monitor.spec.url.to_string(),
+        as_of: telemetry::clock::wall().to_string(),
+        regions: regions.into_iter().map(region).collect(),
+    };
+    Ok(axum::Json(status).into_response())
+}
+
+pub(super) async fn agents<S: Store>(State(hub): Shared<S>) -> Response {
+    let now = tokio::time::Instant::now().into_std();
+    axum::Json(Agents {
+        as_of: telemetry::clock::wall().to_string(),
+        agents: hub.fleet.views(now),
+    })
+    .into_response()
+}
+
+fn region(view: RegionView) -> Region {
+    Region {
+        region: view.name,
+        state: view.state,
+        reason: view.reason,
+        since: view.since.map(|at| at.to_string()),
+        last_probe_at: view.last_probe_at.map(|at| at.to_string()),
+        latency: view.percentiles.map(latency),
+        agents: view
+            .voices
+            .into_iter()
+            .map(|(agent, voice)| Agent {
+                agent,
+                outcome: voice.outcome,
+                probe_at: voice.started_at.to_string(),
+                era: voice.era,
+                protocol_version: voice.protocol_version,
+                detail: voice.detail,
+            })
+            .collect(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown in milliseconds")]
+fn latency(percentiles: Percentiles) -> Latency {
+    let millis = |us: u64| us as f64 / 1000.0;
+    Latency {
+        p50_ms: millis(percentiles.p50_us),
+        p95_ms: millis(percentiles.p95_us),
+        p99_ms: millis(percentiles.p99_us),
+        samples: percentiles.samples,
+        window_seconds: percentiles.window.as_secs(),
+    }
+}

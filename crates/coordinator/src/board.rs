@@ -1,0 +1,221 @@
+//! What is known of every target, region by region: fed by the ledger, read by API and metrics.
+
+mod region;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use model::{Monitor, Outcome, RegionState};
+use rpc::convert::{self, ConvertError};
+use rpc::v1;
+use window::{Buckets, Latencies};
+
+pub(crate) use region::{Percentiles, RegionView};
+use region::{Region, Voice};
+
+use crate::fleet::Identity;
+
+/// Beyond interval and timeout: what evidence may take to get here.
+const TRAVEL: Duration = Duration::from_secs(10);
+
+/// Under which circumstances an outcome arrived.
+#[derive(Debug)]
+pub(crate) struct Sighting<'a> {
+    pub(crate) identity: &'a Identity,
+    pub(crate) received: Instant,
+    pub(crate) started_at: jiff::Timestamp,
+    /// Whether the agent's clock of the outcome is the one it runs on now.
+    pub(crate) is_live: bool,
+}
+
+/// Everything that is known, by monitor and region.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    monitors: Mutex<BTreeMap<String, Watched>>,
+    rejected: AtomicU64,
+    gap_records: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Watched {
+    generation: u64,
+    ttl: Duration,
+    regions: BTreeMap<String, Region>,
+}
+
+impl Board {
+    /// A monitor exists, with this spec. What was seen of it stays.
+    pub(crate) fn set(&self, monitor: &Monitor) {
+        let spec = &monitor.spec;
+        let mut monitors = self.lock();
+        let watched = monitors.entry(monitor.id.to_string()).or_default();
+        watched.generation = monitor.generation;
+        watched.ttl = spec.interval.duration() + spec.total_timeout.duration() + TRAVEL;
+        let wanted = |region: &String| spec.regions.is_empty() || spec.regions.contains(region);
+        watched.regions.retain(|region, _| wanted(region));
+        for region in &spec.regions {
+            watched.regions.entry(region.clone()).or_default();
+        }
+    }
+
+    /// A monitor is gone, and with it everything that was seen of it.
+    pub(crate) fn remove(&self, monitor: &str) {
+        self.lock().remove(monitor);
+    }
+
+    /// An outcome was applied.
+    pub(crate) fn outcome(
+        &self,
+        sighting: &Sighting<'_>,
+        record: &v1::ProbeOutcome,
+    ) -> Result<(), ConvertError> {
+        let monitor = convert::id_from("monitor_id", &record.monitor_id)?;
+        let outcome = convert::outcome_from(record)?;
+        if record.total_us > 600_000_000 {
+            return Err(ConvertError::new("total_us", "is longer than any probe"));
+        }
+        self.in_region(&monitor, &sighting.identity.region, |watched, name| {
+            let current = record.generation == watched.generation;
+            let region = watched.regions.entry(name.to_owned()).or_default();
+            region.count(&outcome, record.total_us, sighting.received);
+            // Evidence of an older meaning of the monitor, or of another life of the agent, is
+            // history: it is counted, and says nothing about now.
+            if current && sighting.is_live {
+                let detail = record.detail.as_ref().map(|detail| detail.text.as_str());
+                let voice = Voice {
+                    outcome: outcome.clone(),
+                    started_at: sighting.started_at,
+                    received: sighting.received,
+                    era: model::text::line(&record.era, 16),
+                    protocol_version: model::text::line(&record.protocol_version, 16),
+                    detail: detail.map(|text| model::text::line(text, 200)),
+                    fails_in_a_row: 0,
+                };
+                region.hear(&sighting.identity.agent, voice, watched.ttl);
+            }
+        });
+        Ok(())
+    }
+
+    /// A latency window was applied.
+    pub(crate) fn window(
+        &self,
+        region: &str,
+        record: v1::LatencyWindow,
+    ) -> Result<(), ConvertError> {
+        let monitor = convert::id_from("monitor_id", &record.monitor_id)?;
+        let is_total = record.step() == v1::Step::Probe;
+        let series = if is_total {
+            None
+        } else {
+            Some((
+                convert::step_from(record.step)?,
+                convert::phase_from(record.phase)?,
+            ))
+        };
+        let latencies = if record.hdr_v2.is_empty() {
+            Latencies::Sparse(record.sparse_us)
+        } else {
+            Latencies::Hdr(record.hdr_v2)
+        };
+        // Read first, so that a window that cannot be read adds no empty series.
+        Buckets::default()
+            .add(&latencies, record.sum_us)
+            .map_err(|error| ConvertError::new("window", error.to_string()))?;
+        self.in_region(&monitor, region, |watched, name| {
+            let region = watched.regions.entry(name.to_owned()).or_default();
+            // It was read above.
+            let _ = region.buckets(series).add(&latencies, record.sum_us);
+        });
+        Ok(())
+    }
+
+    /// A missed slot was applied.
+    pub(crate) fn missed(&self, region: &str, record: &v1::Missed) -> Result<(), ConvertError> {
+        let monitor = convert::id_from("monitor_id", &record.monitor_id)?;
+        let reason = match record.reason() {
+            v1::MissedReason::Overrun => "overrun",
+            v1::MissedReason::Busy => "busy",
+            v1::MissedReason::Absent => "absent",
+            v1::MissedReason::Held => "held",
+            v1::MissedReason::Unspecified => {
+                return Err(ConvertError::new("reason", "is missing"));
+            }
+        };
+        self.in_region(&monitor, region, |watched, name| {
+            watched
+                .regions
+                .entry(name.to_owned())
+                .or_default()
+                .miss(reason);
+        });
+        Ok(())
+    }
+
+    /// A gap was applied: so many records are lost for ever.
+    pub(crate) fn gap(&self, records: u64) {
+        self.gap_records.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// A record broke the contract.
+    pub(crate) fn rejected(&self) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records that broke the contract, and records lost in gaps.
+    pub(crate) fn losses(&self) -> (u64, u64) {
+        (
+            self.rejected.load(Ordering::Relaxed),
+            self.gap_records.load(Ordering::Relaxed),
+        )
+    }
+
+    /// What is known of one monitor, by region.
+    pub(crate) fn view(&self, monitor: &str, now: Instant) -> Option<Vec<RegionView>> {
+        let monitors = self.lock();
+        let watched = monitors.get(monitor)?;
+        let regions = watched.regions.iter();
+        Some(
+            regions
+                .map(|(name, region)| region.view(name, watched.ttl, now))
+                .collect(),
+        )
+    }
+
+    /// Everything, for metrics.
+    pub(crate) fn each(&self, now: Instant, mut show: impl FnMut(&str, RegionView, &Region)) {
+        for (monitor, watched) in self.lock().iter() {
+            for (name, region) in &watched.regions {
+                show(monitor, region.view(name, watched.ttl, now), region);
+            }
+        }
+    }
+
+    /// Evidence of a monitor that no longer exists is applied and shown nowhere.
+    fn in_region(&self, monitor: &str, region: &str, change: impl FnOnce(&mut Watched, &str)) {
+        if let Some(watched) = self.lock().get_mut(monitor) {
+            change(watched, region);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Watched>> {
+        self.monitors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The label of an outcome's reason in metrics.
+pub(crate) fn reason_of(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok | Outcome::Degraded { .. } => "",
+        Outcome::Failed(failure) => failure.reason.as_str(),
+        Outcome::Inconclusive { reason } => reason.as_str(),
+    }
+}
+
+/// The states, for state sets.
+pub(crate) const STATES: &[RegionState] = RegionState::ALL;
+
+#[cfg(test)]
+mod tests;

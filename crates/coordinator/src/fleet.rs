@@ -1,0 +1,146 @@
+//! The agents that are known, and which of their streams are current.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use serde::Serialize;
+
+/// Agents that are remembered.
+const MAX_AGENTS: usize = 10_000;
+
+/// Who an agent is, as the fleet has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) agent: String,
+    pub(crate) region: String,
+    pub(crate) provider: String,
+}
+
+/// An agent as the API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct AgentView {
+    pub(crate) id: String,
+    pub(crate) region: String,
+    pub(crate) provider: String,
+    pub(crate) version: String,
+    pub(crate) connected: bool,
+    /// Seconds since the agent was last heard.
+    pub(crate) heard_seconds_ago: f64,
+    /// How far the agent's wall clock is ahead of ours. For display only.
+    pub(crate) clock_offset_seconds: Option<f64>,
+    pub(crate) spool_records: u64,
+    pub(crate) dropped_records: u64,
+    pub(crate) scheduler_lag_seconds: f64,
+}
+
+/// What a heartbeat says.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Beat {
+    pub(crate) clock_offset_seconds: f64,
+    pub(crate) spool_records: u64,
+    pub(crate) dropped_records: u64,
+    pub(crate) scheduler_lag_us: u64,
+}
+
+#[derive(Debug)]
+struct Agent {
+    identity: Identity,
+    version: String,
+    session: u64,
+    streams: u32,
+    heard: Instant,
+    beat: Option<Beat>,
+}
+
+/// All agents.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet {
+    agents: Mutex<BTreeMap<String, Agent>>,
+}
+
+impl Fleet {
+    /// A stream of an agent began. `false` where the fleet has no room.
+    pub(crate) fn joined(&self, identity: &Identity, version: &str, now: Instant) -> bool {
+        let mut agents = self.lock();
+        if agents.len() >= MAX_AGENTS && !agents.contains_key(&identity.agent) {
+            return false;
+        }
+        let agent = agents
+            .entry(identity.agent.clone())
+            .or_insert_with(|| Agent {
+                identity: identity.clone(),
+                version: String::new(),
+                session: 0,
+                streams: 0,
+                heard: now,
+                beat: None,
+            });
+        agent.identity = identity.clone();
+        agent.version = model::text::line(version, 64);
+        agent.streams += 1;
+        agent.heard = now;
+        true
+    }
+
+    /// A stream of an agent ended.
+    pub(crate) fn left(&self, agent: &str) {
+        if let Some(agent) = self.lock().get_mut(agent) {
+            agent.streams = agent.streams.saturating_sub(1);
+        }
+    }
+
+    /// A number for a new report stream: it fences the older ones.
+    pub(crate) fn new_session(&self, agent: &str) -> u64 {
+        self.lock().get_mut(agent).map_or(0, |agent| {
+            agent.session += 1;
+            agent.session
+        })
+    }
+
+    /// Whether a report stream is the newest of its agent.
+    pub(crate) fn is_current(&self, agent: &str, session: u64) -> bool {
+        self.lock()
+            .get(agent)
+            .is_some_and(|agent| agent.session == session)
+    }
+
+    /// Something came from an agent.
+    pub(crate) fn heard(&self, agent: &str, beat: Option<Beat>, now: Instant) {
+        if let Some(agent) = self.lock().get_mut(agent) {
+            agent.heard = now;
+            agent.beat = beat.or(agent.beat);
+        }
+    }
+
+    /// How many agents have a stream.
+    pub(crate) fn connected(&self) -> usize {
+        self.lock()
+            .values()
+            .filter(|agent| agent.streams > 0)
+            .count()
+    }
+
+    /// All agents, by name.
+    #[expect(clippy::cast_precision_loss, reason = "a metric")]
+    pub(crate) fn views(&self, now: Instant) -> Vec<AgentView> {
+        let agents = self.lock();
+        let view = |agent: &Agent| AgentView {
+            id: agent.identity.agent.clone(),
+            region: agent.identity.region.clone(),
+            provider: agent.identity.provider.clone(),
+            version: agent.version.clone(),
+            connected: agent.streams > 0,
+            heard_seconds_ago: now.saturating_duration_since(agent.heard).as_secs_f64(),
+            clock_offset_seconds: agent.beat.map(|beat| beat.clock_offset_seconds),
+            spool_records: agent.beat.map_or(0, |beat| beat.spool_records),
+            dropped_records: agent.beat.map_or(0, |beat| beat.dropped_records),
+            scheduler_lag_seconds: agent.beat.map_or(0, |b| b.scheduler_lag_us) as f64 / 1e6,
+        };
+        agents.values().map(view).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Agent>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

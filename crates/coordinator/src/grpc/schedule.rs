@@ -1,0 +1,176 @@
+//! `ScheduleService`: schedules down.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use rpc::v1::schedule_service_server::ScheduleService;
+use rpc::{limits, v1};
+use store::Store;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Presence, identify};
+use crate::Hub;
+use crate::fleet::Identity;
+use crate::planner::{self, Plan};
+
+/// Messages that may wait for a slow agent; then it is waited for.
+const QUEUE: usize = 8;
+/// An agent that hears nothing for so long stops probing.
+const LEASE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long an agent should wait before it connects again to a coordinator that restarts.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+pub(super) struct Schedule<S: Store>(pub(super) Arc<Hub<S>>);
+
+#[tonic::async_trait]
+impl<S: Store> ScheduleService for Schedule<S> {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<Streaming<v1::WatchRequest>>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let mut inbound = request.into_inner();
+        let first = inbound.message().await?.and_then(|request| request.message);
+        let Some(v1::watch_request::Message::Hello(hello)) = first else {
+            return Err(Status::invalid_argument("hello: must come first"));
+        };
+        let identity = identify(hello.protocol_version, hello.claim.as_ref())?;
+        let presence = Presence::begin(&self.0, &identity, &hello.agent_version)?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let hub = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let ended = follow(&hub, &identity, inbound, &sender).await;
+            if let Err(status) = ended {
+                // The agent learns why, if it still listens.
+                let _ = sender.send(Err(status)).await;
+            }
+            drop(presence);
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+type Sender = mpsc::Sender<Result<v1::WatchResponse, Status>>;
+
+async fn follow<S: Store>(
+    hub: &Arc<Hub<S>>,
+    identity: &Identity,
+    mut inbound: Streaming<v1::WatchRequest>,
+    sender: &Sender,
+) -> Result<(), Status> {
+    let mut changes = hub.changes.subscribe();
+    let mut revision = *changes.borrow_and_update();
+    let mut sent = plan(hub, identity).await?;
+    snapshot(&sent, revision, sender).await?;
+    loop {
+        tokio::select! {
+            biased;
+            () = hub.leaving.cancelled() => {
+                let go_away = v1::GoAway {
+                    retry_after_ms: u32::try_from(COME_BACK.as_millis()).unwrap_or_default(),
+                    why: "the coordinator is shutting down".to_owned(),
+                    ..Default::default()
+                };
+                return send(sender, v1::watch_response::Message::GoAway(go_away)).await;
+            }
+            changed = changes.changed() => {
+                changed.map_err(|_| Status::unavailable("shutting down"))?;
+                let from = revision;
+                revision = *changes.borrow_and_update();
+                let new = plan(hub, identity).await?;
+                let (upserts, removed) = planner::delta(&sent, &new);
+                sent = new;
+                deltas(from, revision, upserts, removed, sender).await?;
+            }
+            message = inbound.next() => match message {
+                None => return Ok(()),
+                Some(Err(status)) => return Err(status),
+                Some(Ok(request)) => note(hub, identity, request),
+            },
+        }
+    }
+}
+
+async fn plan<S: Store>(hub: &Hub<S>, identity: &Identity) -> Result<Plan, Status> {
+    let since_epoch = telemetry::clock::wall().duration_since(jiff::Timestamp::UNIX_EPOCH);
+    let since_epoch = Duration::try_from(since_epoch).unwrap_or_default();
+    let plan = planner::plan(&hub.store, identity, since_epoch).await;
+    plan.map_err(|error| Status::unavailable(error.to_string()))
+}
+
+/// A snapshot of what fits into one message, and the rest as deltas of the same revision.
+async fn snapshot(plan: &Plan, revision: u64, sender: &Sender) -> Result<(), Status> {
+    let mut items: Vec<v1::ScheduleItem> = plan.values().cloned().collect();
+    let rest = items.split_off(items.len().min(limits::MAX_ITEMS));
+    let snapshot = v1::ScheduleSnapshot {
+        revision,
+        items,
+        lease_seconds: u32::try_from(LEASE.as_secs()).unwrap_or(u32::MAX),
+    };
+    send(sender, v1::watch_response::Message::Snapshot(snapshot)).await?;
+    if rest.is_empty() {
+        return Ok(());
+    }
+    deltas(revision, revision, rest, Vec::new(), sender).await
+}
+
+async fn deltas(
+    from: u64,
+    to: u64,
+    upserts: Vec<v1::ScheduleItem>,
+    removed: Vec<String>,
+    sender: &Sender,
+) -> Result<(), Status> {
+    if upserts.is_empty() && removed.is_empty() {
+        return Ok(());
+    }
+    let mut from_revision = from;
+    let mut removed = Some(removed);
+    let chunks: Vec<&[v1::ScheduleItem]> = match upserts.as_slice() {
+        [] => vec![&[]],
+        items => items.chunks(limits::MAX_ITEMS).collect(),
+    };
+    for chunk in chunks {
+        let delta = v1::ScheduleDelta {
+            from_revision,
+            revision: to,
+            upserts: chunk.to_vec(),
+            removed_monitor_ids: removed.take().unwrap_or_default(),
+        };
+        from_revision = to;
+        send(sender, v1::watch_response::Message::Delta(delta)).await?;
+    }
+    Ok(())
+}
+
+async fn send(sender: &Sender, message: v1::watch_response::Message) -> Result<(), Status> {
+    let response = v1::WatchResponse {
+        message: Some(message),
+    };
+    let sent = sender.send(Ok(response)).await;
+    sent.map_err(|_| Status::cancelled("the agent went away"))
+}
+
+fn note<S: Store>(hub: &Hub<S>, identity: &Identity, request: v1::WatchRequest) {
+    hub.fleet.heard(
+        &identity.agent,
+        None,
+        tokio::time::Instant::now().into_std(),
+    );
+    if let Some(v1::watch_request::Message::Result(result)) = request.message {
+        for item in result.rejected.iter().take(limits::MAX_ITEMS) {
+            tracing::warn!(
+                agent = %identity.agent,
+                monitor = %model::text::line(&item.monitor_id, 64),
+                problem = %model::text::line(&item.problem, 200),
+                "the agent rejects a monitor"
+            );
+        }
+    }
+}

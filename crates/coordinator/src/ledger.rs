@@ -1,0 +1,187 @@
+//! Applies evidence: each record once, in the order of its lane, under the shard's fence.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use delivery::{Applied, Refused, Span};
+use prost::Message as _;
+use rpc::{limits, v1};
+use store::{Batch, Store, StoreError};
+use tokio::sync::Mutex;
+
+use crate::board::{Board, Sighting};
+use crate::fleet::Identity;
+
+/// A slice that cannot be applied. The stream that brought it is closed; the agent offers the
+/// records again on the next one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LedgerError {
+    /// The lane does not exist, or the sequences do not.
+    #[error("lane {lane}: no such lane or sequence")]
+    NoLane {
+        /// What was named.
+        lane: u32,
+    },
+    /// Too many holes.
+    #[error("lane {lane}: {refused}")]
+    Refused {
+        /// Which lane.
+        lane: u32,
+        /// Why.
+        refused: Refused,
+    },
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What one stream hands in.
+#[derive(Debug)]
+pub(crate) struct Delivery<'a> {
+    pub(crate) identity: &'a Identity,
+    pub(crate) spool_epoch: u64,
+    pub(crate) boot_id: &'a str,
+    pub(crate) sent_at_us: u64,
+    pub(crate) received: Instant,
+    pub(crate) wall: jiff::Timestamp,
+}
+
+/// Who of whom has what applied in one lane.
+type Lane = BTreeMap<(String, u64), Applied>;
+
+/// The shards of this coordinator: one owner each, because a lane's records are applied in order.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    lanes: Vec<(u64, Mutex<Lane>)>,
+}
+
+impl Ledger {
+    /// Takes all shards over.
+    pub(crate) async fn open<S: Store>(store: &S) -> Result<Self, StoreError> {
+        let mut lanes = Vec::new();
+        for shard in 0..model::monitor::LANES {
+            lanes.push((store.take_shard(shard).await?, Mutex::default()));
+        }
+        Ok(Self { lanes })
+    }
+
+    /// Loads what a spool has handed in before.
+    pub(crate) async fn states<S: Store>(
+        &self,
+        store: &S,
+        agent: &str,
+        spool_epoch: u64,
+    ) -> Result<Vec<(u16, Applied)>, StoreError> {
+        let states = store.applied(agent, spool_epoch).await?;
+        for (lane, applied) in &states {
+            if let Some((_, owner)) = self.lanes.get(usize::from(*lane)) {
+                let key = (agent.to_owned(), spool_epoch);
+                owner
+                    .lock()
+                    .await
+                    .entry(key)
+                    .or_insert_with(|| applied.clone());
+            }
+        }
+        Ok(states)
+    }
+
+    /// Applies a slice: what is new is stored and shown; the state of the lane after it.
+    pub(crate) async fn apply<S: Store>(
+        &self,
+        store: &S,
+        board: &Board,
+        delivery: &Delivery<'_>,
+        slice: v1::Slice,
+    ) -> Result<(u16, Applied, store::Position), LedgerError> {
+        let no_lane = LedgerError::NoLane { lane: slice.lane };
+        let lane = u16::try_from(slice.lane).map_err(|_| no_lane.clone())?;
+        let (fence, owner) = self.lanes.get(usize::from(lane)).ok_or(no_lane.clone())?;
+        let span = Span::of(slice.first_seq, slice.records.len()).ok_or(no_lane)?;
+        let key = (delivery.identity.agent.clone(), delivery.spool_epoch);
+        let mut owner = owner.lock().await;
+        let mut applied = owner.get(&key).cloned().unwrap_or_default();
+        let new = applied
+            .apply(span)
+            .map_err(|refused| LedgerError::Refused {
+                lane: slice.lane,
+                refused,
+            })?;
+        let is_new = |seq: u64| new.iter().any(|span| (span.first..span.end).contains(&seq));
+        let numbered = (slice.first_seq..).zip(slice.records);
+        let fresh: Vec<(u64, v1::Record)> = numbered.filter(|(seq, _)| is_new(*seq)).collect();
+        let batch = Batch {
+            agent: key.0.clone(),
+            spool_epoch: key.1,
+            lane,
+            applied: applied.clone(),
+            records: fresh
+                .iter()
+                .map(|(seq, record)| (*seq, record.encode_to_vec()))
+                .collect(),
+        };
+        let position = store.append(*fence, batch).await?;
+        owner.insert(key, applied.clone());
+        for (_, record) in fresh {
+            show(board, delivery, record);
+        }
+        Ok((lane, applied, position))
+    }
+}
+
+/// Shows a record on the board. One that breaks the contract is counted, and changes nothing: it
+/// is applied all the same, so that it is not offered for ever.
+fn show(board: &Board, delivery: &Delivery<'_>, record: v1::Record) {
+    let is_this_boot = record.other_boot_id.is_empty() || record.other_boot_id == delivery.boot_id;
+    let shown = match record.kind {
+        Some(v1::record::Kind::Outcome(outcome)) => {
+            let age_us = delivery.sent_at_us.saturating_sub(outcome.started_at_us);
+            let sighting = Sighting {
+                identity: delivery.identity,
+                received: delivery.received,
+                started_at: started_at(delivery.wall, age_us, is_this_boot),
+                is_live: is_this_boot,
+            };
+            board.outcome(&sighting, &outcome)
+        }
+        Some(v1::record::Kind::Window(window)) => board.window(&delivery.identity.region, window),
+        Some(v1::record::Kind::Missed(missed)) => board.missed(&delivery.identity.region, &missed),
+        Some(v1::record::Kind::Gap(gap)) => {
+            board.gap(gap.end_seq.saturating_sub(gap.first_seq));
+            Ok(())
+        }
+        // Self-tests gate votes, and votes are the verdict engine's.
+        Some(v1::record::Kind::Attestation(_)) => Ok(()),
+        None => Err(rpc::convert::ConvertError::new("kind", "is missing")),
+    };
+    if let Err(error) = shown {
+        board.rejected();
+        tracing::debug!(agent = %delivery.identity.agent, %error, "record rejected");
+    }
+}
+
+/// When a probe began: our clock at receipt, less the record's age on the agent's own clock.
+fn started_at(wall: jiff::Timestamp, age_us: u64, is_this_boot: bool) -> jiff::Timestamp {
+    // A day is the longest that evidence of this boot can have waited without being history.
+    let longest = 86_400_000_000;
+    let age_us = if is_this_boot { age_us.min(longest) } else { 0 };
+    let age = jiff::SignedDuration::from_micros(i64::try_from(age_us).unwrap_or_default());
+    wall.checked_sub(age).unwrap_or(wall)
+}
+
+/// What a lane's state is on the wire.
+pub(crate) fn lane_state(lane: u16, applied: &Applied) -> v1::LaneState {
+    debug_assert!(u32::from(lane) < limits::LANES);
+    v1::LaneState {
+        lane: lane.into(),
+        prefix_end: applied.prefix_end(),
+        runs: applied
+            .runs()
+            .iter()
+            .map(|run| v1::Run {
+                first: run.first,
+                end: run.end,
+            })
+            .collect(),
+    }
+}

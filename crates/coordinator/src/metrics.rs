@@ -1,0 +1,252 @@
+//! `/metrics`: what the board knows, in the names that the documentation promises.
+
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use store::Store;
+use window::Buckets;
+
+use crate::Hub;
+use crate::board::{RegionView, STATES};
+
+/// The text of `/metrics`.
+///
+/// # Errors
+/// The formatter refuses, which a string never does.
+pub(crate) fn render<S: Store>(
+    hub: &Arc<Hub<S>>,
+) -> Result<String> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Scrape(Snapshot::of(hub))));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// Everything of one scrape, taken under the board's lock and written without it.
+#[derive(Debug)]
+struct Snapshot {
+    rows: Vec<Row>,
+    agents: Vec<crate::fleet::AgentView>,
+    rejected: u64,
+    gaps: u64,
+}
+
+#[derive(Debug)]
+struct Row {
+    monitor: String,
+    view: RegionView,
+    results: Vec<(&'static str, &'static str, u64)>,
+    missed: Vec<(&'static str, u64)>,
+    duration: Buckets,
+    phases: Vec<(String, String, Buckets)>,
+}
+
+impl Snapshot {
+    fn of<S: Store>(hub: &Arc<Hub<S>>) -> Self {
+        let now = tokio::time::Instant::now().into_std();
+        let mut rows = Vec::new();
+        hub.board.each(now, |monitor, view, region| {
+            let phases = region.phases().iter();
+            rows.push(Row {
+                monitor: monitor.to_owned(),
+                view,
+                results: region
+                    .results()
+                    .iter()
+                    .map(|((o, r), n)| (*o, *r, *n))
+                    .collect(),
+                missed: region
+                    .missed()
+                    .iter()
+                    .map(|(reason, n)| (*reason, *n))
+                    .collect(),
+                duration: region.duration().clone(),
+                phases: phases
+                    .map(|((step, phase), buckets)| {
+                        (step.to_string(), phase.to_string(), buckets.clone())
+                    })
+                    .collect(),
+            });
+        });
+        let (rejected, gaps) = hub.board.losses();
+        Self {
+            rows,
+            agents: hub.fleet.views(now),
+            rejected,
+            gaps,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Scrape(Snapshot);
+
+type Result<T = ()> = std::result::Result<T, std::fmt::Error>;
+
+impl Collector for Scrape {
+    fn encode(&self, mut out: DescriptorEncoder<'_>) -> Result {
+        self.results(&mut out)?;
+        self.states(&mut out)?;
+        self.latencies(&mut out)?;
+        self.agents(&mut out)?;
+        self.own(&mut out)
+    }
+}
+
+impl Scrape {
+    fn results(&self, out: &mut DescriptorEncoder<'_>) -> Result {
+        let help = "Probes by outcome; reason is empty where there is none";
+        let mut family =
+            out.encode_descriptor("parallax_probe_results", help, None, MetricType::Counter)?;
+        for row in &self.0.rows {
+            for (outcome, reason, count) in &row.results {
+                let labels = [
+                    ("monitor", row.monitor.as_str()),
+                    ("region", row.view.name.as_str()),
+                    ("outcome", outcome),
+                    ("reason", reason),
+                ];
+                ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Slots in which no probe ran";
+        let mut family =
+            out.encode_descriptor("parallax_probe_missed", help, None, MetricType::Counter)?;
+        for row in &self.0.rows {
+            for (reason, count) in &row.missed {
+                let labels = [
+                    ("monitor", row.monitor.as_str()),
+                    ("region", row.view.name.as_str()),
+                    ("reason", reason),
+                ];
+                ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn states(&self, out: &mut DescriptorEncoder<'_>) -> Result {
+        let name = "parallax_monitor_region_state";
+        let help = "1 for the state that the region is in, 0 for the others";
+        let mut family = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for row in &self.0.rows {
+            for state in STATES {
+                let labels = [
+                    ("monitor", row.monitor.as_str()),
+                    ("region", row.view.name.as_str()),
+                    ("state", state.as_str()),
+                ];
+                let value = i64::from(row.view.state == *state);
+                ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn latencies(&self, out: &mut DescriptorEncoder<'_>) -> Result {
+        let name = "parallax_probe_duration_seconds";
+        let help = "What target and network took for a whole probe, ok and degraded ones";
+        let mut family = out.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for row in self.0.rows.iter().filter(|row| row.duration.count() > 0) {
+            let labels = [
+                ("monitor", row.monitor.as_str()),
+                ("region", row.view.name.as_str()),
+            ];
+            let b = &row.duration;
+            family
+                .encode_family(&labels)?
+                .encode_histogram::<NoLabelSet>(b.sum_seconds(), b.count(), &b.rows(), None)?;
+        }
+        let name = "parallax_probe_phase_duration_seconds";
+        let help = "What one phase of one step took";
+        let mut family = out.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for row in &self.0.rows {
+            for (step, phase, b) in &row.phases {
+                let labels = [
+                    ("monitor", row.monitor.as_str()),
+                    ("region", row.view.name.as_str()),
+                    ("step", step),
+                    ("phase", phase),
+                ];
+                family
+                    .encode_family(&labels)?
+                    .encode_histogram::<NoLabelSet>(b.sum_seconds(), b.count(), &b.rows(), None)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a metric")]
+    fn agents(&self, out: &mut DescriptorEncoder<'_>) -> Result {
+        type Value = fn(&crate::fleet::AgentView) -> Option<f64>;
+        let gauges: [(&str, &str, Value); 5] = [
+            (
+                "parallax_agent_connected",
+                "1 while the agent has a stream",
+                |a| Some(f64::from(u8::from(a.connected))),
+            ),
+            (
+                "parallax_agent_heard_seconds",
+                "Since the agent was last heard",
+                |a| Some(a.heard_seconds_ago),
+            ),
+            (
+                "parallax_agent_clock_offset_seconds",
+                "How far its clock is ahead of ours",
+                |a| a.clock_offset_seconds,
+            ),
+            (
+                "parallax_agent_spool_records",
+                "Records that wait at the agent",
+                |a| Some(a.spool_records as f64),
+            ),
+            (
+                "parallax_agent_scheduler_lag_seconds",
+                "How late its slots begin",
+                |a| Some(a.scheduler_lag_seconds),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let mut family = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for agent in &self.0.agents {
+                let labels = [
+                    ("agent", agent.id.as_str()),
+                    ("region", agent.region.as_str()),
+                    ("provider", agent.provider.as_str()),
+                ];
+                if let Some(value) = value(agent) {
+                    ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn own(&self, out: &mut DescriptorEncoder<'_>) -> Result {
+        let counters = [
+            (
+                "parallax_coordinator_rejected_records",
+                "Records that broke the contract",
+                self.0.rejected,
+            ),
+            (
+                "parallax_coordinator_gap_records",
+                "Records that agents had to drop",
+                self.0.gaps,
+            ),
+        ];
+        for (name, help, value) in counters {
+            let family = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(family)?;
+        }
+        let mut family =
+            out.encode_descriptor("parallax_build", "This build", None, MetricType::Info)?;
+        family.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
+    }
+}

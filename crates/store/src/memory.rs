@@ -1,0 +1,162 @@
+//! A store that forgets with its process: for tests, and for trying things out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use delivery::Applied;
+use model::{Monitor, MonitorId, MonitorSpec};
+use tokio::sync::watch;
+
+use crate::{Batch, Position, Put, Store, StoreError};
+
+/// Records that are kept; the oldest make room.
+const MAX_RECORDS: usize = 200_000;
+
+/// Everything in memory. A position is durable as soon as it exists: the store and its process
+/// end together.
+#[derive(Debug)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+    durable: watch::Sender<Position>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    monitors: BTreeMap<MonitorId, Monitor>,
+    /// Never reused, so that a monitor that comes back does not look unchanged.
+    generations: u64,
+    ordinals: BTreeMap<MonitorId, BTreeMap<String, u32>>,
+    spool_epochs: BTreeMap<String, u64>,
+    applied: BTreeMap<(String, u64, u16), Applied>,
+    fences: BTreeMap<u16, u64>,
+    records: VecDeque<Vec<u8>>,
+    position: Position,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            durable: watch::Sender::new(0),
+        }
+    }
+}
+
+impl MemoryStore {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for MemoryStore {
+    async fn put_monitor(&self, id: &MonitorId, spec: MonitorSpec) -> Result<Put, StoreError> {
+        let mut state = self.lock();
+        let known = state.monitors.get(id);
+        if let Some(monitor) = known.filter(|monitor| monitor.spec == spec) {
+            return Ok(Put {
+                monitor: monitor.clone(),
+                created: false,
+                changed: false,
+            });
+        }
+        let created = known.is_none();
+        state.generations += 1;
+        let monitor = Monitor {
+            id: id.clone(),
+            generation: state.generations,
+            spec,
+        };
+        state.monitors.insert(id.clone(), monitor.clone());
+        Ok(Put {
+            monitor,
+            created,
+            changed: true,
+        })
+    }
+
+    async fn monitor(&self, id: &MonitorId) -> Result<Option<Monitor>, StoreError> {
+        Ok(self.lock().monitors.get(id).cloned())
+    }
+
+    async fn monitors(&self) -> Result<Vec<Monitor>, StoreError> {
+        Ok(self.lock().monitors.values().cloned().collect())
+    }
+
+    async fn delete_monitor(&self, id: &MonitorId) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        state.ordinals.remove(id);
+        Ok(state.monitors.remove(id).is_some())
+    }
+
+    async fn ordinal(&self, monitor: &MonitorId, agent: &str) -> Result<u32, StoreError> {
+        let mut state = self.lock();
+        let agents = state.ordinals.entry(monitor.clone()).or_default();
+        let next = u32::try_from(agents.len()).unwrap_or(u32::MAX);
+        Ok(*agents.entry(agent.to_owned()).or_insert(next))
+    }
+
+    async fn new_spool_epoch(&self, agent: &str) -> Result<u64, StoreError> {
+        let mut state = self.lock();
+        let epoch = state.spool_epochs.entry(agent.to_owned()).or_default();
+        *epoch += 1;
+        Ok(*epoch)
+    }
+
+    async fn applied(
+        &self,
+        agent: &str,
+        spool_epoch: u64,
+    ) -> Result<Vec<(u16, Applied)>, StoreError> {
+        let first = (agent.to_owned(), spool_epoch, 0);
+        let last = (agent.to_owned(), spool_epoch, u16::MAX);
+        let state = self.lock();
+        let lanes = state.applied.range(first..=last);
+        Ok(lanes
+            .map(|((_, _, lane), applied)| (*lane, applied.clone()))
+            .collect())
+    }
+
+    async fn take_shard(&self, shard: u16) -> Result<u64, StoreError> {
+        let mut state = self.lock();
+        let fence = state.fences.entry(shard).or_default();
+        *fence += 1;
+        Ok(*fence)
+    }
+
+    async fn append(&self, fence: u64, batch: Batch) -> Result<Position, StoreError> {
+        let mut state = self.lock();
+        let current = state.fences.get(&batch.lane).copied().unwrap_or_default();
+        if fence != current {
+            return Err(StoreError::Fenced {
+                shard: batch.lane,
+                fence: current,
+            });
+        }
+        state.position += 1;
+        let position = state.position;
+        let key = (batch.agent, batch.spool_epoch, batch.lane);
+        state.applied.insert(key, batch.applied);
+        state
+            .records
+            .extend(batch.records.into_iter().map(|(_, record)| record));
+        let excess = state.records.len().saturating_sub(MAX_RECORDS);
+        state.records.drain(..excess);
+        drop(state);
+        self.durable.send_replace(position);
+        Ok(position)
+    }
+
+    fn durable(&self) -> watch::Receiver<Position> {
+        self.durable.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_memory_store_conforms() {
+        crate::conformance::all(MemoryStore::default).await;
+    }
+}
