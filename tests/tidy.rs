@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may import whom, besides outside libraries. A crate that is not here may not exist.
-const IMPORTS: [(&str, &[&str]); 11] = [
+const IMPORTS: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("mcp", &["model"]),
     ("delivery", &["model"]),
@@ -21,6 +21,33 @@ const IMPORTS: [(&str, &[&str]); 11] = [
     ("dial", &["model"]),
     ("probe", &["model", "mcp", "dial"]),
     ("rpc", &["model"]),
+    ("store", &["model", "window", "delivery"]),
+    (
+        "agent",
+        &[
+            "model",
+            "mcp",
+            "schedule",
+            "window",
+            "delivery",
+            "dial",
+            "probe",
+            "rpc",
+            "telemetry",
+        ],
+    ),
+    (
+        "coordinator",
+        &[
+            "model",
+            "schedule",
+            "window",
+            "delivery",
+            "rpc",
+            "telemetry",
+            "store",
+        ],
+    ),
     ("telemetry", &[]),
     ("cli", &["model", "mcp", "probe", "dial", "telemetry"]),
     ("testbed", &["model", "telemetry"]),

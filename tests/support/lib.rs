@@ -5,6 +5,8 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+pub mod http_client;
+pub mod mesh;
 pub mod real;
 
 use std::path::PathBuf;
@@ -123,6 +125,9 @@ pub fn failure(report: &Report) -> (Step, Reason) {
 }
 
 /// Waits until `holds`, for at most ten seconds.
+///
+/// # Panics
+/// Where it does not come to hold.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..1000 {
         if holds() {

@@ -110,6 +110,10 @@ impl Ledger {
         let is_new = |seq: u64| new.iter().any(|span| (span.first..span.end).contains(&seq));
         let numbered = (slice.first_seq..).zip(slice.records);
         let fresh: Vec<(u64, v1::Record)> = numbered.filter(|(seq, _)| is_new(*seq)).collect();
+        let lost = fresh
+            .iter()
+            .map(|(_, record)| fill(&mut applied, record))
+            .sum();
         let batch = Batch {
             agent: key.0.clone(),
             spool_epoch: key.1,
@@ -122,11 +126,30 @@ impl Ledger {
         };
         let position = store.append(*fence, batch).await?;
         owner.insert(key, applied.clone());
+        board.gap(lost);
         for (_, record) in fresh {
             show(board, delivery, record);
         }
         Ok((lane, applied, position))
     }
+}
+
+/// What a gap names will never come: its sequences count as applied, so that the lane goes on. How
+/// many of them had not come before.
+fn fill(applied: &mut Applied, record: &v1::Record) -> u64 {
+    let Some(v1::record::Kind::Gap(gap)) = &record.kind else {
+        return 0;
+    };
+    let span = Span {
+        first: gap.first_seq,
+        end: gap.end_seq,
+    };
+    if span.is_empty() {
+        return 0;
+    }
+    // The spool drops its oldest, which touches the prefix: it opens no run.
+    let lost = applied.apply(span).unwrap_or_default();
+    lost.into_iter().map(Span::len).sum()
 }
 
 /// Shows a record on the board. One that breaks the contract is counted, and changes nothing: it
@@ -146,12 +169,9 @@ fn show(board: &Board, delivery: &Delivery<'_>, record: v1::Record) {
         }
         Some(v1::record::Kind::Window(window)) => board.window(&delivery.identity.region, window),
         Some(v1::record::Kind::Missed(missed)) => board.missed(&delivery.identity.region, &missed),
-        Some(v1::record::Kind::Gap(gap)) => {
-            board.gap(gap.end_seq.saturating_sub(gap.first_seq));
-            Ok(())
-        }
-        // Self-tests gate votes, and votes are the verdict engine's.
-        Some(v1::record::Kind::Attestation(_)) => Ok(()),
+        // A gap was counted when its lane was filled. Self-tests gate votes, and votes are the
+        // verdict engine's.
+        Some(v1::record::Kind::Gap(_) | v1::record::Kind::Attestation(_)) => Ok(()),
         None => Err(rpc::convert::ConvertError::new("kind", "is missing")),
     };
     if let Err(error) = shown {

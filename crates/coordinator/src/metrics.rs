@@ -18,9 +18,7 @@ use crate::board::{RegionView, STATES};
 ///
 /// # Errors
 /// The formatter refuses, which a string never does.
-pub(crate) fn render<S: Store>(
-    hub: &Arc<Hub<S>>,
-) -> Result<String> {
+pub(crate) fn render<S: Store>(hub: &Arc<Hub<S>>) -> Result<String> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape(Snapshot::of(hub))));
     let mut text = String::new();

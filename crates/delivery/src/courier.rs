@@ -64,6 +64,16 @@ impl Courier {
         self.next = self.next.max(next);
     }
 
+    /// The spool dropped what is below `oldest`: it will never be offered.
+    pub fn handle_dropped(&mut self, oldest: u64) {
+        self.oldest = self.oldest.max(oldest);
+        self.live = self.live.max(self.oldest);
+        for span in &mut self.backlog {
+            span.first = span.first.max(oldest);
+        }
+        self.backlog.retain(|span| !span.is_empty());
+    }
+
     /// What to send next, at most `most` records; it is not offered again in this session.
     pub fn poll_offer(&mut self, most: usize) -> Option<Offer> {
         if self.holes_first

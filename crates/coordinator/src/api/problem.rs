@@ -96,6 +96,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Err(Problem::new(status, "media-type", detail));
         }
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open")]
         let body = Bytes::from_request(request, state)
             .await
             .map_err(|error| match error {

@@ -1,0 +1,169 @@
+//! A schedule item, read into what the agent runs.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use mcp::{ClientInfo, Plan, ToolCall};
+use model::monitor::LANES;
+use rpc::convert::{self, ConvertError};
+use rpc::v1;
+
+/// A monitor as this agent has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    pub(crate) monitor: String,
+    pub(crate) generation: u64,
+    pub(crate) lane: u16,
+    pub(crate) interval: Duration,
+    pub(crate) plan: Plan,
+    pub(crate) headers: HeaderMap,
+}
+
+/// Reads an item. The coordinator is trusted to mean well, not to be of this version.
+pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
+    let monitor = convert::id_from("monitor_id", &item.monitor_id)?;
+    let lane = u16::try_from(item.lane).ok().filter(|lane| *lane < LANES);
+    let lane = lane.ok_or_else(|| ConvertError::new("lane", "is none of 256"))?;
+    if item.interval_ms < 1000 {
+        return Err(ConvertError::new("interval_ms", "is less than a second"));
+    }
+    let probe = item.probe.as_ref();
+    let probe = probe.ok_or_else(|| ConvertError::new("probe", "is missing"))?;
+    let headers = headers(&probe.headers)?;
+    Ok(Item {
+        monitor,
+        generation: item.generation,
+        lane,
+        interval: Duration::from_millis(item.interval_ms.into()),
+        plan: plan(probe, !headers.is_empty())?,
+        headers,
+    })
+}
+
+fn plan(probe: &v1::ProbeSpec, has_credential: bool) -> Result<Plan, ConvertError> {
+    let word = |field| {
+        move |error: model::closed::UnknownWord| ConvertError::new(field, error.to_string())
+    };
+    let url = probe.url.parse();
+    let url =
+        url.map_err(|e: model::target::TargetUrlError| ConvertError::new("url", e.to_string()))?;
+    let mut plan = Plan::new(url, ClientInfo::parallax());
+    plan.era = probe.era.parse().map_err(word("era"))?;
+    plan.has_credential = has_credential;
+    let time = |field, ms: u32, most: Duration| match Duration::from_millis(ms.into()) {
+        time if time.is_zero() || time > most => Err(ConvertError::new(
+            field,
+            format!("{ms} ms is not within its bounds"),
+        )),
+        time => Ok(time),
+    };
+    plan.step_timeout = time(
+        "step_timeout_ms",
+        probe.step_timeout_ms,
+        Duration::from_secs(60),
+    )?;
+    plan.call_timeout = time(
+        "call_timeout_ms",
+        probe.call_timeout_ms,
+        Plan::MAX_CALL_TIMEOUT,
+    )?;
+    plan.total_timeout = time(
+        "total_timeout_ms",
+        probe.total_timeout_ms,
+        Duration::from_secs(300),
+    )?;
+    for call in &probe.calls {
+        let arguments = serde_json::from_str(&call.arguments_json)
+            .map_err(|_| ConvertError::new("arguments_json", "is no JSON object"))?;
+        plan.calls.push(ToolCall {
+            name: call.name.clone(),
+            arguments,
+        });
+    }
+    for entry in &probe.severities {
+        let check = entry.check.parse().map_err(word("check"))?;
+        let severity = entry.severity.parse().map_err(word("severity"))?;
+        plan.severities.insert(check, severity);
+    }
+    Ok(plan)
+}
+
+fn headers(sent: &[v1::Header]) -> Result<HeaderMap, ConvertError> {
+    let mut headers = HeaderMap::new();
+    for header in sent {
+        let shown = model::text::line(&header.name, 40);
+        // The value is never shown.
+        let bad = |what: &str| ConvertError::new("headers", format!("{shown} has no legal {what}"));
+        let name: HeaderName = header.name.parse().map_err(|_| bad("name"))?;
+        let mut value = HeaderValue::from_bytes(&header.value).map_err(|_| bad("value"))?;
+        value.set_sensitive(header.secret);
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item() -> v1::ScheduleItem {
+        v1::ScheduleItem {
+            monitor_id: "docs".into(),
+            generation: 1,
+            lane: 5,
+            interval_ms: 60_000,
+            probe: Some(v1::ProbeSpec {
+                url: "https://a/mcp".into(),
+                era: "auto".into(),
+                step_timeout_ms: 10_000,
+                call_timeout_ms: 10_000,
+                total_timeout_ms: 30_000,
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_bad_item_names_its_field_and_never_a_secret() {
+        assert!(read(&item()).is_ok());
+        type Break = fn(&mut v1::ScheduleItem);
+        let table: [(Break, &str); 8] = [
+            (|i| i.monitor_id.clear(), "monitor_id:"),
+            (|i| i.lane = 256, "lane: is none of 256"),
+            (|i| i.interval_ms = 0, "interval_ms:"),
+            (|i| i.probe = None, "probe: is missing"),
+            (
+                |i| i.probe.as_mut().unwrap().url = "ftp://x".into(),
+                "url: url: scheme `ftp`",
+            ),
+            (
+                |i| i.probe.as_mut().unwrap().era = "future".into(),
+                "era: `future` is not",
+            ),
+            (
+                |i| i.probe.as_mut().unwrap().total_timeout_ms = 0,
+                "total_timeout_ms:",
+            ),
+            (
+                |i| {
+                    let value = b"s3cret\n".to_vec();
+                    let header = v1::Header {
+                        name: "x-key".into(),
+                        value,
+                        secret: true,
+                    };
+                    i.probe.as_mut().unwrap().headers.push(header);
+                },
+                "headers: x-key has no legal value",
+            ),
+        ];
+        for (break_it, message) in table {
+            let mut item = item();
+            break_it(&mut item);
+            let error = read(&item).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+            assert!(!error.contains("s3cret"));
+        }
+    }
+}

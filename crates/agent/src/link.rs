@@ -1,0 +1,282 @@
+//! The link to the coordinator: two streams, opened again for ever.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dial::{Alpn, Dialer, Endpoint, Origin};
+use hyper_util::rt::TokioIo;
+use model::TargetUrl;
+use rpc::v1::evidence_service_client::EvidenceServiceClient;
+use rpc::v1::schedule_service_client::ScheduleServiceClient;
+use rpc::{PROTOCOL_VERSION, limits, v1};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Uri};
+use tonic::{Status, Streaming};
+
+use crate::config::Config;
+
+/// Requests that may wait for a stream; then the core waits.
+const QUEUE: usize = 16;
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Full-jitter backoff: the first pause is at most this …
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// … and the longest at most this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A link that held for so long was healthy: the next failure begins anew.
+const HEALTHY: Duration = Duration::from_secs(60);
+
+/// What the link tells the core.
+#[derive(Debug)]
+pub(crate) enum LinkEvent {
+    /// Evidence can be handed in.
+    Opened {
+        opened: v1::ReportOpened,
+        requests: mpsc::Sender<v1::ReportRequest>,
+    },
+    Ack(v1::ReportAck),
+    Snapshot(v1::ScheduleSnapshot),
+    Delta(v1::ScheduleDelta),
+    /// The link is gone, and is being opened again.
+    Down,
+}
+
+/// The parts of the link that stay the same over reconnects.
+pub(crate) struct Link {
+    pub(crate) config: Arc<Config>,
+    pub(crate) dialer: Dialer,
+    pub(crate) boot_id: String,
+    pub(crate) spool_epoch: Arc<AtomicU64>,
+    /// Answers to snapshots and deltas.
+    pub(crate) results: mpsc::Receiver<v1::ScheduleResult>,
+    pub(crate) events: mpsc::Sender<LinkEvent>,
+}
+
+impl Link {
+    /// Keeps the link open until `shutdown` fires.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let mut failures = 0_u32;
+        let coordinators = self.config.coordinators.clone();
+        for coordinator in coordinators.iter().cycle() {
+            let begun = tokio::time::Instant::now();
+            let ended = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                ended = self.hold(coordinator) => ended,
+            };
+            if self.events.send(LinkEvent::Down).await.is_err() {
+                return;
+            }
+            failures = if begun.elapsed() >= HEALTHY {
+                1
+            } else {
+                failures.saturating_add(1)
+            };
+            let pause = pause(failures, fastrand::f64());
+            tracing::info!(%coordinator, reason = %ended, ?pause, "link down");
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Opens the link and holds it; why it ended.
+    async fn hold(&mut self, coordinator: &str) -> Status {
+        match self.try_hold(coordinator).await {
+            Ok(()) => Status::ok("the coordinator closed the stream"),
+            Err(status) => status,
+        }
+    }
+
+    async fn try_hold(&mut self, coordinator: &str) -> Result<(), Status> {
+        let channel = connect(&self.dialer, coordinator).await?;
+        let (watch_requests, mut schedules) = self.watch(channel.clone()).await?;
+        let (report_requests, mut acks) = self.report(channel).await?;
+        tracing::info!(%coordinator, "link up");
+        loop {
+            tokio::select! {
+                message = acks.message() => {
+                    let Some(message) = message?.and_then(|response| response.message) else {
+                        return Ok(());
+                    };
+                    self.report_message(message, &report_requests).await?;
+                }
+                message = schedules.message() => {
+                    let Some(message) = message?.and_then(|response| response.message) else {
+                        return Ok(());
+                    };
+                    self.watch_message(message).await?;
+                }
+                Some(result) = self.results.recv() => {
+                    let message = Some(v1::watch_request::Message::Result(result));
+                    let sent = watch_requests.send(v1::WatchRequest { message }).await;
+                    sent.map_err(|_| Status::unavailable("the watch stream is closed"))?;
+                }
+            }
+        }
+    }
+
+    async fn watch(
+        &self,
+        channel: Channel,
+    ) -> Result<(mpsc::Sender<v1::WatchRequest>, Streaming<v1::WatchResponse>), Status> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let hello = v1::WatchHello {
+            protocol_version: PROTOCOL_VERSION,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            boot_id: self.boot_id.clone(),
+            have_revision: 0,
+            claim: Some(self.config.claim()),
+        };
+        let message = Some(v1::watch_request::Message::Hello(hello));
+        // A fresh queue has room.
+        let _ = sender.try_send(v1::WatchRequest { message });
+        let mut client = ScheduleServiceClient::new(channel)
+            .max_decoding_message_size(limits::MAX_MESSAGE_BYTES);
+        let stream = client
+            .watch(ReceiverStream::new(receiver))
+            .await?
+            .into_inner();
+        Ok((sender, stream))
+    }
+
+    async fn report(
+        &self,
+        channel: Channel,
+    ) -> Result<
+        (
+            mpsc::Sender<v1::ReportRequest>,
+            Streaming<v1::ReportResponse>,
+        ),
+        Status,
+    > {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let hello = v1::ReportHello {
+            protocol_version: PROTOCOL_VERSION,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            boot_id: self.boot_id.clone(),
+            epoch: self.spool_epoch.load(Ordering::SeqCst),
+            claim: Some(self.config.claim()),
+        };
+        let message = Some(v1::report_request::Message::Hello(hello));
+        let _ = sender.try_send(v1::ReportRequest { message });
+        let mut client = EvidenceServiceClient::new(channel)
+            .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(limits::MAX_MESSAGE_BYTES);
+        let stream = client
+            .report(ReceiverStream::new(receiver))
+            .await?
+            .into_inner();
+        Ok((sender, stream))
+    }
+
+    async fn report_message(
+        &self,
+        message: v1::report_response::Message,
+        requests: &mpsc::Sender<v1::ReportRequest>,
+    ) -> Result<(), Status> {
+        let event = match message {
+            v1::report_response::Message::Opened(opened) => {
+                self.spool_epoch.store(opened.epoch, Ordering::SeqCst);
+                LinkEvent::Opened {
+                    opened,
+                    requests: requests.clone(),
+                }
+            }
+            v1::report_response::Message::Ack(ack) => LinkEvent::Ack(ack),
+            v1::report_response::Message::GoAway(go_away) => return Err(left(&go_away)),
+            v1::report_response::Message::NotOwner(elsewhere) => {
+                let endpoint = model::text::line(&elsewhere.endpoint, 80);
+                return Err(Status::unavailable(format!(
+                    "the lane is owned by {endpoint}"
+                )));
+            }
+        };
+        self.tell(event).await
+    }
+
+    async fn watch_message(&self, message: v1::watch_response::Message) -> Result<(), Status> {
+        let event = match message {
+            v1::watch_response::Message::Snapshot(snapshot) => LinkEvent::Snapshot(snapshot),
+            v1::watch_response::Message::Delta(delta) => LinkEvent::Delta(delta),
+            v1::watch_response::Message::GoAway(go_away) => return Err(left(&go_away)),
+            // Of no use to an agent that has no peers, confirmations or second endpoint yet.
+            v1::watch_response::Message::Confirm(_)
+            | v1::watch_response::Message::Peers(_)
+            | v1::watch_response::Message::Endpoints(_) => return Ok(()),
+        };
+        self.tell(event).await
+    }
+
+    async fn tell(&self, event: LinkEvent) -> Result<(), Status> {
+        let told = self.events.send(event).await;
+        told.map_err(|_| Status::cancelled("the agent is stopping"))
+    }
+}
+
+fn left(go_away: &v1::GoAway) -> Status {
+    Status::unavailable(model::text::line(&go_away.why, 120))
+}
+
+/// Full jitter: anything up to a doubling bound.
+fn pause(failures: u32, random: f64) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    doubled.min(LONGEST_PAUSE).mul_f64(random.clamp(0.0, 1.0))
+}
+
+/// A channel whose connections end in `dial`, as every outgoing connection does.
+async fn connect(dialer: &Dialer, coordinator: &str) -> Result<Channel, Status> {
+    let url = format!("http://{coordinator}/");
+    let invalid = |problem: String| Status::invalid_argument(format!("coordinator: {problem}"));
+    let target: TargetUrl = url
+        .parse()
+        .map_err(|e: model::target::TargetUrlError| invalid(e.to_string()))?;
+    let endpoint = Endpoint::of(&target).ok_or_else(|| invalid("no host".to_owned()))?;
+    let dialer = dialer.clone();
+    let connector = tower::service_fn(move |_: Uri| {
+        let (dialer, endpoint) = (dialer.clone(), endpoint.clone());
+        async move {
+            // The operator's own setting names the coordinator.
+            let dialed = dialer
+                .dial(&endpoint, Origin::Operator, Alpn::Any, &[], &|_| {})
+                .await;
+            match dialed {
+                Ok(connection) => Ok(TokioIo::new(connection.io)),
+                Err(error) => Err(std::io::Error::other(format!(
+                    "{}: {}",
+                    error.reason, error.detail
+                ))),
+            }
+        }
+    });
+    let channel = Channel::from_shared(url).map_err(|error| invalid(error.to_string()))?;
+    channel
+        .connect_timeout(CONNECT)
+        .http2_keep_alive_interval(limits::KEEPALIVE)
+        .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .connect_with_connector(connector)
+        .await
+        .map_err(|error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            Status::unavailable(cause.unwrap_or_else(|| error.to_string()))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_have_full_jitter_and_a_bound() {
+        assert_eq!(pause(1, 1.0), FIRST_PAUSE);
+        assert_eq!(pause(3, 1.0), 4 * FIRST_PAUSE);
+        assert_eq!(pause(3, 0.0), Duration::ZERO);
+        assert_eq!(pause(3, 0.5), 2 * FIRST_PAUSE);
+        assert_eq!(pause(u32::MAX, 1.0), LONGEST_PAUSE);
+    }
+}

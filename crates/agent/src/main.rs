@@ -1,0 +1,105 @@
+//! `parallax-agent`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use dial::Allow;
+use parallax_agent::{Config, run};
+use telemetry::logs;
+
+/// Bad configuration (sysexits.h `EX_CONFIG`).
+const EX_CONFIG: u8 = 78;
+
+/// An agent of a Parallax mesh.
+#[derive(Debug, Parser)]
+#[command(name = "parallax-agent", version)]
+struct Cli {
+    /// A coordinator; repeatable, the first that answers is used
+    #[arg(
+        long,
+        env = "PARALLAX_COORDINATOR",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:7443"
+    )]
+    coordinator: Vec<String>,
+    /// Who the agent is
+    #[arg(long, env = "PARALLAX_AGENT")]
+    agent: String,
+    /// The metro it probes from
+    #[arg(long, env = "PARALLAX_REGION")]
+    region: String,
+    /// Whose network it is on
+    #[arg(long, env = "PARALLAX_PROVIDER")]
+    provider: String,
+    /// A name server instead of the system's; repeatable
+    #[arg(long, env = "PARALLAX_RESOLVER", value_delimiter = ',')]
+    resolver: Vec<SocketAddr>,
+    /// A network that targets may be in beside public addresses: 10.1.0.0/16 or 10.1.0.0/16#8443
+    #[arg(long, env = "PARALLAX_ALLOW", value_delimiter = ',')]
+    allow: Vec<Allow>,
+    /// A PEM file with authorities to trust beside the system's; repeatable
+    #[arg(long, env = "PARALLAX_EXTRA_ROOTS", value_delimiter = ',')]
+    extra_roots: Vec<PathBuf>,
+    /// Probes that may run at once
+    #[arg(long, env = "PARALLAX_MAX_PROBES", default_value_t = 256)]
+    max_probes: usize,
+    /// How log lines look
+    #[arg(long, env = "PARALLAX_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let format = match cli.log_format {
+        LogFormat::Text => logs::Format::Text,
+        LogFormat::Json => logs::Format::Json,
+    };
+    if let Err(problem) = logs::init(format, "info") {
+        return refuse(&problem);
+    }
+    let config = Config {
+        coordinators: cli.coordinator,
+        agent: cli.agent,
+        region: cli.region,
+        provider: cli.provider,
+        name_servers: cli.resolver,
+        allow: cli.allow,
+        extra_roots: cli.extra_roots,
+        max_probes: cli.max_probes,
+    };
+    let config = match config.check() {
+        Ok(config) => config,
+        Err(error) => return refuse(&error.to_string()),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let ran = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        runtime.block_on(async {
+            let shutdown = telemetry::signal::shutdown()?;
+            run(config, shutdown).await
+        })
+    });
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "logs may not have started")]
+fn refuse(problem: &str) -> ExitCode {
+    eprintln!("parallax-agent: {problem}");
+    ExitCode::from(EX_CONFIG)
+}

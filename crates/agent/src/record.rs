@@ -1,0 +1,142 @@
+//! What a probe found, as records.
+
+use std::time::Duration;
+
+use model::{Outcome, Report, Step};
+use rpc::{convert, limits, v1};
+use window::{Closed, Latencies, Series};
+
+use crate::item::Item;
+
+/// The outcome record of a probe.
+pub(crate) fn outcome(item: &Item, slot: u64, started: Duration, report: &Report) -> v1::Record {
+    let mut record = v1::ProbeOutcome {
+        monitor_id: item.monitor.clone(),
+        generation: item.generation,
+        slot,
+        started_at_us: micros(started),
+        depth: report
+            .steps
+            .last()
+            .map_or(0, |step| convert::step(step.step).into()),
+        total_us: report.total_us,
+        era: report.era.map(|era| era.to_string()).unwrap_or_default(),
+        protocol_version: report
+            .protocol_version
+            .map(|v| v.to_string())
+            .unwrap_or_default(),
+        ..Default::default()
+    };
+    convert::outcome_into(&report.outcome, &mut record);
+    if report.outcome != Outcome::Ok {
+        record.detail = Some(detail(report));
+    }
+    v1::Record {
+        kind: Some(v1::record::Kind::Outcome(record)),
+        ..Default::default()
+    }
+}
+
+fn detail(report: &Report) -> v1::OutcomeDetail {
+    let timings = report.steps.iter().flat_map(|step| {
+        let phases = step.phases_us.iter();
+        phases.map(|(phase, us)| v1::StepTiming {
+            step: convert::step(step.step).into(),
+            phase: convert::phase(*phase).into(),
+            us: *us,
+        })
+    });
+    let failed = report.failed_step();
+    let connection = report.connection.as_ref();
+    let leaf = connection
+        .and_then(|c| c.tls.as_ref())
+        .and_then(|tls| tls.chain.first());
+    let mut text = report.summary.clone();
+    while text.len() > limits::MAX_TEXT_BYTES {
+        text.pop();
+    }
+    v1::OutcomeDetail {
+        steps: timings.collect(),
+        edge: String::new(),
+        address: connection.map(|c| c.address.clone()).unwrap_or_default(),
+        certificate_sha256: leaf
+            .map(|cert| cert.sha256.as_bytes().to_vec())
+            .unwrap_or_default(),
+        text,
+        http_status: failed
+            .and_then(|step| step.http_status)
+            .unwrap_or_default()
+            .into(),
+        retry_after_seconds: 0,
+    }
+}
+
+/// The latencies of a probe, by series: of ok and degraded ones, so that the totals reconcile
+/// with the outcomes.
+pub(crate) fn latencies(monitor: &str, report: &Report) -> Vec<(Series, u64)> {
+    if !matches!(report.outcome, Outcome::Ok | Outcome::Degraded { .. }) {
+        return Vec::new();
+    }
+    let series = |step: Option<Step>, phase, warm| Series {
+        monitor: monitor.to_owned(),
+        step,
+        phase,
+        warm,
+    };
+    let mut all = vec![(series(None, None, false), report.total_us)];
+    for step in &report.steps {
+        for (phase, us) in &step.phases_us {
+            all.push((series(Some(step.step), Some(*phase), step.warm), *us));
+        }
+    }
+    all
+}
+
+/// The record of a closed window.
+pub(crate) fn window(closed: Closed) -> v1::Record {
+    let (sparse_us, hdr_v2) = match closed.latencies {
+        Latencies::Sparse(values) => (values, Vec::new()),
+        Latencies::Hdr(bytes) => (Vec::new(), bytes),
+    };
+    let window = v1::LatencyWindow {
+        monitor_id: closed.series.monitor,
+        step: closed
+            .series
+            .step
+            .map_or(v1::Step::Probe, convert::step)
+            .into(),
+        phase: closed
+            .series
+            .phase
+            .map_or(v1::Phase::Unspecified, convert::phase)
+            .into(),
+        warm: closed.series.warm,
+        first_seq: closed.first_seq,
+        end_seq: closed.end_seq,
+        sum_us: closed.sum_us,
+        count: closed.count,
+        sparse_us,
+        hdr_v2,
+    };
+    v1::Record {
+        kind: Some(v1::record::Kind::Window(window)),
+        ..Default::default()
+    }
+}
+
+/// The record of a slot in which no probe ran.
+pub(crate) fn missed(monitor: &str, slot: u64, reason: v1::MissedReason) -> v1::Record {
+    let missed = v1::Missed {
+        monitor_id: monitor.to_owned(),
+        slot,
+        reason: reason.into(),
+    };
+    v1::Record {
+        kind: Some(v1::record::Kind::Missed(missed)),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,355 @@
+//! A coordinator, agents and a target: schedules down, evidence up, status and metrics.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use serde_json::{Value, json};
+use support::eventually;
+use support::http_client::send_as;
+use support::mesh::{Agent, Coordinator};
+use testbed::server::{Dialect, Options, Server};
+
+fn spec(url: &str) -> Value {
+    json!({ "url": url, "interval": "10s", "step_timeout": "2s", "total_timeout": "5s" })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story from registration to deletion"
+)]
+async fn evidence_reaches_status_and_metrics() {
+    let server = Server::start(Options::new(Dialect::Legacy)).await.unwrap();
+    let coordinator = Coordinator::start().await;
+    let eu = Agent::start("eu-1", "eu", coordinator.bound.grpc);
+    let us = Agent::start("us-1", "us", coordinator.bound.grpc);
+    assert_eq!(
+        coordinator.put("docs", &spec(&server.url())).await.status,
+        201
+    );
+
+    for region in ["eu", "us"] {
+        let ok = coordinator.until_state("docs", region, "ok").await;
+        assert_eq!(ok["agents"][0]["era"], "legacy");
+        assert_eq!(ok["agents"][0]["protocol_version"], "2025-11-25");
+        assert!(ok["latency"]["p50_ms"].as_f64().unwrap() > 0.0, "{ok:#}");
+        assert!(ok["since"].is_string() && ok["last_probe_at"].is_string());
+    }
+    let agents = coordinator.call("GET", "/api/v1/agents", "").await.json();
+    let names: Vec<&str> = agents["agents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["eu-1", "us-1"]);
+
+    server.script(|script| script.status = Some(502));
+    let failing = coordinator.until_state("docs", "eu", "failing").await;
+    assert_eq!(failing["reason"], "upstream_5xx");
+    let series = |state: &str| {
+        format!("parallax_monitor_region_state{{monitor=\"docs\",region=\"eu\",state=\"{state}\"}}")
+    };
+    assert_eq!(coordinator.metric(&series("failing")).await, Some(1.0));
+    assert_eq!(coordinator.metric(&series("ok")).await, Some(0.0));
+
+    // What agents hold when they stop is handed in: afterwards the counts reconcile with the
+    // windows, and with what the server saw.
+    eu.stop().await;
+    us.stop().await;
+    let count = |outcome: &str, region: &str, reason: &str| {
+        let series = format!(
+            "parallax_probe_results_total{{monitor=\"docs\",region=\"{region}\",outcome=\"{outcome}\",reason=\"{reason}\"}}"
+        );
+        let coordinator = &coordinator;
+        async move { coordinator.metric(&series).await.unwrap_or_default() }
+    };
+    let ok = count("ok", "eu", "").await + count("ok", "us", "").await;
+    let mut windowed = 0.0;
+    for region in ["eu", "us"] {
+        let series = format!(
+            "parallax_probe_duration_seconds_count{{monitor=\"docs\",region=\"{region}\"}}"
+        );
+        windowed += coordinator.metric(&series).await.unwrap_or_default();
+    }
+    assert!(
+        (ok - windowed).abs() < 0.5,
+        "{ok} outcomes, {windowed} in windows"
+    );
+    let initialized = server.log().methods()["notifications/initialized"];
+    assert!(
+        (ok - initialized as f64).abs() < 0.5,
+        "{ok} outcomes, {initialized} sessions used"
+    );
+    assert!(count("failed", "eu", "upstream_5xx").await >= 2.0);
+    assert_eq!(
+        server.log().sessions_opened(),
+        server.log().sessions_closed()
+    );
+    let phase = "parallax_probe_phase_duration_seconds_count{monitor=\"docs\",region=\"eu\",step=\"tools_list\",phase=\"wait\"}";
+    assert!(coordinator.metric(phase).await.unwrap() >= 1.0);
+
+    // A monitor that is deleted vanishes; it does not freeze.
+    assert_eq!(
+        coordinator
+            .call("DELETE", "/api/v1/monitors/docs", "")
+            .await
+            .status,
+        204
+    );
+    assert!(
+        !coordinator
+            .call("GET", "/metrics", "")
+            .await
+            .body
+            .contains("docs")
+    );
+    coordinator.stop().await;
+}
+
+/// The agent goes on while the coordinator is away, and hands in what it saw.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_coordinator_that_comes_back_gets_what_it_missed() {
+    let server = Server::start(Options::new(Dialect::Modern)).await.unwrap();
+    let coordinator = Coordinator::start().await;
+    let bound = coordinator.bound;
+    let agent = Agent::start("eu-1", "eu", bound.grpc);
+    coordinator.put("docs", &spec(&server.url())).await;
+    coordinator.until_state("docs", "eu", "ok").await;
+    coordinator.stop().await;
+    let before = server.log().methods()["tools/list"];
+    for _ in 0..200 {
+        if server.log().methods()["tools/list"] > before {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(
+        server.log().methods()["tools/list"] > before,
+        "the agent probes on"
+    );
+    // This build's store forgets with its process: the monitor is registered anew, with the
+    // generation that it had.
+    let coordinator = Coordinator::start_on(bound.grpc, bound.http).await;
+    coordinator.put("docs", &spec(&server.url())).await;
+    let ok = coordinator.until_state("docs", "eu", "ok").await;
+    assert!(ok["latency"]["samples"].as_u64().unwrap() >= 1, "{ok:#}");
+    agent.stop().await;
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_call_never_makes_a_second_monitor() {
+    let coordinator = Coordinator::start().await;
+    let body = r#"{"url":"https://mcp.example.com/mcp"}"#;
+    let first = coordinator.call("POST", "/api/v1/monitors", body).await;
+    let again = coordinator.call("POST", "/api/v1/monitors", body).await;
+    assert_eq!((first.status, again.status), (201, 200));
+    assert_eq!(first.json(), again.json());
+    let named = coordinator
+        .put("docs", &json!({ "url": "https://a/mcp" }))
+        .await;
+    assert_eq!((named.status, named.header("etag")), (201, Some("\"2\"")));
+    // Defaults spelled out are the same spec; another interval is not.
+    let spelled = json!({ "url": "https://a/mcp", "interval": "60s", "era": "auto" });
+    let same = coordinator.put("docs", &spelled).await;
+    assert_eq!(
+        (same.status, same.json()["generation"].as_u64()),
+        (200, Some(2))
+    );
+    let posted = r#"{"name":"docs","url":"https://a/mcp","interval":"2m"}"#;
+    let changed = coordinator.call("POST", "/api/v1/monitors", posted).await;
+    assert_eq!(
+        (changed.status, changed.json()["generation"].as_u64()),
+        (200, Some(3))
+    );
+    let secret = json!({ "url": "https://a/mcp", "headers": { "authorization": "Bearer s3cret" } });
+    assert!(
+        !coordinator
+            .put("docs", &secret)
+            .await
+            .body
+            .contains("s3cret")
+    );
+    let list = coordinator.call("GET", "/api/v1/monitors", "").await;
+    assert_eq!(list.json()["monitors"].as_array().unwrap().len(), 2);
+    assert!(!list.body.contains("s3cret"));
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table")]
+async fn bad_requests_name_the_field_the_problem_and_the_way_out() {
+    let coordinator = Coordinator::start().await;
+    let long = format!(
+        "{{\"url\":\"https://a/\",\"x\":\"{}\"}}",
+        "x".repeat(70_000)
+    );
+    let table = [
+        ("PUT", "/api/v1/monitors/docs", "", 400, "EOF"),
+        ("PUT", "/api/v1/monitors/docs", "{", 400, "EOF"),
+        (
+            "PUT",
+            "/api/v1/monitors/docs",
+            "[]",
+            422,
+            "expected struct MonitorSpec",
+        ),
+        (
+            "PUT",
+            "/api/v1/monitors/docs",
+            "{}",
+            422,
+            "missing field `url`",
+        ),
+        (
+            "PUT",
+            "/api/v1/monitors/docs",
+            r#"{"url":"ftp://x/"}"#,
+            422,
+            "scheme `ftp`",
+        ),
+        (
+            "PUT",
+            "/api/v1/monitors/docs",
+            r#"{"url":"https://x/","intervall":"1m"}"#,
+            422,
+            "unknown field `intervall`",
+        ),
+        (
+            "PUT",
+            "/api/v1/monitors/docs",
+            r#"{"url":"https://x/","interval":"1s"}"#,
+            422,
+            "/interval",
+        ),
+        (
+            "PUT",
+            "/api/v1/monitors/docs",
+            r#"{"url":"https://x/","interval":60}"#,
+            422,
+            "invalid type",
+        ),
+        (
+            "PUT",
+            "/api/v1/monitors/docs",
+            r#"{"url":"https://x/","headers":{"a b":"x"}}"#,
+            422,
+            "/headers/a b",
+        ),
+        (
+            "PUT",
+            "/api/v1/monitors/docs",
+            r#"{"url":"https://x/","severities":{"rpc.id":"note"}}"#,
+            422,
+            "cannot be lowered",
+        ),
+        ("PUT", "/api/v1/monitors/docs", &long, 413, "64 KiB"),
+        (
+            "PUT",
+            "/api/v1/monitors/Docs_1",
+            r#"{"url":"https://x/"}"#,
+            422,
+            "is no monitor name",
+        ),
+        (
+            "POST",
+            "/api/v1/monitors",
+            r#"{"name":"A","url":"https://x/"}"#,
+            422,
+            "/name",
+        ),
+        (
+            "GET",
+            "/api/v1/monitors/nope",
+            "",
+            404,
+            "there is no monitor nope",
+        ),
+        (
+            "GET",
+            "/api/v1/monitors/nope/status",
+            "",
+            404,
+            "there is no monitor nope",
+        ),
+        (
+            "DELETE",
+            "/api/v1/monitors/nope",
+            "",
+            404,
+            "there is no monitor nope",
+        ),
+        ("GET", "/api/v2/monitors", "", 404, "no such resource"),
+        (
+            "PATCH",
+            "/api/v1/monitors/docs",
+            "{}",
+            405,
+            "does not support this method",
+        ),
+    ];
+    for (method, path, body, status, message) in table {
+        let answer = coordinator.call(method, path, body).await;
+        assert_eq!(
+            answer.status, status,
+            "{method} {path} {:.80}: {answer:?}",
+            body
+        );
+        assert!(
+            answer.body.contains(message),
+            "{method} {path}: {}",
+            answer.body
+        );
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json"),
+            "{path}"
+        );
+        assert_eq!(answer.json()["status"], status);
+    }
+    let path = "/api/v1/monitors/docs";
+    let answer = send_as(coordinator.bound.http, "PUT", path, "text/plain", "{}").await;
+    assert_eq!(
+        (answer.status, answer.json()["status"].as_u64()),
+        (415, Some(415))
+    );
+    let health = coordinator.call("GET", "/health", "").await.json();
+    assert_eq!(health["monitors"], 0, "nothing of it was registered");
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(coordinator.call("GET", path, "").await.status, 200);
+    }
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_private_target_is_refused_by_the_agents_own_policy() {
+    let server = Server::start(Options::new(Dialect::Modern)).await.unwrap();
+    let coordinator = Coordinator::start().await;
+    let mut config = agent::Config {
+        coordinators: vec![coordinator.bound.grpc.to_string()],
+        agent: "eu-1".into(),
+        region: "eu".into(),
+        provider: "p".into(),
+        name_servers: vec!["127.0.0.1:9".parse().unwrap()],
+        allow: Vec::new(),
+        extra_roots: Vec::new(),
+        max_probes: 1,
+    };
+    config.allow.clear();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(agent::run(config.check().unwrap(), stop.clone()));
+    coordinator.put("docs", &spec(&server.url())).await;
+    let unknown = coordinator.until_state("docs", "eu", "unknown").await;
+    assert_eq!(unknown["reason"], "agent_fault");
+    assert_eq!(
+        unknown["agents"][0]["outcome"]["reason"],
+        "dns_blocked_addr"
+    );
+    eventually("nothing was sent", || server.log().methods().is_empty()).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    coordinator.stop().await;
+}
