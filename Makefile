@@ -6,16 +6,20 @@ PROFILE ?= ci
 TOOLS ?= $(HOME)/.cache/parallax/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: help build check test fmt clippy doc deny nextest doctest real tools
+.PHONY: help build where check test fmt clippy doc deny nextest doctest real tools
 
 help:
-	@echo "make build    build parallax and parallax-testbed"
+	@echo "make build    build the binaries; \`make where\` says where they are"
 	@echo "make check    the fast loop: format, lints, unit tests"
 	@echo "make test     everything that CI runs"
 	@echo "make real     install the real MCP servers that tests run against"
 
 build:
 	$(CARGO) build --locked --profile $(PROFILE) --bins
+
+# Where `make build` put the binaries.
+where:
+	@echo "$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/$(PROFILE)"
 
 # The fast loop of a contributor.
 check: fmt

@@ -5,10 +5,14 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+use std::io::Write as _;
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 use support::eventually;
 use support::http_client::send_as;
 use support::mesh::{Agent, Coordinator};
+use support::real::{fixture, installed, python};
 use testbed::server::{Dialect, Options, Server};
 
 fn spec(url: &str) -> Value {
@@ -54,6 +58,8 @@ async fn evidence_reaches_status_and_metrics() {
     };
     assert_eq!(coordinator.metric(&series("failing")).await, Some(1.0));
     assert_eq!(coordinator.metric(&series("ok")).await, Some(0.0));
+
+    read_by_the_reference_parser(&coordinator.call("GET", "/metrics", "").await.body);
 
     // What agents hold when they stop is handed in: afterwards the counts reconcile with the
     // windows, and with what the server saw.
@@ -107,6 +113,33 @@ async fn evidence_reaches_status_and_metrics() {
             .contains("docs")
     );
     coordinator.stop().await;
+}
+
+/// The text of `/metrics` is what Prometheus' own client library takes for OpenMetrics.
+fn read_by_the_reference_parser(text: &str) {
+    let Some(real) = installed() else { return };
+    let mut parser = python(&real)
+        .arg(fixture("parse_metrics.py"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    parser
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    let output = parser.wait_with_output().unwrap();
+    let families = String::from_utf8_lossy(&output.stdout);
+    let problem = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{problem}\n{text}");
+    assert!(
+        families.contains("parallax_probe_results counter"),
+        "{families}"
+    );
+    assert!(families.contains("parallax_build info 1"), "{families}");
 }
 
 /// The agent goes on while the coordinator is away, and hands in what it saw.

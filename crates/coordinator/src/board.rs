@@ -42,6 +42,7 @@ pub(crate) struct Board {
 struct Watched {
     generation: u64,
     ttl: Duration,
+    labels: BTreeMap<String, String>,
     regions: BTreeMap<String, Region>,
 }
 
@@ -52,6 +53,7 @@ impl Board {
         let mut monitors = self.lock();
         let watched = monitors.entry(monitor.id.to_string()).or_default();
         watched.generation = monitor.generation;
+        watched.labels.clone_from(&spec.labels);
         watched.ttl = spec.interval.duration() + spec.total_timeout.duration() + TRAVEL;
         let wanted = |region: &String| spec.regions.is_empty() || spec.regions.contains(region);
         watched.regions.retain(|region, _| wanted(region));
@@ -182,6 +184,15 @@ impl Board {
                 .map(|(name, region)| region.view(name, watched.ttl, now))
                 .collect(),
         )
+    }
+
+    /// The monitors with their labels.
+    pub(crate) fn labels(&self) -> Vec<(String, BTreeMap<String, String>)> {
+        let monitors = self.lock();
+        let named = monitors.iter();
+        named
+            .map(|(monitor, watched)| (monitor.clone(), watched.labels.clone()))
+            .collect()
     }
 
     /// Everything, for metrics.

@@ -25,8 +25,8 @@ pub(crate) struct AgentView {
     pub(crate) provider: String,
     pub(crate) version: String,
     pub(crate) connected: bool,
-    /// Seconds since the agent was last heard.
-    pub(crate) heard_seconds_ago: f64,
+    /// When the agent was last heard, seconds since the epoch.
+    pub(crate) heard_at: f64,
     /// How far the agent's wall clock is ahead of ours. For display only.
     pub(crate) clock_offset_seconds: Option<f64>,
     pub(crate) spool_records: u64,
@@ -124,6 +124,7 @@ impl Fleet {
     /// All agents, by name.
     #[expect(clippy::cast_precision_loss, reason = "a metric")]
     pub(crate) fn views(&self, now: Instant) -> Vec<AgentView> {
+        let wall = telemetry::clock::wall().as_millisecond() as f64 / 1000.0;
         let agents = self.lock();
         let view = |agent: &Agent| AgentView {
             id: agent.identity.agent.clone(),
@@ -131,7 +132,7 @@ impl Fleet {
             provider: agent.identity.provider.clone(),
             version: agent.version.clone(),
             connected: agent.streams > 0,
-            heard_seconds_ago: now.saturating_duration_since(agent.heard).as_secs_f64(),
+            heard_at: wall - now.saturating_duration_since(agent.heard).as_secs_f64(),
             clock_offset_seconds: agent.beat.map(|beat| beat.clock_offset_seconds),
             spool_records: agent.beat.map_or(0, |beat| beat.spool_records),
             dropped_records: agent.beat.map_or(0, |beat| beat.dropped_records),

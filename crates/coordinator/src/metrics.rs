@@ -1,5 +1,6 @@
 //! `/metrics`: what the board knows, in the names that the documentation promises.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
@@ -13,6 +14,7 @@ use window::Buckets;
 
 use crate::Hub;
 use crate::board::{RegionView, STATES};
+use crate::fleet::AgentView;
 
 /// The text of `/metrics`.
 ///
@@ -30,7 +32,8 @@ pub(crate) fn render<S: Store>(hub: &Arc<Hub<S>>) -> Result<String> {
 #[derive(Debug)]
 struct Snapshot {
     rows: Vec<Row>,
-    agents: Vec<crate::fleet::AgentView>,
+    agents: Vec<AgentView>,
+    monitors: Vec<(String, BTreeMap<String, String>)>,
     rejected: u64,
     gaps: u64,
 }
@@ -76,6 +79,7 @@ impl Snapshot {
         Self {
             rows,
             agents: hub.fleet.views(now),
+            monitors: hub.board.labels(),
             rejected,
             gaps,
         }
@@ -91,10 +95,56 @@ impl Collector for Scrape {
     fn encode(&self, mut out: DescriptorEncoder<'_>) -> Result {
         self.results(&mut out)?;
         self.states(&mut out)?;
+        self.monitors(&mut out)?;
         self.latencies(&mut out)?;
         self.agents(&mut out)?;
         self.own(&mut out)
     }
+}
+
+type AgentGauge = (&'static str, &'static str, fn(&AgentView) -> Option<f64>);
+
+const AGENT_GAUGES: [AgentGauge; 5] = [
+    (
+        "parallax_agent_connected",
+        "1 while the agent has a stream",
+        |agent| Some(f64::from(u8::from(agent.connected))),
+    ),
+    (
+        "parallax_agent_last_report_timestamp_seconds",
+        "When the agent was last heard, on our clock",
+        |agent| Some(agent.heard_at),
+    ),
+    (
+        "parallax_agent_clock_offset_seconds",
+        "How far the agent's clock is ahead of ours",
+        |agent| agent.clock_offset_seconds,
+    ),
+    #[expect(clippy::cast_precision_loss, reason = "a metric")]
+    (
+        "parallax_agent_spool_records",
+        "Records that wait at the agent",
+        |agent| Some(agent.spool_records as f64),
+    ),
+    (
+        "parallax_agent_scheduler_lag_seconds",
+        "How late the agent's slots begin",
+        |agent| Some(agent.scheduler_lag_seconds),
+    ),
+];
+
+fn labels_of(agent: &AgentView) -> [(&'static str, &str); 3] {
+    [
+        ("agent", agent.id.as_str()),
+        ("region", agent.region.as_str()),
+        ("provider", agent.provider.as_str()),
+    ]
+}
+
+/// A user's label as a metric label: its characters are free, those of Prometheus are not.
+fn label_name(name: &str) -> String {
+    let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    format!("label_{}", name.chars().map(legal).collect::<String>())
 }
 
 impl Scrape {
@@ -147,6 +197,33 @@ impl Scrape {
         Ok(())
     }
 
+    fn monitors(&self, out: &mut DescriptorEncoder<'_>) -> Result {
+        let help = "1; the labels of the monitor";
+        let mut family = out.encode_descriptor("parallax_monitor", help, None, MetricType::Info)?;
+        for (monitor, labels) in &self.0.monitors {
+            // Two names may become one; a series has each label once.
+            let mut named: BTreeMap<String, String> = labels
+                .iter()
+                .map(|(name, value)| (label_name(name), value.clone()))
+                .collect();
+            named.insert("monitor".to_owned(), monitor.clone());
+            family.encode_info(&named.into_iter().collect::<Vec<_>>())?;
+        }
+        let name = "parallax_monitor_regions";
+        let help = "How many regions of the monitor are in the state";
+        let mut family = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (monitor, _) in &self.0.monitors {
+            for state in STATES {
+                let rows = self.0.rows.iter().filter(|row| row.monitor == *monitor);
+                let count = rows.filter(|row| row.view.state == *state).count();
+                let labels = [("monitor", monitor.as_str()), ("state", state.as_str())];
+                let value = i64::try_from(count).unwrap_or(i64::MAX);
+                ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
     fn latencies(&self, out: &mut DescriptorEncoder<'_>) -> Result {
         let name = "parallax_probe_duration_seconds";
         let help = "What target and network took for a whole probe, ok and degraded ones";
@@ -180,48 +257,33 @@ impl Scrape {
         Ok(())
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a metric")]
     fn agents(&self, out: &mut DescriptorEncoder<'_>) -> Result {
-        type Value = fn(&crate::fleet::AgentView) -> Option<f64>;
-        let gauges: [(&str, &str, Value); 5] = [
-            (
-                "parallax_agent_connected",
-                "1 while the agent has a stream",
-                |a| Some(f64::from(u8::from(a.connected))),
-            ),
-            (
-                "parallax_agent_heard_seconds",
-                "Since the agent was last heard",
-                |a| Some(a.heard_seconds_ago),
-            ),
-            (
-                "parallax_agent_clock_offset_seconds",
-                "How far its clock is ahead of ours",
-                |a| a.clock_offset_seconds,
-            ),
-            (
-                "parallax_agent_spool_records",
-                "Records that wait at the agent",
-                |a| Some(a.spool_records as f64),
-            ),
-            (
-                "parallax_agent_scheduler_lag_seconds",
-                "How late its slots begin",
-                |a| Some(a.scheduler_lag_seconds),
-            ),
-        ];
-        for (name, help, value) in gauges {
+        let help = "1; what the agent is";
+        let mut family = out.encode_descriptor("parallax_agent", help, None, MetricType::Info)?;
+        for agent in &self.0.agents {
+            let version = ("version", agent.version.as_str());
+            let [id, region, provider] = labels_of(agent);
+            family.encode_info(&[id, region, provider, version])?;
+        }
+        for (name, help, value) in AGENT_GAUGES {
             let mut family = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for agent in &self.0.agents {
-                let labels = [
-                    ("agent", agent.id.as_str()),
-                    ("region", agent.region.as_str()),
-                    ("provider", agent.provider.as_str()),
-                ];
                 if let Some(value) = value(agent) {
+                    let labels = labels_of(agent);
                     ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
                 }
             }
+        }
+        let help = "Records that the agent had to drop";
+        let mut family = out.encode_descriptor(
+            "parallax_agent_reports_lost",
+            help,
+            None,
+            MetricType::Counter,
+        )?;
+        for agent in &self.0.agents {
+            let labels = labels_of(agent);
+            ConstCounter::new(agent.dropped_records).encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }
