@@ -37,7 +37,7 @@ pub fn line(text: &str, max: usize) -> String {
     out
 }
 
-/// [`line`] of bytes that may not be UTF-8.
+/// [`line()`] of bytes that may not be UTF-8.
 #[must_use]
 pub fn line_of_bytes(bytes: &[u8], max: usize) -> String {
     // Four bytes a character at most; one more character shows that there was more.

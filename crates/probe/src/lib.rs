@@ -5,7 +5,8 @@
 //! it shows up as `own_us` of the report.
 //!
 //! Bounds: one probe holds at most [`MAX_CONNECTIONS`] connections, answers are cut by the
-//! limits of [`mcp::limits`], heads by [`link`]'s, and the plan's timeouts end everything else.
+//! limits of [`mcp::limits`], heads by those of HTTP, and the plan's timeouts end
+//! everything else.
 
 mod body;
 mod driver;
