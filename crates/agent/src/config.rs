@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use dial::Allow;
+use dial::{AddressPolicy, Allow, Dialer, DialerOptions, Family, SetupError, TlsOptions};
 use rpc::{convert, v1};
 
 /// Validated settings.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Coordinators, `host:port`; the first that answers is used.
+    /// Coordinators, `address:port`, tried in turn.
     pub coordinators: Vec<String>,
     /// Who the agent is. This build's link is loopback only, where a claim is believed.
     pub agent: String,
@@ -34,7 +34,7 @@ pub enum ConfigError {
     #[error("{0}; use 1 to 64 letters, digits, `-`, `_` and `.`")]
     Id(#[from] convert::ConvertError),
     /// A coordinator's address that is none.
-    #[error("coordinator: `{0}` is no host:port; write it like 127.0.0.1:7443")]
+    #[error("coordinator: `{0}` is no address and port; write it like 127.0.0.1:7443")]
     Coordinator(String),
     /// A link that others could read.
     #[error("coordinator: {0} is not loopback, and this build's link has no TLS; use 127.0.0.1")]
@@ -72,6 +72,21 @@ impl Config {
             return Err(ConfigError::MaxProbes(self.max_probes));
         }
         Ok(self)
+    }
+
+    /// A dialer by these settings.
+    ///
+    /// # Errors
+    /// Names the setting that this host cannot use.
+    pub fn dialer(&self) -> Result<Dialer, SetupError> {
+        Dialer::new(DialerOptions {
+            name_servers: self.name_servers.clone(),
+            family: Family::Any,
+            tls: TlsOptions {
+                extra_roots: self.extra_roots.clone(),
+            },
+            policy: AddressPolicy::new(self.allow.clone()),
+        })
     }
 
     pub(crate) fn claim(&self) -> v1::AgentClaim {

@@ -2,7 +2,7 @@
 
 mod orders;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -12,8 +12,9 @@ use mcp::{EraCache, EraRecord};
 use model::{Outcome, Report};
 use rpc::{limits, v1};
 use schedule::{MissedReason, Timetable};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use window::Recorder;
 
@@ -26,6 +27,8 @@ use crate::spool::{MAX_RECORDS, Spool};
 
 /// Events of the link that may wait for the core.
 const QUEUE: usize = 64;
+/// How long to leave a link alone that takes no more.
+const RETRY: Duration = Duration::from_millis(50);
 /// How long running probes and unacknowledged records may take when the agent stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -52,7 +55,16 @@ struct Core {
     spool: Spool,
     frames: Option<(Frames, mpsc::Sender<v1::ReportRequest>)>,
     schedule_results: mpsc::Sender<v1::ScheduleResult>,
+    lane_starts: watch::Sender<Vec<v1::LaneStart>>,
     next_beat: Instant,
+    /// The link took no more: it is asked again then.
+    blocked_until: Instant,
+    /// When the coordinator was last heard, and for how long its schedule holds.
+    heard: Instant,
+    lease: Option<Duration>,
+    /// Monitors named so far by a snapshot that comes in parts.
+    partial: Option<BTreeSet<String>>,
+    running: BTreeMap<Id, String>,
     lag: Duration,
 }
 
@@ -64,6 +76,7 @@ fn now() -> Instant {
 pub(crate) async fn run(config: Arc<Config>, dialer: Dialer, shutdown: CancellationToken) {
     let (events, mut link_events) = mpsc::channel(QUEUE);
     let (schedule_results, results) = mpsc::channel(QUEUE);
+    let (lane_starts, starts) = watch::channel(Vec::new());
     let boot = now();
     let link = Link {
         config: Arc::clone(&config),
@@ -71,6 +84,7 @@ pub(crate) async fn run(config: Arc<Config>, dialer: Dialer, shutdown: Cancellat
         boot_id: format!("{:016x}", fastrand::u64(..)),
         spool_epoch: Arc::new(AtomicU64::new(0)),
         results,
+        lane_starts: starts,
         events,
     };
     let link_ends = CancellationToken::new();
@@ -88,7 +102,13 @@ pub(crate) async fn run(config: Arc<Config>, dialer: Dialer, shutdown: Cancellat
         spool: Spool::default(),
         frames: None,
         schedule_results,
+        lane_starts,
         next_beat: boot,
+        blocked_until: boot,
+        heard: boot,
+        lease: None,
+        partial: None,
+        running: BTreeMap::new(),
         lag: Duration::ZERO,
     };
     core.work(&mut link_events, &shutdown).await;
@@ -106,13 +126,13 @@ impl Core {
         shutdown: &CancellationToken,
     ) {
         loop {
-            self.handle_time().await;
+            self.handle_time();
             let wake = self.poll_timeout();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
                 Some(event) = link_events.recv() => self.handle_link(event),
-                Some(done) = self.probes.join_next() => self.handle_done(done),
+                Some(done) = self.probes.join_next_with_id() => self.handle_done(done),
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
@@ -132,24 +152,24 @@ impl Core {
         self.cancel.cancel();
         let deadline = tokio::time::Instant::now() + DRAIN;
         let work = async {
-            while let Some(done) = self.probes.join_next().await {
+            while let Some(done) = self.probes.join_next_with_id().await {
                 self.handle_done(done);
             }
             self.windows.close_all();
             self.spool_windows();
-            while self
-                .frames
-                .as_ref()
-                .is_some_and(|(frames, _)| !frames.is_settled())
-            {
-                self.flush(true).await;
-                match link_events.recv().await {
-                    Some(event) => self.handle_link(event),
-                    None => return,
+            // The link may be down and come up again while there is time.
+            while self.spool.len() > 0 {
+                self.flush(true);
+                let event = tokio::time::timeout(RETRY, link_events.recv()).await;
+                match event {
+                    Ok(Some(event)) => self.handle_link(event),
+                    Ok(None) => return,
+                    Err(_) => {}
                 }
             }
         };
-        if tokio::time::timeout_at(deadline, work).await.is_err() {
+        let _ = tokio::time::timeout_at(deadline, work).await;
+        if self.spool.len() > 0 {
             tracing::warn!(
                 records = self.spool.len(),
                 "stopping with records not handed in"
@@ -163,6 +183,7 @@ impl Core {
             .frames
             .as_ref()
             .and_then(|(frames, _)| frames.poll_timeout());
+        let frame = frame.map(|due| due.max(self.blocked_until));
         let others = [
             self.timetable.poll_timeout(),
             self.windows.poll_timeout(),
@@ -174,8 +195,17 @@ impl Core {
             .fold(self.next_beat, Instant::min)
     }
 
-    async fn handle_time(&mut self) {
+    fn handle_time(&mut self) {
         let at = now();
+        if self
+            .lease
+            .is_some_and(|lease| at.saturating_duration_since(self.heard) > lease)
+        {
+            tracing::warn!("nothing heard for the whole lease: probing stops");
+            let all: Vec<String> = self.items.keys().cloned().collect();
+            self.remove(&all);
+            self.lease = None;
+        }
         while let Some(due) = self.timetable.poll_due(at) {
             self.lag = due.lag;
             self.start(&due.monitor, due.slot);
@@ -191,9 +221,9 @@ impl Core {
         self.spool_windows();
         if self.next_beat <= at {
             self.next_beat = at + limits::HEARTBEAT;
-            self.beat().await;
+            self.beat();
         }
-        self.flush(false).await;
+        self.flush(false);
     }
 
     /// Starts the probe of a slot, if there is a permit for it.
@@ -219,7 +249,8 @@ impl Core {
         };
         let (dialer, cancel) = (self.dialer.clone(), self.cancel.clone());
         let monitor = monitor.to_owned();
-        self.probes.spawn(async move {
+        let name = monitor.clone();
+        let task = self.probes.spawn(async move {
             let started = now();
             let (report, era) = probe::run(&dialer, job, &cancel).await;
             Done {
@@ -231,14 +262,21 @@ impl Core {
                 era,
             }
         });
+        self.running.insert(task.id(), name);
     }
 
-    fn handle_done(&mut self, done: Result<Done, tokio::task::JoinError>) {
+    fn handle_done(&mut self, done: Result<(Id, Done), JoinError>) {
         let done = match done {
-            Ok(done) => done,
+            Ok((id, done)) => {
+                self.running.remove(&id);
+                done
+            }
             Err(error) => {
-                // A panic of ours; its monitor's next slots count as overrun until a restart.
+                // A bug of ours: the slot is lost, the monitor goes on.
                 tracing::error!(%error, "a probe task failed");
+                if let Some(monitor) = self.running.remove(&error.id()) {
+                    self.timetable.finished(&monitor);
+                }
                 return;
             }
         };
@@ -279,7 +317,11 @@ impl Core {
     }
 
     fn spool(&mut self, lane: u16, record: v1::Record, urgent: bool) -> u64 {
+        let is_new = self.spool.next(lane) == 0;
         let seq = self.spool.push(lane, record);
+        if is_new {
+            self.tell_starts();
+        }
         if let Some((frames, _)) = self.frames.as_mut() {
             frames.handle_added(lane, &self.spool, urgent, now());
         }
@@ -310,8 +352,9 @@ impl Core {
         seq
     }
 
-    /// Sends what is due, or everything.
-    async fn flush(&mut self, everything: bool) {
+    /// Sends what is due, or everything, as far as the link takes it: the core never waits for
+    /// the link, because slots do not.
+    fn flush(&mut self, everything: bool) {
         loop {
             let Some((frames, requests)) = self.frames.as_mut() else {
                 return;
@@ -321,19 +364,21 @@ impl Core {
             if !due && !everything {
                 return;
             }
+            // Full, or closed: then the link will say that it is down.
+            let Ok(permit) = requests.try_reserve() else {
+                self.blocked_until = at + RETRY;
+                return;
+            };
             let sent_at_us = record::micros(at.saturating_duration_since(self.boot));
             let Some(frame) = frames.poll_frame(&self.spool, sent_at_us, at) else {
                 return;
             };
             let message = Some(v1::report_request::Message::Frame(frame));
-            if requests.send(v1::ReportRequest { message }).await.is_err() {
-                self.frames = None; // the link will say that it is down
-                return;
-            }
+            permit.send(v1::ReportRequest { message });
         }
     }
 
-    async fn beat(&mut self) {
+    fn beat(&self) {
         let Some((_, requests)) = self.frames.as_ref() else {
             return;
         };
@@ -346,7 +391,7 @@ impl Core {
             ..Default::default()
         };
         let message = Some(v1::report_request::Message::Heartbeat(beat));
-        // A link that is down is told by its own event.
-        let _ = requests.send(v1::ReportRequest { message }).await;
+        // A link that is full or down has no use for a heartbeat.
+        let _ = requests.try_send(v1::ReportRequest { message });
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use delivery::{Applied, Courier, Span};
+use delivery::{Applied, Courier, Offer, Span};
 use prost::Message as _;
 use rpc::{limits, v1};
 
@@ -19,6 +19,8 @@ pub(crate) struct Frames {
     credit: usize,
     oldest: Option<Instant>,
     urgent: bool,
+    /// Records that were not yet sent in this session.
+    pending: usize,
     last: Option<Instant>,
 }
 
@@ -45,6 +47,7 @@ impl Frames {
             // What waited for the link is due at once.
             oldest: (spool.len() > 0).then_some(now),
             urgent: spool.len() > 0,
+            pending: spool.len(),
             last: None,
         }
     }
@@ -62,6 +65,7 @@ impl Frames {
         courier.handle_added(next);
         self.oldest.get_or_insert(now);
         self.urgent |= urgent;
+        self.pending += 1;
     }
 
     /// The spool made room: what it dropped is not offered any more.
@@ -74,6 +78,9 @@ impl Frames {
     /// When the next frame is due; `None` while there is nothing to send, or no credit.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let oldest = self.oldest.filter(|_| self.has_credit())?;
+        if self.pending >= limits::FRAME_RECORDS {
+            return Some(oldest);
+        }
         if self.urgent {
             return Some(
                 self.last
@@ -100,12 +107,8 @@ impl Frames {
         };
         let (mut records, mut bytes) = (0, 0);
         while records < limits::FRAME_RECORDS && bytes < limits::FRAME_BYTES {
-            let most = limits::FRAME_RECORDS - records;
-            let offer = self
-                .couriers
-                .iter_mut()
-                .find_map(|(lane, courier)| courier.poll_offer(most).map(|offer| (*lane, offer)));
-            let Some((lane, offer)) = offer else {
+            let most = limits::SLICE_RECORDS.min(limits::FRAME_RECORDS - records);
+            let Some((lane, offer)) = self.offer(most) else {
                 break;
             };
             let (first_seq, slice) = spool.read(lane, offer.span);
@@ -122,14 +125,26 @@ impl Frames {
         }
         self.last = Some(now);
         if frame.slices.is_empty() {
-            (self.oldest, self.urgent) = (None, false);
+            (self.oldest, self.urgent, self.pending) = (None, false, 0);
             return None;
         }
+        self.pending = self.pending.saturating_sub(records);
         self.on_the_way.push_back(records);
-        // There may be more: the caller asks until there is nothing.
-        self.oldest = Some(now);
-        debug_assert!(frame.encoded_len() <= limits::MAX_MESSAGE_BYTES);
+        debug_assert!(frame.encoded_len() <= limits::MAX_FRAME_BYTES);
         Some(frame)
+    }
+
+    /// What is live in any lane goes before what an interruption left behind in any other.
+    fn offer(&mut self, most: usize) -> Option<(u16, Offer)> {
+        let lanes = &mut self.couriers;
+        let live = lanes
+            .iter_mut()
+            .find_map(|(lane, c)| Some((*lane, c.poll_live(most)?)));
+        live.or_else(|| {
+            lanes
+                .iter_mut()
+                .find_map(|(lane, c)| Some((*lane, c.poll_offer(most)?)))
+        })
     }
 
     /// The coordinator acknowledged a frame: what it states may leave the spool.
@@ -143,11 +158,6 @@ impl Frames {
                 spool.release(lane, courier.handle_ack(applied));
             }
         }
-    }
-
-    /// Whether everything that was spooled is acknowledged.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.couriers.values().all(Courier::is_settled)
     }
 
     fn has_credit(&self) -> bool {

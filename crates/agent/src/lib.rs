@@ -24,7 +24,6 @@ mod spool;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use dial::{AddressPolicy, Dialer, DialerOptions, Family, TlsOptions};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, ConfigError};
@@ -34,15 +33,7 @@ pub use config::{Config, ConfigError};
 /// # Errors
 /// The host's settings cannot be used.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let dialer = Dialer::new(DialerOptions {
-        name_servers: config.name_servers.clone(),
-        family: Family::Any,
-        tls: TlsOptions {
-            extra_roots: config.extra_roots.clone(),
-        },
-        policy: AddressPolicy::new(config.allow.clone()),
-    })
-    .context("setting the dialer up")?;
+    let dialer = config.dialer().context("setting the dialer up")?;
     let config = Arc::new(config);
     core::run(config, dialer, shutdown).await;
     Ok(())

@@ -10,7 +10,7 @@ use model::TargetUrl;
 use rpc::v1::evidence_service_client::EvidenceServiceClient;
 use rpc::v1::schedule_service_client::ScheduleServiceClient;
 use rpc::{PROTOCOL_VERSION, limits, v1};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Uri};
@@ -50,6 +50,8 @@ pub(crate) struct Link {
     pub(crate) dialer: Dialer,
     pub(crate) boot_id: String,
     pub(crate) spool_epoch: Arc<AtomicU64>,
+    /// Where the lanes of the spool begin.
+    pub(crate) lane_starts: watch::Receiver<Vec<v1::LaneStart>>,
     /// Answers to snapshots and deltas.
     pub(crate) results: mpsc::Receiver<v1::ScheduleResult>,
     pub(crate) events: mpsc::Sender<LinkEvent>,
@@ -161,12 +163,13 @@ impl Link {
             boot_id: self.boot_id.clone(),
             epoch: self.spool_epoch.load(Ordering::SeqCst),
             claim: Some(self.config.claim()),
+            lanes: self.lane_starts.borrow().clone(),
         };
         let message = Some(v1::report_request::Message::Hello(hello));
         let _ = sender.try_send(v1::ReportRequest { message });
         let mut client = EvidenceServiceClient::new(channel)
             .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(limits::MAX_MESSAGE_BYTES);
+            .max_encoding_message_size(limits::MAX_FRAME_BYTES);
         let stream = client
             .report(ReceiverStream::new(receiver))
             .await?

@@ -16,7 +16,7 @@ const EX_CONFIG: u8 = 78;
 #[derive(Debug, Parser)]
 #[command(name = "parallax-agent", version)]
 struct Cli {
-    /// A coordinator; repeatable, the first that answers is used
+    /// A coordinator; repeatable, they are tried in turn
     #[arg(
         long,
         env = "PARALLAX_COORDINATOR",
@@ -79,6 +79,9 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return refuse(&error.to_string()),
     };
+    if let Err(error) = config.dialer() {
+        return refuse(&error.to_string());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

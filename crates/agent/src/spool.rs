@@ -11,6 +11,8 @@ pub(crate) const MAX_RECORDS: usize = 100_000;
 /// The records of one lane.
 #[derive(Debug, Default)]
 struct Lane {
+    /// Everything below was acknowledged.
+    released: u64,
     first: u64,
     records: VecDeque<v1::Record>,
 }
@@ -63,17 +65,15 @@ impl Spool {
             .max_by_key(|(_, lane)| lane.records.len())?;
         let count = fullest.records.len().div_ceil(2);
         fullest.records.drain(..count);
-        let first = fullest.first;
         fullest.first += count as u64;
         self.len -= count;
         self.dropped += count as u64;
-        Some(Dropped {
-            lane,
-            span: Span {
-                first,
-                end: first + count as u64,
-            },
-        })
+        // From what was acknowledged: a gap that was dropped before it was told is in this one.
+        let span = Span {
+            first: fullest.released,
+            end: fullest.first,
+        };
+        Some(Dropped { lane, span })
     }
 
     /// The records of a span that are still here, with the first one's sequence.
@@ -97,6 +97,7 @@ impl Spool {
             let count = count.min(lane.records.len());
             lane.records.drain(..count);
             lane.first += count as u64;
+            lane.released = lane.released.max(oldest.min(lane.first));
             self.len -= count;
         }
     }
@@ -174,5 +175,13 @@ mod tests {
         assert_eq!((spool.len(), spool.dropped(), spool.next(1)), (4, 3, 6));
         let (first, records) = spool.read(1, Span { first: 0, end: 6 });
         assert_eq!((first, slots(&records)), (3, vec![3, 4, 5]));
+        // What is dropped next names everything since the last acknowledgement.
+        let dropped = spool.make_room(1).unwrap();
+        assert_eq!(dropped.span, Span { first: 0, end: 5 });
+        spool.release(1, 6);
+        for slot in 6..10 {
+            spool.push(1, record(slot));
+        }
+        assert_eq!(spool.make_room(1).unwrap().span, Span { first: 6, end: 8 });
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use model::{Monitor, Outcome, RegionState};
 use rpc::convert::{self, ConvertError};
 use rpc::v1;
-use window::{Buckets, Latencies};
+use window::{Latencies, Samples};
 
 pub(crate) use region::{Percentiles, RegionView};
 use region::{Region, Voice};
@@ -20,11 +20,15 @@ use crate::fleet::Identity;
 /// Beyond interval and timeout: what evidence may take to get here.
 const TRAVEL: Duration = Duration::from_secs(10);
 
+/// Regions of one monitor that are shown.
+const MAX_REGIONS: usize = 256;
+
 /// Under which circumstances an outcome arrived.
 #[derive(Debug)]
 pub(crate) struct Sighting<'a> {
     pub(crate) identity: &'a Identity,
-    pub(crate) received: Instant,
+    /// When the probe began, on our monotonic clock.
+    pub(crate) observed: Instant,
     pub(crate) started_at: jiff::Timestamp,
     /// Whether the agent's clock of the outcome is the one it runs on now.
     pub(crate) is_live: bool,
@@ -43,6 +47,8 @@ struct Watched {
     generation: u64,
     ttl: Duration,
     labels: BTreeMap<String, String>,
+    /// The regions of the spec; all where empty.
+    wanted: Vec<String>,
     regions: BTreeMap<String, Region>,
 }
 
@@ -52,7 +58,12 @@ impl Board {
         let spec = &monitor.spec;
         let mut monitors = self.lock();
         let watched = monitors.entry(monitor.id.to_string()).or_default();
+        if watched.generation != monitor.generation {
+            // What agents said of another meaning of the monitor says nothing of this one.
+            watched.regions.values_mut().for_each(Region::forget_voices);
+        }
         watched.generation = monitor.generation;
+        watched.wanted.clone_from(&spec.regions);
         watched.labels.clone_from(&spec.labels);
         watched.ttl = spec.interval.duration() + spec.total_timeout.duration() + TRAVEL;
         let wanted = |region: &String| spec.regions.is_empty() || spec.regions.contains(region);
@@ -81,15 +92,16 @@ impl Board {
         self.in_region(&monitor, &sighting.identity.region, |watched, name| {
             let current = record.generation == watched.generation;
             let region = watched.regions.entry(name.to_owned()).or_default();
-            region.count(&outcome, record.total_us, sighting.received);
+            region.count(&outcome, record.total_us, sighting.observed);
             // Evidence of an older meaning of the monitor, or of another life of the agent, is
             // history: it is counted, and says nothing about now.
             if current && sighting.is_live {
                 let detail = record.detail.as_ref().map(|detail| detail.text.as_str());
                 let voice = Voice {
                     outcome: outcome.clone(),
+                    slot: record.slot,
                     started_at: sighting.started_at,
-                    received: sighting.received,
+                    observed: sighting.observed,
                     era: model::text::line(&record.era, 16),
                     protocol_version: model::text::line(&record.protocol_version, 16),
                     detail: detail.map(|text| model::text::line(text, 200)),
@@ -122,14 +134,18 @@ impl Board {
         } else {
             Latencies::Hdr(record.hdr_v2)
         };
-        // Read first, so that a window that cannot be read adds no empty series.
-        Buckets::default()
-            .add(&latencies, record.sum_us)
+        let samples = Samples::read(&latencies)
             .map_err(|error| ConvertError::new("window", error.to_string()))?;
+        let most = samples.count().saturating_mul(window::HIGHEST_US);
+        if samples.count() != record.count || record.sum_us > most {
+            return Err(ConvertError::new(
+                "count",
+                "count or sum contradict the values",
+            ));
+        }
         self.in_region(&monitor, region, |watched, name| {
             let region = watched.regions.entry(name.to_owned()).or_default();
-            // It was read above.
-            let _ = region.buckets(series).add(&latencies, record.sum_us);
+            region.buckets(series).add(&samples, record.sum_us);
         });
         Ok(())
     }
@@ -196,10 +212,14 @@ impl Board {
     }
 
     /// Everything, for metrics.
-    pub(crate) fn each(&self, now: Instant, mut show: impl FnMut(&str, RegionView, &Region)) {
+    pub(crate) fn each(
+        &self,
+        now: Instant,
+        mut show: impl FnMut(&str, &str, RegionState, &Region),
+    ) {
         for (monitor, watched) in self.lock().iter() {
             for (name, region) in &watched.regions {
-                show(monitor, region.view(name, watched.ttl, now), region);
+                show(monitor, name, region.state(watched.ttl, now), region);
             }
         }
     }
@@ -207,7 +227,12 @@ impl Board {
     /// Evidence of a monitor that no longer exists is applied and shown nowhere.
     fn in_region(&self, monitor: &str, region: &str, change: impl FnOnce(&mut Watched, &str)) {
         if let Some(watched) = self.lock().get_mut(monitor) {
-            change(watched, region);
+            let is_wanted = watched.wanted.is_empty() || watched.wanted.iter().any(|w| w == region);
+            let has_room =
+                watched.regions.contains_key(region) || watched.regions.len() < MAX_REGIONS;
+            if is_wanted && has_room {
+                change(watched, region);
+            }
         }
     }
 

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 /// Agents that are remembered.
 const MAX_AGENTS: usize = 10_000;
+
+/// An agent that has been gone for so long is forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 
 /// Who an agent is, as the fleet has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +66,10 @@ impl Fleet {
     /// A stream of an agent began. `false` where the fleet has no room.
     pub(crate) fn joined(&self, identity: &Identity, version: &str, now: Instant) -> bool {
         let mut agents = self.lock();
+        // An agent that has been gone for long is forgotten, and its series with it.
+        agents.retain(|_, agent| {
+            agent.streams > 0 || now.saturating_duration_since(agent.heard) < FORGOTTEN
+        });
         if agents.len() >= MAX_AGENTS && !agents.contains_key(&identity.agent) {
             return false;
         }

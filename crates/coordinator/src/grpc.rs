@@ -10,10 +10,11 @@ use rpc::v1::schedule_service_server::ScheduleServiceServer;
 use rpc::{PROTOCOL_VERSION, convert, limits, v1};
 use store::Store;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 
 use crate::Hub;
 use crate::fleet::Identity;
@@ -25,7 +26,7 @@ pub(crate) async fn serve<S: Store>(
     shutdown: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
     let evidence = EvidenceServiceServer::new(evidence::Evidence(Arc::clone(&hub)))
-        .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
+        .max_decoding_message_size(limits::MAX_FRAME_BYTES)
         .max_encoding_message_size(limits::MAX_MESSAGE_BYTES);
     let schedule = ScheduleServiceServer::new(schedule::Schedule(hub))
         .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
@@ -34,10 +35,12 @@ pub(crate) async fn serve<S: Store>(
         .max_concurrent_streams(limits::MAX_STREAMS)
         .http2_keepalive_interval(Some(limits::KEEPALIVE))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
-        .tcp_nodelay(true)
         .add_service(evidence)
         .add_service(schedule)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.cancelled_owned())
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            shutdown.cancelled_owned(),
+        )
         .await
 }
 

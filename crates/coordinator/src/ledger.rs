@@ -46,6 +46,14 @@ pub(crate) struct Delivery<'a> {
     pub(crate) wall: jiff::Timestamp,
 }
 
+/// Where the lanes of a spool stand.
+#[derive(Debug)]
+pub(crate) struct States {
+    pub(crate) lanes: Vec<(u16, Applied)>,
+    /// Records that had not come and never will.
+    pub(crate) lost: u64,
+}
+
 /// Who of whom has what applied in one lane.
 type Lane = BTreeMap<(String, u64), Applied>;
 
@@ -65,23 +73,45 @@ impl Ledger {
         Ok(Self { lanes })
     }
 
-    /// Loads what a spool has handed in before.
+    /// Where a spool stands: what it has handed in before, and what it says will never come.
     pub(crate) async fn states<S: Store>(
         &self,
         store: &S,
         agent: &str,
         spool_epoch: u64,
-    ) -> Result<Vec<(u16, Applied)>, StoreError> {
-        let states = store.applied(agent, spool_epoch).await?;
-        for (lane, applied) in &states {
-            if let Some((_, owner)) = self.lanes.get(usize::from(*lane)) {
-                let key = (agent.to_owned(), spool_epoch);
-                owner
-                    .lock()
-                    .await
-                    .entry(key)
-                    .or_insert_with(|| applied.clone());
+        starts: &[v1::LaneStart],
+    ) -> Result<States, StoreError> {
+        let mut known: BTreeMap<u16, Applied> = store
+            .applied(agent, spool_epoch)
+            .await?
+            .into_iter()
+            .collect();
+        for start in starts.iter().take(self.lanes.len()) {
+            if let Ok(lane) = u16::try_from(start.lane) {
+                known.entry(lane).or_default();
             }
+        }
+        let mut states = States {
+            lanes: Vec::new(),
+            lost: 0,
+        };
+        for (lane, mut applied) in known {
+            let Some((_, owner)) = self.lanes.get(usize::from(lane)) else {
+                continue;
+            };
+            let start = starts.iter().find(|start| start.lane == u32::from(lane));
+            let below = Span {
+                first: 0,
+                end: start.map_or(0, |start| start.oldest_seq),
+            };
+            // A prefix opens no run.
+            let lost = applied.apply(below).unwrap_or_default();
+            states.lost += lost.into_iter().map(Span::len).fold(0, u64::saturating_add);
+            owner
+                .lock()
+                .await
+                .insert((agent.to_owned(), spool_epoch), applied.clone());
+            states.lanes.push((lane, applied));
         }
         Ok(states)
     }
@@ -108,11 +138,13 @@ impl Ledger {
                 refused,
             })?;
         let is_new = |seq: u64| new.iter().any(|span| (span.first..span.end).contains(&seq));
-        let numbered = (slice.first_seq..).zip(slice.records);
+        // The span was checked, so no sequence overflows.
+        let numbered = slice.records.into_iter().enumerate();
+        let numbered = numbered.map(|(n, record)| (slice.first_seq + n as u64, record));
         let fresh: Vec<(u64, v1::Record)> = numbered.filter(|(seq, _)| is_new(*seq)).collect();
         let lost = fresh
             .iter()
-            .map(|(_, record)| fill(&mut applied, record))
+            .map(|(seq, record)| fill(&mut applied, *seq, record))
             .sum();
         let batch = Batch {
             agent: key.0.clone(),
@@ -136,7 +168,7 @@ impl Ledger {
 
 /// What a gap names will never come: its sequences count as applied, so that the lane goes on. How
 /// many of them had not come before.
-fn fill(applied: &mut Applied, record: &v1::Record) -> u64 {
+fn fill(applied: &mut Applied, seq: u64, record: &v1::Record) -> u64 {
     let Some(v1::record::Kind::Gap(gap)) = &record.kind else {
         return 0;
     };
@@ -144,7 +176,8 @@ fn fill(applied: &mut Applied, record: &v1::Record) -> u64 {
         first: gap.first_seq,
         end: gap.end_seq,
     };
-    if span.is_empty() {
+    // A gap is told after what it tells of.
+    if span.is_empty() || span.end > seq {
         return 0;
     }
     // The spool drops its oldest, which touches the prefix: it opens no run.
@@ -161,7 +194,7 @@ fn show(board: &Board, delivery: &Delivery<'_>, record: v1::Record) {
             let age_us = delivery.sent_at_us.saturating_sub(outcome.started_at_us);
             let sighting = Sighting {
                 identity: delivery.identity,
-                received: delivery.received,
+                observed: observed(delivery.received, age_us),
                 started_at: started_at(delivery.wall, age_us, is_this_boot),
                 is_live: is_this_boot,
             };
@@ -178,6 +211,13 @@ fn show(board: &Board, delivery: &Delivery<'_>, record: v1::Record) {
         board.rejected();
         tracing::debug!(agent = %delivery.identity.agent, %error, "record rejected");
     }
+}
+
+/// When a probe began, on our monotonic clock.
+fn observed(received: Instant, age_us: u64) -> Instant {
+    received
+        .checked_sub(std::time::Duration::from_micros(age_us))
+        .unwrap_or(received)
 }
 
 /// When a probe began: our clock at receipt, less the record's age on the agent's own clock.

@@ -29,7 +29,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use store::{MemoryStore, Store};
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Mutex, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, ConfigError};
@@ -57,6 +57,8 @@ pub(crate) struct Hub<S> {
     pub(crate) board: Board,
     pub(crate) fleet: Fleet,
     pub(crate) ledger: Ledger,
+    /// Held while store and board change together.
+    pub(crate) writes: Mutex<()>,
     /// Counts changes of the monitors; watch streams follow it.
     pub(crate) changes: watch::Sender<u64>,
     /// Fires when the coordinator is about to leave.
@@ -78,7 +80,8 @@ pub async fn run(
         grpc: grpc.local_addr().context("reading the gRPC address")?,
         http: http.local_addr().context("reading the HTTP address")?,
     };
-    let store = MemoryStore::default();
+    let life = telemetry::clock::wall().as_microsecond();
+    let store = MemoryStore::new(u64::try_from(life).unwrap_or_default());
     let ledger = Ledger::open(&store)
         .await
         .context("taking the shards over")?;
@@ -87,6 +90,7 @@ pub async fn run(
         board: Board::default(),
         fleet: Fleet::default(),
         ledger,
+        writes: Mutex::new(()),
         changes: watch::Sender::new(0),
         leaving: shutdown.clone(),
     });

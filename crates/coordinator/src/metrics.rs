@@ -13,7 +13,9 @@ use store::Store;
 use window::Buckets;
 
 use crate::Hub;
-use crate::board::{RegionView, STATES};
+use model::RegionState;
+
+use crate::board::STATES;
 use crate::fleet::AgentView;
 
 /// The text of `/metrics`.
@@ -41,7 +43,8 @@ struct Snapshot {
 #[derive(Debug)]
 struct Row {
     monitor: String,
-    view: RegionView,
+    region: String,
+    state: RegionState,
     results: Vec<(&'static str, &'static str, u64)>,
     missed: Vec<(&'static str, u64)>,
     duration: Buckets,
@@ -52,11 +55,12 @@ impl Snapshot {
     fn of<S: Store>(hub: &Arc<Hub<S>>) -> Self {
         let now = tokio::time::Instant::now().into_std();
         let mut rows = Vec::new();
-        hub.board.each(now, |monitor, view, region| {
+        hub.board.each(now, |monitor, name, state, region| {
             let phases = region.phases().iter();
             rows.push(Row {
                 monitor: monitor.to_owned(),
-                view,
+                region: name.to_owned(),
+                state,
                 results: region
                     .results()
                     .iter()
@@ -156,7 +160,7 @@ impl Scrape {
             for (outcome, reason, count) in &row.results {
                 let labels = [
                     ("monitor", row.monitor.as_str()),
-                    ("region", row.view.name.as_str()),
+                    ("region", row.region.as_str()),
                     ("outcome", outcome),
                     ("reason", reason),
                 ];
@@ -170,7 +174,7 @@ impl Scrape {
             for (reason, count) in &row.missed {
                 let labels = [
                     ("monitor", row.monitor.as_str()),
-                    ("region", row.view.name.as_str()),
+                    ("region", row.region.as_str()),
                     ("reason", reason),
                 ];
                 ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
@@ -187,10 +191,10 @@ impl Scrape {
             for state in STATES {
                 let labels = [
                     ("monitor", row.monitor.as_str()),
-                    ("region", row.view.name.as_str()),
+                    ("region", row.region.as_str()),
                     ("state", state.as_str()),
                 ];
-                let value = i64::from(row.view.state == *state);
+                let value = i64::from(row.state == *state);
                 ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
             }
         }
@@ -215,7 +219,7 @@ impl Scrape {
         for (monitor, _) in &self.0.monitors {
             for state in STATES {
                 let rows = self.0.rows.iter().filter(|row| row.monitor == *monitor);
-                let count = rows.filter(|row| row.view.state == *state).count();
+                let count = rows.filter(|row| row.state == *state).count();
                 let labels = [("monitor", monitor.as_str()), ("state", state.as_str())];
                 let value = i64::try_from(count).unwrap_or(i64::MAX);
                 ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
@@ -231,7 +235,7 @@ impl Scrape {
         for row in self.0.rows.iter().filter(|row| row.duration.count() > 0) {
             let labels = [
                 ("monitor", row.monitor.as_str()),
-                ("region", row.view.name.as_str()),
+                ("region", row.region.as_str()),
             ];
             let b = &row.duration;
             family
@@ -245,7 +249,7 @@ impl Scrape {
             for (step, phase, b) in &row.phases {
                 let labels = [
                     ("monitor", row.monitor.as_str()),
-                    ("region", row.view.name.as_str()),
+                    ("region", row.region.as_str()),
                     ("step", step),
                     ("phase", phase),
                 ];

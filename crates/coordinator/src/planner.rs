@@ -124,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn agents_get_the_monitors_of_their_region_and_then_only_changes() {
-        let store = MemoryStore::default();
+        let store = MemoryStore::new(0);
         put(&store, "everywhere", &[], "https://a/mcp").await;
         put(&store, "only-eu", &["eu"], "https://b/mcp").await;
         let now = Duration::from_secs(1_000_000);
@@ -153,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn two_agents_of_a_monitor_have_different_slots() {
-        let store = MemoryStore::default();
+        let store = MemoryStore::new(0);
         put(&store, "docs", &[], "https://a/mcp").await;
         let now = Duration::from_secs(1_000_000);
         let one = plan(&store, &agent("eu"), now).await.unwrap();

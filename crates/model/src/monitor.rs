@@ -84,6 +84,16 @@ impl Serialize for MonitorId {
     }
 }
 
+/// What is shown instead of a secret.
+const HIDDEN: &str = "(hidden)";
+
+/// Ids of regions, agents and hostings: names that are safe in labels, paths and logs.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (1..=64).contains(&text.len()) && text.bytes().all(legal)
+}
+
 /// A value that is taken and never shown again.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -105,7 +115,7 @@ impl fmt::Debug for Secret {
 
 impl Serialize for Secret {
     fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_str("(hidden)")
+        out.serialize_str(HIDDEN)
     }
 }
 
@@ -276,6 +286,23 @@ impl MonitorSpec {
             if !id.may_become(*severity) {
                 let detail = "cannot be lowered: without it a probe has nothing to go on with";
                 problems.push(FieldError::new(format!("/severities/{id}"), detail));
+            }
+        }
+        for (n, region) in self.regions.iter().enumerate() {
+            if !is_id(region) {
+                let detail = "use 1 to 64 letters, digits, `-`, `_` and `.`";
+                problems.push(FieldError::new(format!("/regions/{n}"), detail));
+            }
+        }
+        if self.hosting.as_ref().is_some_and(|hosting| !is_id(hosting)) {
+            let detail = "use 1 to 64 letters, digits, `-`, `_` and `.`";
+            problems.push(FieldError::new("/hosting", detail));
+        }
+        for (name, value) in &self.headers {
+            if value.expose() == HIDDEN {
+                let pointer = format!("/headers/{}", crate::text::line(name, 40));
+                let detail = "this stands for a hidden value; send the value itself";
+                problems.push(FieldError::new(pointer, detail));
             }
         }
         let label = |text: &str| text.len() <= 128 && !text.chars().any(char::is_control);

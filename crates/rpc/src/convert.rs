@@ -2,7 +2,7 @@
 
 use model::{Failure, Outcome};
 
-use crate::{limits, v1};
+use crate::v1;
 
 /// A message that breaks the contract.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,8 +127,7 @@ pub fn outcome_from(record: &v1::ProbeOutcome) -> Result<Outcome, ConvertError> 
 /// # Errors
 /// Says what is wrong with it.
 pub fn id_from(field: &'static str, text: &str) -> Result<String, ConvertError> {
-    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    if text.is_empty() || text.len() > limits::MAX_ID_BYTES || !text.bytes().all(legal) {
+    if !model::monitor::is_id(text) {
         let shown = model::text::line(text, 32);
         return Err(ConvertError::new(field, format!("`{shown}` is no id")));
     }

@@ -5,6 +5,12 @@ use std::time::Duration;
 /// The largest message. A frame is flushed at [`FRAME_BYTES`], a snapshot of 20,000 items is
 /// split into a snapshot and deltas.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
+/// The largest message with evidence.
+pub const MAX_FRAME_BYTES: usize = 256 << 10;
+/// Records of one lane that go together: with the largest records still within a frame.
+pub const SLICE_RECORDS: usize = 64;
+/// A snapshot or delta is cut at so many bytes.
+pub const SCHEDULE_BYTES: usize = 512 << 10;
 /// A frame is sent when it holds so many records …
 pub const FRAME_RECORDS: usize = 256;
 /// … or so many bytes …
@@ -25,8 +31,7 @@ pub const LANES: u32 = 256;
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The longest text in a record.
 pub const MAX_TEXT_BYTES: usize = 512;
-/// The longest id of a monitor or agent.
-pub const MAX_ID_BYTES: usize = 64;
+
 /// An HTTP/2 ping is sent after so much silence …
 pub const KEEPALIVE: Duration = Duration::from_secs(20);
 /// … and must be answered within this.

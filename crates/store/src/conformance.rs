@@ -13,6 +13,7 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S) {
     monitors(&fresh()).await;
     ordinals(&fresh()).await;
     evidence(&fresh()).await;
+    spools(&fresh()).await;
     fences(&fresh()).await;
 }
 
@@ -87,7 +88,7 @@ async fn ordinals<S: Store>(store: &S) {
 
 async fn evidence<S: Store>(store: &S) {
     let fence = store.take_shard(7).await.expect("take");
-    let epoch = store.new_spool_epoch("agent").await.expect("epoch");
+    let epoch = store.spool_epoch("agent", 0).await.expect("epoch");
     assert!(
         store
             .applied("agent", epoch)
@@ -124,8 +125,28 @@ async fn evidence<S: Store>(store: &S) {
         store.applied("agent", epoch).await.expect("applied"),
         [(7, applied)]
     );
-    let next = store.new_spool_epoch("agent").await.expect("epoch");
+}
+
+/// A spool is known by the epoch that this store gave to its agent.
+async fn spools<S: Store>(store: &S) {
+    let epoch = store.spool_epoch("agent", 0).await.expect("epoch");
+    let next = store.spool_epoch("agent", 0).await.expect("epoch");
     assert!(next > epoch);
+    assert_eq!(
+        store.spool_epoch("agent", epoch).await.expect("epoch"),
+        epoch,
+        "kept"
+    );
+    assert_ne!(
+        store.spool_epoch("other", epoch).await.expect("epoch"),
+        epoch,
+        "not its own"
+    );
+    assert_ne!(
+        store.spool_epoch("agent", 12).await.expect("epoch"),
+        12,
+        "never given"
+    );
     assert!(
         store
             .applied("agent", next)

@@ -90,8 +90,13 @@ pub trait Store: Send + Sync + 'static {
         agent: &str,
     ) -> impl Future<Output = Result<u32, StoreError>> + Send;
 
-    /// A number for a new spool of an agent, greater than all before.
-    fn new_spool_epoch(&self, agent: &str) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// The epoch of an agent's spool: the one it claims, if this store gave it to this agent, else
+    /// a new one that was never given before.
+    fn spool_epoch(
+        &self,
+        agent: &str,
+        claimed: u64,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// What has been applied of each lane of a spool. Lanes without anything are absent.
     fn applied(

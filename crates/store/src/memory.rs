@@ -1,6 +1,6 @@
 //! A store that forgets with its process: for tests, and for trying things out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use delivery::Applied;
@@ -26,23 +26,29 @@ struct State {
     /// Never reused, so that a monitor that comes back does not look unchanged.
     generations: u64,
     ordinals: BTreeMap<MonitorId, BTreeMap<String, u32>>,
-    spool_epochs: BTreeMap<String, u64>,
+    next_spool_epoch: u64,
+    spool_epochs: BTreeSet<(String, u64)>,
     applied: BTreeMap<(String, u64, u16), Applied>,
     fences: BTreeMap<u16, u64>,
     records: VecDeque<Vec<u8>>,
     position: Position,
 }
 
-impl Default for MemoryStore {
-    fn default() -> Self {
+impl MemoryStore {
+    /// An empty store whose numbers begin at `seed`. Agents and pipelines remember epochs and
+    /// generations: those of a store that has forgotten everything must be others, so the seed
+    /// grows from one life of the process to the next, as the wall clock does.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                generations: seed,
+                next_spool_epoch: seed,
+                ..State::default()
+            }),
             durable: watch::Sender::new(0),
         }
     }
-}
-
-impl MemoryStore {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,11 +101,15 @@ impl Store for MemoryStore {
         Ok(*agents.entry(agent.to_owned()).or_insert(next))
     }
 
-    async fn new_spool_epoch(&self, agent: &str) -> Result<u64, StoreError> {
+    async fn spool_epoch(&self, agent: &str, claimed: u64) -> Result<u64, StoreError> {
         let mut state = self.lock();
-        let epoch = state.spool_epochs.entry(agent.to_owned()).or_default();
-        *epoch += 1;
-        Ok(*epoch)
+        if state.spool_epochs.contains(&(agent.to_owned(), claimed)) {
+            return Ok(claimed);
+        }
+        state.next_spool_epoch += 1;
+        let epoch = state.next_spool_epoch;
+        state.spool_epochs.insert((agent.to_owned(), epoch));
+        Ok(epoch)
     }
 
     async fn applied(
@@ -157,6 +167,6 @@ mod tests {
 
     #[tokio::test]
     async fn the_memory_store_conforms() {
-        crate::conformance::all(MemoryStore::default).await;
+        crate::conformance::all(|| MemoryStore::new(7)).await;
     }
 }

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 
 use crate::record::Latencies;
-use crate::{HIGHEST_US, LOWEST_US, MAX_SAMPLES};
+use crate::{DIGITS, HIGHEST_US, LOWEST_US, MAX_SAMPLES};
 
 /// The largest V2 form of a window: 32 values take some hundred bytes.
 const MAX_HDR_BYTES: usize = 4096;
@@ -29,7 +29,7 @@ impl Fold {
     /// # Errors
     /// Says what is wrong with them. They come from an agent, which may lie.
     pub fn add(&mut self, latencies: &Latencies) -> Result<(), MalformedWindow> {
-        for (value, count) in decode(latencies)? {
+        for (value, count) in Samples::read(latencies)?.0 {
             self.add_value(value, count);
         }
         Ok(())
@@ -110,19 +110,15 @@ impl Buckets {
         300_000_000,
     ];
 
-    /// Adds a window, with the sum that travelled beside it.
-    ///
-    /// # Errors
-    /// The window cannot be read; nothing is added.
-    pub fn add(&mut self, latencies: &Latencies, sum_us: u64) -> Result<(), MalformedWindow> {
-        for (value, count) in decode(latencies)? {
-            match Self::BOUNDS_US.iter().position(|bound| value <= *bound) {
+    /// Adds the values of a window, with the sum that travelled beside it.
+    pub fn add(&mut self, samples: &Samples, sum_us: u64) {
+        for (value, count) in &samples.0 {
+            match Self::BOUNDS_US.iter().position(|bound| value <= bound) {
                 Some(n) => self.counts[n] += count,
                 None => self.over += count,
             }
         }
         self.sum_us = self.sum_us.saturating_add(sum_us);
-        Ok(())
     }
 
     /// How many values.
@@ -146,40 +142,108 @@ impl Buckets {
     }
 }
 
-/// The values of a window with their counts, within the window's own bounds.
-fn decode(latencies: &Latencies) -> Result<Vec<(u64, u64)>, MalformedWindow> {
-    let bad = |problem: &str| MalformedWindow(problem.to_owned());
-    let in_range = |us: u64| (LOWEST_US..=HIGHEST_US + HIGHEST_US / 500).contains(&us);
-    let rows: Vec<(u64, u64)> = match latencies {
-        Latencies::Sparse(values) => values.iter().map(|value| (*value, 1)).collect(),
-        Latencies::Hdr(bytes) => {
-            if bytes.len() > MAX_HDR_BYTES {
-                return Err(bad("more than 4 KiB"));
-            }
-            let histogram: Histogram<u64> = Deserializer::new()
-                .deserialize(&mut bytes.as_slice())
-                .map_err(|error| MalformedWindow(format!("not HdrHistogram V2: {error}")))?;
-            let steps = histogram.iter_recorded();
-            steps
+/// The values of a window with their counts: at most [`MAX_SAMPLES`], within the window's bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Samples(Vec<(u64, u64)>);
+
+impl Samples {
+    /// Reads a window.
+    ///
+    /// # Errors
+    /// Says what is wrong with it. It comes from an agent, which may lie.
+    pub fn read(latencies: &Latencies) -> Result<Self, MalformedWindow> {
+        let bad = |problem: &str| MalformedWindow(problem.to_owned());
+        let in_range = |us: u64| (LOWEST_US..=HIGHEST_US + HIGHEST_US / 500).contains(&us);
+        let rows: Vec<(u64, u64)> = match latencies {
+            Latencies::Sparse(values) => values
+                .iter()
                 .take(MAX_SAMPLES + 1)
-                .map(|step| {
-                    let value = histogram.median_equivalent(step.value_iterated_to());
-                    (value, step.count_at_value())
-                })
-                .collect()
+                .map(|value| (*value, 1))
+                .collect(),
+            Latencies::Hdr(bytes) => {
+                check_v2(bytes).map_err(bad)?;
+                let histogram: Histogram<u64> = Deserializer::new()
+                    .deserialize(&mut bytes.as_slice())
+                    .map_err(|error| MalformedWindow(format!("not HdrHistogram V2: {error}")))?;
+                let steps = histogram.iter_recorded().take(MAX_SAMPLES + 1);
+                let row = |value| {
+                    (
+                        histogram.median_equivalent(value),
+                        histogram.count_at(value),
+                    )
+                };
+                steps.map(|step| row(step.value_iterated_to())).collect()
+            }
+        };
+        let count: u64 = rows
+            .iter()
+            .map(|(_, count)| *count)
+            .fold(0, u64::saturating_add);
+        if count > MAX_SAMPLES as u64 {
+            return Err(bad("more samples than a window holds"));
         }
+        if !rows.iter().all(|(value, _)| in_range(*value)) {
+            return Err(bad("a value outside 1 us to 120 s"));
+        }
+        Ok(Self(rows))
+    }
+
+    /// How many values.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|(_, count)| *count).sum()
+    }
+}
+
+/// Checks a V2 form before the library sees it: the library believes the header's sizes and
+/// allocates by them.
+///
+/// The header is, big-endian: cookie, payload length, offset, digits (u32 each), lowest, highest
+/// (u64 each), ratio (f64); then counts as zig-zag LEB128, negative for runs of zeros.
+fn check_v2(bytes: &[u8]) -> Result<(), &'static str> {
+    const COOKIE: u32 = 0x1c84_9313;
+    const HEADER: usize = 40;
+    if bytes.len() > MAX_HDR_BYTES {
+        return Err("more than 4 KiB");
+    }
+    let header = bytes.get(..HEADER).ok_or("shorter than a V2 header")?;
+    let word = |at: usize| -> u64 {
+        header[at..at + 4]
+            .iter()
+            .fold(0, |value, byte| value << 8 | u64::from(*byte))
     };
-    let count: u64 = rows
-        .iter()
-        .map(|(_, count)| *count)
-        .fold(0, u64::saturating_add);
-    if count > MAX_SAMPLES as u64 {
-        return Err(bad("more samples than a window holds"));
+    let long = |at: usize| word(at) << 32 | word(at + 4);
+    let payload = &bytes[HEADER..];
+    if word(0) != u64::from(COOKIE) {
+        return Err("not HdrHistogram V2");
     }
-    if !rows.iter().all(|(value, _)| in_range(*value)) {
-        return Err(bad("a value outside 1 us to 120 s"));
+    if word(4) != payload.len() as u64 || word(8) != 0 {
+        return Err("the header contradicts the payload");
     }
-    Ok(rows)
+    if word(12) != u64::from(DIGITS) || long(16) != LOWEST_US || long(24) != HIGHEST_US {
+        return Err("not of 3 digits and 1 us to 120 s");
+    }
+    check_counts(payload)
+}
+
+/// No count is larger than a window, no run of zeros longer than a histogram.
+fn check_counts(mut payload: &[u8]) -> Result<(), &'static str> {
+    while !payload.is_empty() {
+        let end = payload.iter().take(9).position(|byte| byte & 0x80 == 0);
+        // Nine bytes carry a whole u64: the last one has no flag.
+        let len = end.map_or(9, |end| end + 1);
+        let number = payload.get(..len).ok_or("a count is cut off")?;
+        let mut value = 0_u64;
+        for (n, byte) in number.iter().enumerate() {
+            let bits = if n == 8 { *byte } else { byte & 0x7f };
+            value |= u64::from(bits) << (7 * n);
+        }
+        if value > 2 * 65_536 {
+            return Err("a count that no window has");
+        }
+        payload = &payload[len..];
+    }
+    Ok(())
 }
 
 /// A value to three digits: the ten highest bits and the middle of what they stand for.
@@ -214,9 +278,8 @@ mod tests {
     fn buckets_count_each_value_once() {
         let mut buckets = Buckets::default();
         let values = vec![5_000, 5_001, 120_000_000];
-        buckets
-            .add(&Latencies::Sparse(values), 120_010_001)
-            .unwrap();
+        let samples = Samples::read(&Latencies::Sparse(values)).unwrap();
+        buckets.add(&samples, 120_010_001);
         let rows = buckets.rows();
         assert_eq!(rows[0], (0.005, 1));
         assert_eq!(rows[1], (0.01, 1));
@@ -260,9 +323,45 @@ mod tests {
             prop_assert_eq!(merged, fold(&[a, b].concat()));
         }
 
+        /// A real window with any of its bytes changed is read or refused, within its size.
         #[test]
-        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Fold::default().add(&Latencies::Hdr(bytes));
+        fn forged_windows_do_no_harm(
+            at in 0usize..120,
+            forged in proptest::collection::vec(any::<u8>(), 1..12),
+        ) {
+            let mut recorder = crate::Recorder::default();
+            let series =
+                crate::Series { monitor: "m".into(), step: None, phase: None, warm: false };
+            #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+            let now = std::time::Instant::now();
+            for us in 0..32 {
+                recorder.record(&series, 1000 * us, us, now);
+            }
+            let Latencies::Hdr(mut bytes) = recorder.poll_closed().unwrap().latencies else {
+                panic!("32 samples travel as a histogram");
+            };
+            prop_assert_eq!(Samples::read(&Latencies::Hdr(bytes.clone())).unwrap().count(), 32);
+            for (n, byte) in forged.into_iter().enumerate() {
+                if let Some(place) = bytes.get_mut(at + n) {
+                    *place = byte;
+                }
+            }
+            if let Ok(samples) = Samples::read(&Latencies::Hdr(bytes)) {
+                prop_assert!(samples.count() <= 32);
+            }
+        }
+
+        #[test]
+        fn forged_counts_do_no_harm(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let mut bytes = 0x1c84_9313_u32.to_be_bytes().to_vec();
+            bytes.extend(u32::try_from(payload.len()).unwrap().to_be_bytes());
+            bytes.extend(0_u32.to_be_bytes());
+            bytes.extend(3_u32.to_be_bytes());
+            bytes.extend(LOWEST_US.to_be_bytes());
+            bytes.extend(HIGHEST_US.to_be_bytes());
+            bytes.extend(1_f64.to_be_bytes());
+            bytes.extend(payload);
+            let _ = Samples::read(&Latencies::Hdr(bytes));
         }
     }
 }

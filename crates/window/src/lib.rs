@@ -8,7 +8,7 @@
 mod fold;
 mod record;
 
-pub use fold::{Buckets, Fold, MalformedWindow};
+pub use fold::{Buckets, Fold, MalformedWindow, Samples};
 pub use record::{Closed, Latencies, Recorder, Series};
 
 use std::time::Duration;

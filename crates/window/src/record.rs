@@ -1,6 +1,6 @@
 //! The agent's half: samples in, closed windows out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
@@ -60,6 +60,8 @@ struct Open {
 #[derive(Debug, Default)]
 pub struct Recorder {
     open: BTreeMap<Series, Open>,
+    /// The same series by age, so that nobody looks at all of them at each turn.
+    ages: BTreeSet<(Instant, Series)>,
     closed: VecDeque<Closed>,
 }
 
@@ -78,35 +80,56 @@ impl Recorder {
                 since: now,
             };
             self.open.insert(series.clone(), open);
+            self.ages.insert((now, series.clone()));
         }
-        let is_full = self
+        if self
             .open
             .get(series)
-            .is_some_and(|o| o.values.len() >= MAX_SAMPLES);
-        if is_full && let Some(open) = self.open.remove(series) {
-            self.closed.push_back(close(series.clone(), open));
+            .is_some_and(|open| open.values.len() >= MAX_SAMPLES)
+        {
+            self.close(series);
         }
     }
 
     /// When the next window will be old enough to close.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.open.values().map(|open| open.since + MAX_AGE).min()
+        self.ages.first().map(|(since, _)| *since + MAX_AGE)
     }
 
     /// Closes what is old enough.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.close_if(|_, open| open.since + MAX_AGE <= now);
+        while let Some((since, series)) = self.ages.first().cloned() {
+            if since + MAX_AGE > now {
+                return;
+            }
+            self.close(&series);
+        }
     }
 
     /// Closes the windows of one monitor: it was removed, or changed its meaning.
     pub fn close_monitor(&mut self, monitor: &str) {
-        self.close_if(|series, _| series.monitor == monitor);
+        let first = Series {
+            monitor: monitor.to_owned(),
+            step: None,
+            phase: None,
+            warm: false,
+        };
+        let from_here = self.open.range(first..).map(|(series, _)| series);
+        let own: Vec<Series> = from_here
+            .take_while(|series| series.monitor == monitor)
+            .cloned()
+            .collect();
+        for series in own {
+            self.close(&series);
+        }
     }
 
     /// Closes everything: the agent is about to stop.
     pub fn close_all(&mut self) {
-        self.close_if(|_, _| true);
+        while let Some((_, series)) = self.ages.first().cloned() {
+            self.close(&series);
+        }
     }
 
     /// The next closed window.
@@ -114,17 +137,10 @@ impl Recorder {
         self.closed.pop_front()
     }
 
-    fn close_if(&mut self, ready: impl Fn(&Series, &Open) -> bool) {
-        let due: Vec<Series> = self
-            .open
-            .iter()
-            .filter(|(series, open)| ready(series, open))
-            .map(|(series, _)| series.clone())
-            .collect();
-        for series in due {
-            if let Some(open) = self.open.remove(&series) {
-                self.closed.push_back(close(series, open));
-            }
+    fn close(&mut self, series: &Series) {
+        if let Some(open) = self.open.remove(series) {
+            self.ages.remove(&(open.since, series.clone()));
+            self.closed.push_back(close(series.clone(), open));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the link says: streams opened and closed, acknowledgements, the schedule.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rpc::v1;
@@ -11,37 +12,52 @@ use crate::link::LinkEvent;
 
 impl Core {
     pub(super) fn handle_link(&mut self, event: LinkEvent) {
+        if !matches!(event, LinkEvent::Down) {
+            self.heard = now();
+        }
         match event {
             LinkEvent::Opened { opened, requests } => {
                 let frames = Frames::open(&opened, &self.spool, now());
+                for state in &opened.lanes {
+                    // What the coordinator has of a lane already may leave the spool.
+                    if let Ok(lane) = u16::try_from(state.lane) {
+                        self.spool
+                            .release(lane, state.prefix_end.min(self.spool.next(lane)));
+                    }
+                }
                 self.frames = Some((frames, requests));
                 self.next_beat = now();
             }
             LinkEvent::Ack(ack) => {
                 if let Some((frames, _)) = self.frames.as_mut() {
                     frames.handle_ack(&ack, &mut self.spool);
+                    self.tell_starts();
                 }
             }
             LinkEvent::Down => self.frames = None,
             LinkEvent::Snapshot(snapshot) => {
-                let named: Vec<&str> = snapshot
-                    .items
-                    .iter()
-                    .map(|item| item.monitor_id.as_str())
-                    .collect();
-                let gone = self
-                    .items
-                    .keys()
-                    .filter(|known| !named.contains(&known.as_str()));
-                let gone: Vec<String> = gone.cloned().collect();
-                self.remove(&gone);
-                self.upsert(snapshot.revision, &snapshot.items);
+                self.lease = Some(Duration::from_secs(snapshot.lease_seconds.into()));
+                self.partial = Some(BTreeSet::new());
+                self.part(snapshot.revision, &snapshot.items, snapshot.more);
             }
             LinkEvent::Delta(delta) => {
                 self.remove(&delta.removed_monitor_ids);
-                self.upsert(delta.revision, &delta.upserts);
+                self.part(delta.revision, &delta.upserts, delta.more);
             }
         }
+    }
+
+    /// A part of a schedule. What a snapshot does not name is removed once all its parts are here.
+    fn part(&mut self, revision: u64, items: &[v1::ScheduleItem], more: bool) {
+        if let Some(named) = self.partial.as_mut() {
+            named.extend(items.iter().map(|item| item.monitor_id.clone()));
+        }
+        if !more && let Some(named) = self.partial.take() {
+            let gone = self.items.keys().filter(|known| !named.contains(*known));
+            let gone: Vec<String> = gone.cloned().collect();
+            self.remove(&gone);
+        }
+        self.upsert(revision, items);
     }
 
     fn upsert(&mut self, revision: u64, items: &[v1::ScheduleItem]) {
@@ -80,7 +96,7 @@ impl Core {
         let _ = self.schedule_results.try_send(result);
     }
 
-    fn remove(&mut self, monitors: &[String]) {
+    pub(super) fn remove(&mut self, monitors: &[String]) {
         for monitor in monitors {
             self.timetable.remove(monitor);
             // What was measured must find its lane while the item still knows it.
@@ -88,5 +104,14 @@ impl Core {
             self.spool_windows();
             self.items.remove(monitor);
         }
+    }
+
+    /// Says where the lanes of the spool begin, for the next time that the link opens a stream.
+    pub(super) fn tell_starts(&self) {
+        let starts = self.spool.lanes().map(|lane| v1::LaneStart {
+            lane: lane.into(),
+            oldest_seq: self.spool.oldest(lane),
+        });
+        self.lane_starts.send_replace(starts.collect());
     }
 }

@@ -1,6 +1,6 @@
 //! Monitors: registered by name, or by their URL.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use model::monitor::FieldError;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use store::{Put, Store};
 
 use super::Shared;
-use super::problem::{Json, Problem};
+use super::problem::{Id, Json, Problem};
 use crate::Hub;
 
 /// A list.
@@ -32,10 +32,7 @@ pub(super) async fn list<S: Store>(State(hub): Shared<S>) -> Result<Response, Pr
     Ok(axum::Json(List { monitors }).into_response())
 }
 
-pub(super) async fn show<S: Store>(
-    State(hub): Shared<S>,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
+pub(super) async fn show<S: Store>(State(hub): Shared<S>, Id(id): Id) -> Result<Response, Problem> {
     let monitor = hub.store.monitor(&parse(&id)?).await?;
     let monitor = monitor.ok_or_else(|| Problem::no_monitor(&id))?;
     Ok(shown(StatusCode::OK, &monitor))
@@ -44,7 +41,7 @@ pub(super) async fn show<S: Store>(
 /// Replaces the whole spec: what is absent gets its default. An equal spec changes nothing.
 pub(super) async fn put<S: Store>(
     State(hub): Shared<S>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Json(spec): Json<MonitorSpec>,
 ) -> Result<Response, Problem> {
     upsert(&hub, &parse(&id)?, spec).await
@@ -69,8 +66,9 @@ pub(super) async fn post<S: Store>(
 
 pub(super) async fn delete<S: Store>(
     State(hub): Shared<S>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Response, Problem> {
+    let _writing = hub.writes.lock().await;
     if !hub.store.delete_monitor(&parse(&id)?).await? {
         return Err(Problem::no_monitor(&id));
     }
@@ -85,15 +83,22 @@ async fn upsert<S: Store>(
     spec: MonitorSpec,
 ) -> Result<Response, Problem> {
     let mut problems = spec.problems();
-    for name in spec.headers.keys() {
+    for (name, value) in &spec.headers {
+        let pointer = || format!("/headers/{}", model::text::line(name, 40));
         if name.parse::<http::HeaderName>().is_err() {
-            let pointer = format!("/headers/{}", model::text::line(name, 40));
-            problems.push(FieldError::new(pointer, "this is no legal header name"));
+            problems.push(FieldError::new(pointer(), "this is no legal header name"));
+        }
+        if HeaderValue::from_str(value.expose()).is_err() {
+            problems.push(FieldError::new(
+                pointer(),
+                "its value is no legal header value",
+            ));
         }
     }
     if !problems.is_empty() {
         return Err(Problem::fields(problems));
     }
+    let _writing = hub.writes.lock().await;
     let Put {
         monitor,
         created,

@@ -1,9 +1,10 @@
 //! Errors of the API (RFC 9457), and bodies that are read into them.
 
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::request::Parts;
 use http::{StatusCode, header};
 use model::monitor::FieldError;
 use serde::Serialize;
@@ -75,6 +76,20 @@ impl From<StoreError> for Problem {
             "storage",
             error.to_string(),
         )
+    }
+}
+
+/// The `{id}` of a path.
+#[derive(Debug)]
+pub(super) struct Id(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(id)| Self(id))
+            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "path", "the path is not UTF-8"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is known: one GET a monitor, and the agents.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use model::{Outcome, RegionState};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use store::Store;
 
 use super::Shared;
 use super::monitors::parse;
-use super::problem::Problem;
+use super::problem::{Id, Problem};
 use crate::board::{Percentiles, RegionView};
 use crate::fleet::AgentView;
 
@@ -63,7 +63,7 @@ struct Agents {
 
 pub(super) async fn monitor<S: Store>(
     State(hub): Shared<S>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Response, Problem> {
     let monitor = hub.store.monitor(&parse(&id)?).await?;
     let monitor = monitor.ok_or_else(|| Problem::no_monitor(&id))?;

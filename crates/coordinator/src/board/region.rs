@@ -18,9 +18,13 @@ const MAX_VOICES: usize = 64;
 /// What one agent said last.
 #[derive(Debug, Clone)]
 pub(crate) struct Voice {
+    /// The last outcome, which may be that the agent can say nothing.
     pub(crate) outcome: Outcome,
+    /// Its slot, by which outcomes are ordered.
+    pub(crate) slot: u64,
     pub(crate) started_at: jiff::Timestamp,
-    pub(crate) received: Instant,
+    /// When the probe began, on our monotonic clock.
+    pub(crate) observed: Instant,
     pub(crate) era: String,
     pub(crate) protocol_version: String,
     pub(crate) detail: Option<String>,
@@ -65,7 +69,7 @@ pub(crate) struct RegionView {
 
 impl Region {
     /// Counts an outcome. Each is counted once: the ledger sees to that.
-    pub(crate) fn count(&mut self, outcome: &Outcome, total_us: u64, received: Instant) {
+    pub(crate) fn count(&mut self, outcome: &Outcome, total_us: u64, observed: Instant) {
         *self
             .results
             .entry((outcome.as_str(), reason_of(outcome)))
@@ -76,9 +80,9 @@ impl Region {
         let begins_piece = self
             .recent
             .back()
-            .is_none_or(|(since, _)| received.saturating_duration_since(*since) >= PIECE);
+            .is_none_or(|(since, _)| observed.saturating_duration_since(*since) >= PIECE);
         if begins_piece {
-            self.recent.push_back((received, Fold::default()));
+            self.recent.push_back((observed, Fold::default()));
         }
         if let Some((_, fold)) = self.recent.back_mut() {
             fold.add_value(total_us.max(1), 1);
@@ -86,7 +90,7 @@ impl Region {
         while self
             .recent
             .front()
-            .is_some_and(|(since, _)| received.saturating_duration_since(*since) > RECENT)
+            .is_some_and(|(since, _)| observed.saturating_duration_since(*since) > RECENT)
         {
             self.recent.pop_front();
         }
@@ -94,21 +98,49 @@ impl Region {
 
     /// Takes what an agent says now.
     pub(crate) fn hear(&mut self, agent: &str, mut voice: Voice, ttl: Duration) {
-        if self.voices.len() >= MAX_VOICES && !self.voices.contains_key(agent) {
-            return;
-        }
         let before = self.voices.get(agent);
-        if before.is_some_and(|known| known.started_at > voice.started_at) {
-            return; // older than what is known: history
+        let is_cancelled = voice.outcome
+            == Outcome::Inconclusive {
+                reason: model::Reason::Cancelled,
+            };
+        if before.is_some_and(|known| known.slot >= voice.slot) || is_cancelled {
+            return; // history, or an agent that stops: its last word stands
         }
-        if let Outcome::Failed(_) = voice.outcome {
-            voice.fails_in_a_row = before.map_or(0, |known| known.fails_in_a_row) + 1;
+        let fails = before.map_or(0, |known| known.fails_in_a_row);
+        voice.fails_in_a_row = match voice.outcome {
+            Outcome::Failed(_) => fails + 1,
+            // What says nothing of the target breaks no row.
+            Outcome::Inconclusive { .. } => fails,
+            Outcome::Ok | Outcome::Degraded { .. } => 0,
+        };
+        let (at, now) = (voice.started_at, voice.observed);
+        // The region may have fallen silent since the last word.
+        let (silent, _) = self.judge(ttl, now);
+        if self.state.is_some_and(|(known, _)| known != silent) {
+            self.state = None;
         }
-        let (at, now) = (voice.started_at, voice.received);
+        self.make_room(agent);
         self.voices.insert(agent.to_owned(), voice);
         let (state, _) = self.judge(ttl, now);
         if self.state.is_none_or(|(known, _)| known != state) {
             self.state = Some((state, at));
+        }
+    }
+
+    /// The monitor has another meaning now.
+    pub(crate) fn forget_voices(&mut self) {
+        self.voices.clear();
+        self.state = None;
+    }
+
+    /// The agent that was silent longest makes room for a new one.
+    fn make_room(&mut self, agent: &str) {
+        if self.voices.len() < MAX_VOICES || self.voices.contains_key(agent) {
+            return;
+        }
+        let oldest = self.voices.iter().min_by_key(|(_, voice)| voice.observed);
+        if let Some(oldest) = oldest.map(|(agent, _)| agent.clone()) {
+            self.voices.remove(&oldest);
         }
     }
 
@@ -142,16 +174,22 @@ impl Region {
 
     pub(crate) fn view(&self, name: &str, ttl: Duration, now: Instant) -> RegionView {
         let (state, reason) = self.judge(ttl, now);
-        let since = self
-            .state
-            .filter(|(known, _)| *known == state)
-            .map(|(_, since)| since);
+        let last = self.voices.values().map(|voice| voice.started_at).max();
+        let silent_since = || {
+            let ttl = jiff::SignedDuration::try_from(ttl).unwrap_or_default();
+            last.and_then(|last| last.checked_add(ttl).ok())
+        };
+        let since = match self.state {
+            Some((known, since)) if known == state => Some(since),
+            _ if reason == Some("stale") => silent_since(),
+            _ => None,
+        };
         RegionView {
             name: name.to_owned(),
             state,
             reason,
             since,
-            last_probe_at: self.voices.values().map(|voice| voice.started_at).max(),
+            last_probe_at: last,
             percentiles: self.percentiles(now),
             voices: self
                 .voices
@@ -159,6 +197,11 @@ impl Region {
                 .map(|(agent, voice)| (agent.clone(), voice.clone()))
                 .collect(),
         }
+    }
+
+    /// The region's state alone.
+    pub(crate) fn state(&self, ttl: Duration, now: Instant) -> RegionState {
+        self.judge(ttl, now).0
     }
 
     /// The region's state by those agents that have a say: heard within the time to live, with an
@@ -170,7 +213,7 @@ impl Region {
         let fresh = self
             .voices
             .values()
-            .filter(|voice| now.saturating_duration_since(voice.received) <= ttl);
+            .filter(|voice| now.saturating_duration_since(voice.observed) <= ttl);
         let fresh: Vec<&Voice> = fresh.collect();
         if fresh.is_empty() {
             return (RegionState::Unknown, Some("stale"));
@@ -192,7 +235,10 @@ impl Region {
         let reason = failures.first().map(|(voice, _)| reason_of(&voice.outcome));
         let all_fail = failures.len() == have_say.len();
         let is_blocked = all_fail && failures.iter().all(|(_, class)| *class == Class::Refused);
-        let is_twice = failures.iter().all(|(voice, _)| voice.fails_in_a_row >= 2);
+        // A contract that drifted degrades; it is no failure of the target.
+        let is_twice = failures
+            .iter()
+            .all(|(voice, class)| voice.fails_in_a_row >= 2 && *class != Class::Contract);
         let degraded = |voice: &&&Voice| matches!(voice.outcome, Outcome::Degraded { .. });
         if is_blocked {
             (RegionState::Blocked, reason)

@@ -53,7 +53,7 @@ impl Stage {
         convert::outcome_into(outcome, &mut record);
         let sighting = Sighting {
             identity: &identity,
-            received: self.now,
+            observed: self.now,
             started_at: jiff::Timestamp::from_second(1_000 + self.slot.cast_signed()).unwrap(),
             is_live: true,
         };
@@ -142,18 +142,20 @@ fn late_and_old_evidence_is_counted_and_says_nothing_about_now() {
     let mut record = v1::ProbeOutcome {
         monitor_id: "docs".into(),
         generation: 2,
+        slot: 99,
         ..Default::default()
     };
     convert::outcome_into(&failed(Reason::TcpRefused), &mut record);
     let late = jiff::Timestamp::from_second(2_000).unwrap();
     let sighting = Sighting {
         identity: &identity,
-        received: stage.now,
+        observed: stage.now,
         started_at: late,
         is_live: true,
     };
     stage.board.outcome(&sighting, &record).unwrap();
     record.generation = 3;
+    record.slot = 1;
     let early = jiff::Timestamp::from_second(1).unwrap();
     let sighting = Sighting {
         started_at: early,
@@ -162,7 +164,7 @@ fn late_and_old_evidence_is_counted_and_says_nothing_about_now() {
     stage.board.outcome(&sighting, &record).unwrap();
     assert_eq!(stage.state(), (RegionState::Ok, None));
     let mut counted = 0;
-    stage.board.each(stage.now, |_, _, region| {
+    stage.board.each(stage.now, |_, _, _, region| {
         counted += region.results().values().sum::<u64>()
     });
     assert_eq!(counted, 3);
@@ -203,4 +205,73 @@ fn records_that_break_the_contract_change_nothing() {
     assert!(stage.board.window("eu", bad).is_err());
     assert_eq!(stage.board.view("docs", stage.now).unwrap().len(), 0);
     assert!(stage.board.missed("eu", &v1::Missed::default()).is_err());
+}
+
+#[test]
+fn an_agent_that_stops_or_cannot_tell_breaks_no_row() {
+    let mut stage = stage();
+    let refused = failed(Reason::TcpRefused);
+    stage.says("a", &refused);
+    stage.says(
+        "a",
+        &Outcome::Inconclusive {
+            reason: Reason::ProberInternal,
+        },
+    );
+    stage.says("a", &refused);
+    assert_eq!(stage.state(), (RegionState::Failing, Some("tcp_refused")));
+    stage.says(
+        "a",
+        &Outcome::Inconclusive {
+            reason: Reason::Cancelled,
+        },
+    );
+    assert_eq!(
+        stage.state().0,
+        RegionState::Failing,
+        "its last word stands"
+    );
+}
+
+#[test]
+fn after_a_silence_since_begins_anew() {
+    let mut stage = stage();
+    stage.says("a", &Outcome::Ok);
+    let first = stage.region().since;
+    stage.now += Duration::from_secs(3600);
+    let silent = stage.region();
+    assert_eq!(
+        (silent.state, silent.reason),
+        (RegionState::Unknown, Some("stale"))
+    );
+    assert!(silent.since > first);
+    stage.says("a", &Outcome::Ok);
+    assert!(stage.region().since > first, "{:?}", stage.region());
+}
+
+#[test]
+fn another_meaning_of_the_monitor_begins_with_no_word() {
+    let mut stage = stage();
+    stage.says("a", &Outcome::Ok);
+    let mut spec = MonitorSpec::new("https://b/mcp".parse().unwrap());
+    spec.regions = vec!["eu".to_owned()];
+    stage.board.set(&Monitor {
+        id: "docs".parse().unwrap(),
+        generation: 4,
+        spec,
+    });
+    assert_eq!(stage.state(), (RegionState::Unknown, Some("no_agent")));
+    // and a region that is not wanted does not come back
+    let identity = Identity {
+        agent: "u".into(),
+        region: "us".into(),
+        provider: "p".into(),
+    };
+    let record = v1::Missed {
+        monitor_id: "docs".into(),
+        slot: 1,
+        reason: 1,
+    };
+    stage.board.missed(&identity.region, &record).unwrap();
+    assert_eq!(stage.board.view("docs", stage.now).unwrap().len(), 1);
 }

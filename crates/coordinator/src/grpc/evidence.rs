@@ -47,18 +47,17 @@ impl<S: Store> EvidenceService for Evidence<S> {
         let presence = Presence::begin(&self.0, &identity, &hello.agent_version)?;
         let hub = Arc::clone(&self.0);
         let unavailable = |error: store::StoreError| Status::unavailable(error.to_string());
-        let spool_epoch = match hello.epoch {
-            0 => hub
-                .store
-                .new_spool_epoch(&identity.agent)
-                .await
-                .map_err(unavailable)?,
-            known => known,
-        };
+        let spool_epoch = hub.store.spool_epoch(&identity.agent, hello.epoch).await;
+        let spool_epoch = spool_epoch.map_err(unavailable)?;
+        let is_known = spool_epoch == hello.epoch;
         let states = hub
             .ledger
-            .states(&hub.store, &identity.agent, spool_epoch)
+            .states(&hub.store, &identity.agent, spool_epoch, &hello.lanes)
             .await;
+        let states = states.map_err(unavailable)?;
+        if is_known {
+            hub.board.gap(states.lost);
+        }
         let session = Session {
             number: hub.fleet.new_session(&identity.agent),
             spool_epoch,
@@ -69,7 +68,7 @@ impl<S: Store> EvidenceService for Evidence<S> {
             session: session.number,
             epoch: spool_epoch,
             lanes: states
-                .map_err(unavailable)?
+                .lanes
                 .iter()
                 .map(|(lane, applied)| lane_state(*lane, applied))
                 .collect(),
@@ -165,6 +164,12 @@ async fn apply<S: Store>(
         received,
         wall: telemetry::clock::wall(),
     };
+    let records: usize = frame.slices.iter().map(|slice| slice.records.len()).sum();
+    if records > 2 * limits::FRAME_RECORDS {
+        return Err(Status::invalid_argument(
+            "slices: more records than a frame holds",
+        ));
+    }
     let mut lanes = Vec::with_capacity(frame.slices.len());
     let mut last = 0;
     for slice in frame.slices {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
+use prost::Message as _;
 use rpc::v1::schedule_service_server::ScheduleService;
 use rpc::{limits, v1};
 use store::Store;
@@ -47,6 +48,7 @@ impl<S: Store> ScheduleService for Schedule<S> {
         tokio::spawn(async move {
             let ended = follow(&hub, &identity, inbound, &sender).await;
             if let Err(status) = ended {
+                tracing::warn!(agent = %identity.agent, %status, "watch stream");
                 // The agent learns why, if it still listens.
                 let _ = sender.send(Err(status)).await;
             }
@@ -81,12 +83,17 @@ async fn follow<S: Store>(
             }
             changed = changes.changed() => {
                 changed.map_err(|_| Status::unavailable("shutting down"))?;
-                let from = revision;
-                revision = *changes.borrow_and_update();
+
+                let at = *changes.borrow_and_update();
                 let new = plan(hub, identity).await?;
                 let (upserts, removed) = planner::delta(&sent, &new);
                 sent = new;
-                deltas(from, revision, upserts, removed, sender).await?;
+                if upserts.is_empty() && removed.is_empty() {
+                    continue; // not of this agent's region
+                }
+                let from = revision;
+                revision = at;
+                deltas(from, revision, parts(upserts), removed, sender).await?;
             }
             message = inbound.next() => match message {
                 None => return Ok(()),
@@ -106,42 +113,60 @@ async fn plan<S: Store>(hub: &Hub<S>, identity: &Identity) -> Result<Plan, Statu
 
 /// A snapshot of what fits into one message, and the rest as deltas of the same revision.
 async fn snapshot(plan: &Plan, revision: u64, sender: &Sender) -> Result<(), Status> {
-    let mut items: Vec<v1::ScheduleItem> = plan.values().cloned().collect();
-    let rest = items.split_off(items.len().min(limits::MAX_ITEMS));
+    let mut parts = parts(plan.values().cloned().collect()).into_iter();
     let snapshot = v1::ScheduleSnapshot {
         revision,
-        items,
+        items: parts.next().unwrap_or_default(),
         lease_seconds: u32::try_from(LEASE.as_secs()).unwrap_or(u32::MAX),
+        more: parts.len() > 0,
     };
     send(sender, v1::watch_response::Message::Snapshot(snapshot)).await?;
-    if rest.is_empty() {
-        return Ok(());
+    deltas(revision, revision, parts.collect(), Vec::new(), sender).await
+}
+
+/// Items in parts that fit into a message each.
+fn parts(items: Vec<v1::ScheduleItem>) -> Vec<Vec<v1::ScheduleItem>> {
+    let mut parts: Vec<Vec<v1::ScheduleItem>> = Vec::new();
+    let mut bytes = 0;
+    for item in items {
+        let size = item.encoded_len();
+        let fits = parts.last().is_some_and(|part| {
+            part.len() < limits::MAX_ITEMS && bytes + size <= limits::SCHEDULE_BYTES
+        });
+        if !fits {
+            parts.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += size;
+        if let Some(part) = parts.last_mut() {
+            part.push(item);
+        }
     }
-    deltas(revision, revision, rest, Vec::new(), sender).await
+    parts
 }
 
 async fn deltas(
     from: u64,
     to: u64,
-    upserts: Vec<v1::ScheduleItem>,
+    mut parts: Vec<Vec<v1::ScheduleItem>>,
     removed: Vec<String>,
     sender: &Sender,
 ) -> Result<(), Status> {
-    if upserts.is_empty() && removed.is_empty() {
+    if parts.is_empty() && removed.is_empty() {
         return Ok(());
     }
-    let mut from_revision = from;
-    let mut removed = Some(removed);
-    let chunks: Vec<&[v1::ScheduleItem]> = match upserts.as_slice() {
-        [] => vec![&[]],
-        items => items.chunks(limits::MAX_ITEMS).collect(),
-    };
-    for chunk in chunks {
+    if parts.is_empty() {
+        parts.push(Vec::new());
+    }
+    let (mut from_revision, mut removed) = (from, Some(removed));
+    let mut parts = parts.into_iter();
+    while let Some(upserts) = parts.next() {
         let delta = v1::ScheduleDelta {
             from_revision,
             revision: to,
-            upserts: chunk.to_vec(),
+            upserts,
             removed_monitor_ids: removed.take().unwrap_or_default(),
+            more: parts.len() > 0,
         };
         from_revision = to;
         send(sender, v1::watch_response::Message::Delta(delta)).await?;
