@@ -27,7 +27,7 @@ check: fmt
 	$(CARGO) nextest run --locked --workspace --exclude tests
 	$(CARGO) nextest run --locked -p tests --test tidy --test probe --test tls
 
-test: fmt clippy doc deny build nextest doctest
+test: fmt clippy doc deny build doctest nextest
 
 fmt:
 	$(CARGO) fmt --all --check

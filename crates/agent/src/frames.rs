@@ -19,7 +19,7 @@ pub(crate) struct Frames {
     credit: usize,
     oldest: Option<Instant>,
     urgent: bool,
-    /// Records that were not yet sent in this session.
+    /// Records that were not yet sent over this stream.
     pending: usize,
     last: Option<Instant>,
 }

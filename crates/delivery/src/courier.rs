@@ -74,7 +74,7 @@ impl Courier {
         self.backlog.retain(|span| !span.is_empty());
     }
 
-    /// What to send next, at most `most` records; it is not offered again in this session.
+    /// What to send next, at most `most` records; it is not offered again over this stream.
     pub fn poll_offer(&mut self, most: usize) -> Option<Offer> {
         if self.holes_first
             && let Some(span) = self.backlog.pop_back()

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -17,53 +16,10 @@ use url::Host;
 
 use crate::address::{self, AddressPolicy, Origin};
 use crate::error::DialError;
+use crate::options::{DialerOptions, SetupError};
 use crate::resolve::Names;
-use crate::tls::{Alpn, Tls12And13, TlsOptions};
+use crate::tls::{Alpn, Tls12And13};
 use crate::{connect, tcp_info};
-
-/// Which address families to use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Family {
-    /// Both, as a client would.
-    #[default]
-    Any,
-    /// IPv4 only.
-    V4,
-    /// IPv6 only.
-    V6,
-}
-
-/// How a dialer is set up.
-#[derive(Debug, Clone, Default)]
-pub struct DialerOptions {
-    /// Name servers; the system's where empty.
-    pub name_servers: Vec<SocketAddr>,
-    /// Address families.
-    pub family: Family,
-    /// Whom to trust.
-    pub tls: TlsOptions,
-    /// What is opened to targets of remote origin.
-    pub policy: AddressPolicy,
-}
-
-/// A dialer that cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// The system's resolver configuration cannot be read.
-    #[error("name servers: {0}; name them in the configuration or with --resolver IP:PORT")]
-    Resolver(String),
-    /// A file of trusted authorities cannot be used.
-    #[error("extra_roots: {path}: {problem}")]
-    Roots {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The TLS library refuses its configuration.
-    #[error("TLS: {0}")]
-    Tls(String),
-}
 
 /// What to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,12 +15,14 @@ mod address;
 mod connect;
 mod dialer;
 mod error;
+mod options;
 mod resolve;
 pub mod tcp_info;
 mod tls;
 mod verify;
 
 pub use address::{AddressPolicy, Allow, AllowError, Origin};
-pub use dialer::{Connection, Dialer, DialerOptions, Endpoint, Family, Io, SetupError};
+pub use dialer::{Connection, Dialer, Endpoint, Io};
 pub use error::DialError;
-pub use tls::{Alpn, TlsOptions, late_alert};
+pub use options::{DialerOptions, Family, SetupError, TlsOptions};
+pub use tls::{Alpn, late_alert};

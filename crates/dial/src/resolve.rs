@@ -15,8 +15,8 @@ use hickory_resolver::system_conf::read_system_conf;
 use hickory_resolver::{Resolver, TokioResolver};
 use model::Reason;
 
-use crate::dialer::{Family, SetupError};
 use crate::error::DialError;
+use crate::options::{Family, SetupError};
 
 /// Addresses of one name that are used; the rest could only serve to keep an agent busy.
 const MAX_ADDRESSES: usize = 16;

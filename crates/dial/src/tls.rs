@@ -14,16 +14,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::dialer::SetupError;
 use crate::error::DialError;
+use crate::options::{SetupError, TlsOptions};
 use crate::verify::Recorder;
-
-/// Whom to trust.
-#[derive(Debug, Clone, Default)]
-pub struct TlsOptions {
-    /// PEM files with certificates of authorities that are trusted beside the system's.
-    pub extra_roots: Vec<std::path::PathBuf>,
-}
 
 /// Which application protocols to offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,6 +1,7 @@
 //! The probe itself: which request comes next, and what its answer means.
 
 mod ending;
+mod failing;
 mod flow;
 mod handshake;
 mod http_sse;

@@ -38,7 +38,7 @@ impl Body for Told {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if let Some(taken) = self.taken.take() {
             // Nobody listens any more when the exchange was aborted.
-            let _ = taken.send(crate::driver::now());
+            let _ = taken.send(crate::clock::now());
         }
         Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
     }

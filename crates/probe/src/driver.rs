@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dial::{Dialer, Endpoint};
 use http::HeaderMap;
@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::now;
 use crate::exchange::{self, Event, Outlet, What};
 use crate::job::Job;
 use crate::link::Link;
@@ -22,11 +23,6 @@ use crate::report;
 const EVENT_QUEUE: usize = 64;
 /// How long the rest of an answered response may take before its connection is given up.
 const DRAIN: Duration = Duration::from_millis(20);
-
-/// The monotonic clock of probes; tests can pause it.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
 
 /// Runs one probe to its end. What goes wrong is in the report; this never fails.
 ///

@@ -13,7 +13,7 @@ use model::{Phase, Reason};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::body::Told;
-use crate::driver::now;
+use crate::clock::now;
 use crate::fault::{self, Fault};
 use crate::link::{Link, Sender};
 use crate::stamp::FirstByte;

@@ -9,6 +9,7 @@
 //! everything else.
 
 mod body;
+mod clock;
 mod driver;
 mod exchange;
 mod fault;

@@ -177,7 +177,7 @@ impl Link {
             self.checkin(Sender::H2(sender.clone()));
             return Ok(Sender::H2(sender));
         }
-        let first_byte = FirstByte::new(crate::driver::now());
+        let first_byte = FirstByte::new(crate::clock::now());
         let io = Stamped {
             io,
             first_byte: first_byte.clone(),

@@ -44,7 +44,7 @@ impl FirstByte {
 
     fn note(&self) {
         if self.nanos.load(Ordering::Relaxed) == 0 {
-            let elapsed = crate::driver::now().saturating_duration_since(self.base);
+            let elapsed = crate::clock::now().saturating_duration_since(self.base);
             let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX).max(1);
             self.nanos.store(nanos, Ordering::Relaxed);
         }

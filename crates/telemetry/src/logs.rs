@@ -1,6 +1,7 @@
 //! Logs go to stderr, as text or as JSON lines; data goes to stdout.
 
 use std::io::IsTerminal as _;
+use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
 
@@ -15,6 +16,18 @@ pub enum Format {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("use text or json".to_owned()),
+        }
+    }
 }
 
 /// Starts logging at `level` unless `PARALLAX_LOG` says otherwise. A second call changes nothing.

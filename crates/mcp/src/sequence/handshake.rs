@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use model::{CheckId, Era, Failure, Phase, Reason, Revision, Step, Transport};
+use model::{CheckId, Era, Reason, Revision, Step, Transport};
 
 use super::Sequence;
 use super::replies::refused_with;
@@ -56,14 +56,7 @@ impl Sequence {
                 let fault = refusal::of_status(&reply, self.situation(step));
                 self.findings
                     .violate(CheckId::EraAnswered, step, &fault.detail);
-                let phase = Phase::Receive;
-                let failure = Failure {
-                    step,
-                    phase,
-                    reason: fault.reason,
-                };
-                self.end_step(Some(fault.reason), Some(fault.detail.clone()), now);
-                self.fallback = Some((failure, fault));
+                self.set_aside(fault, now);
                 self.become_legacy(Discovered::Unclear, now);
             }
             Discovered::AskAgain(_)
@@ -144,14 +137,7 @@ impl Sequence {
                 self.again(None);
             }
             Refused::TryStream => {
-                let phase = Phase::Receive;
-                let failure = Failure {
-                    step,
-                    phase,
-                    reason: fault.reason,
-                };
-                self.end_step(Some(fault.reason), Some(fault.detail.clone()), now);
-                self.fallback.get_or_insert((failure, fault));
+                self.set_aside(fault, now);
                 self.dialect.transport = Transport::HttpSse;
                 self.start(Step::Stream, now);
             }

@@ -1,0 +1,77 @@
+//! The daemon as an operator meets it: bad settings, an absent coordinator, signals.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
+
+fn agent(coordinator: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_parallax-agent"));
+    command.args(["--agent", "a", "--region", "r", "--provider", "p"]);
+    command
+        .args(["--coordinator", coordinator])
+        .env_remove("PARALLAX_LOG");
+    command
+}
+
+#[test]
+fn bad_settings_have_a_status_and_a_way_out() {
+    let table: [(&[&str], i32, &str); 6] = [
+        (
+            &["--extra-roots", "/no/such/file"],
+            78,
+            "extra_roots: /no/such/file",
+        ),
+        (
+            &["--max-probes", "0"],
+            78,
+            "max-probes: 0 is not within 1 to 4096",
+        ),
+        (&["--allow", "10.0.0.0/99"], 2, "write it like 10.1.0.0/16"),
+        (&["--resolver", "nonsense"], 2, "--resolver"),
+        (&["--coordinator", "192.0.2.1:7443"], 78, "is not loopback"),
+        (&["--no-such-flag"], 2, "--no-such-flag"),
+    ];
+    for (args, status, message) in table {
+        let output = agent("127.0.0.1:7443").args(args).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{args:?}: {stderr}");
+        assert!(stderr.contains(message), "{args:?}: {stderr}");
+    }
+    let nameless = Command::new(env!("CARGO_BIN_EXE_parallax-agent"))
+        .output()
+        .unwrap();
+    assert_eq!(nameless.status.code(), Some(2));
+}
+
+/// No coordinator is no reason to stop: the agent says why, tries on, and ends in order.
+#[test]
+fn an_absent_coordinator_is_waited_for() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut child = agent(&closed.to_string())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert!(
+        line.contains("link down") && line.contains("tcp_refused"),
+        "{line}"
+    );
+    let kill = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    let status = child.wait().unwrap();
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(status.code(), Some(0), "{rest}");
+    assert!(rest.contains("draining"), "{rest}");
+}
