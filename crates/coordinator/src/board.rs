@@ -78,6 +78,11 @@ impl Board {
         self.lock().remove(monitor);
     }
 
+    /// How many monitors there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// An outcome was applied.
     pub(crate) fn outcome(
         &self,

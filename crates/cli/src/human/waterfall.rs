@@ -1,5 +1,7 @@
 //! Phases to scale.
 
+use std::net::SocketAddr;
+
 use model::report::StepReport;
 use model::{Outcome, Phase, Report};
 
@@ -116,8 +118,12 @@ fn connection_note(report: &Report, phase: Phase, step: &StepReport) -> String {
     };
     match phase {
         Phase::Dns => match (connection.resolved.first(), connection.ttl_seconds) {
-            (Some(first), Some(ttl)) => format!("{first} (ttl {ttl})"),
-            (Some(first), None) => first.clone(),
+            (Some(first), ttl) => {
+                // The address that was used, which need not be the first one.
+                let used = connection.address.parse::<SocketAddr>();
+                let used = used.map_or_else(|_| first.clone(), |used| used.ip().to_string());
+                ttl.map_or_else(|| used.clone(), |ttl| format!("{used} (ttl {ttl})"))
+            }
             (None, _) => "address literal".to_owned(),
         },
         Phase::Connect => match connection.kernel_rtt_us {

@@ -12,6 +12,9 @@ use super::Shared;
 use super::problem::{Id, Json, Problem};
 use crate::Hub;
 
+/// Monitors of one coordinator: what its memory is for.
+const MAX_MONITORS: usize = 100_000;
+
 /// A list.
 #[derive(Debug, Serialize)]
 pub(super) struct List {
@@ -99,6 +102,14 @@ async fn upsert<S: Store>(
         return Err(Problem::fields(problems));
     }
     let _writing = hub.writes.lock().await;
+    if hub.board.len() >= MAX_MONITORS && hub.store.monitor(id).await?.is_none() {
+        let detail = format!("this coordinator has {MAX_MONITORS} monitors; delete some first");
+        return Err(Problem::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "too-many-monitors",
+            detail,
+        ));
+    }
     let Put {
         monitor,
         created,
