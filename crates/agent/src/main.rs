@@ -1,11 +1,12 @@
 //! `parallax-agent`.
 
-use std::net::SocketAddr;
+use std::net::AddrParseError;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::Parser;
-use dial::Allow;
+use dial::AllowError;
 use parallax_agent::{Config, run};
 use telemetry::daemon;
 use telemetry::logs::Format;
@@ -35,13 +36,13 @@ struct Cli {
     provider: String,
     /// A name server instead of the system's; repeatable
     #[arg(long, env = "PARALLAX_RESOLVER", value_delimiter = ',')]
-    resolver: Vec<SocketAddr>,
+    resolver: Vec<String>,
     /// A network that targets may be in beside public addresses: 10.1.0.0/16 or 10.1.0.0/16#8443
     #[arg(long, env = "PARALLAX_ALLOW", value_delimiter = ',')]
-    allow: Vec<Allow>,
+    allow: Vec<String>,
     /// A PEM file with authorities to trust beside the system's; repeatable
     #[arg(long, env = "PARALLAX_EXTRA_ROOTS", value_delimiter = ',')]
-    extra_roots: Vec<PathBuf>,
+    extra_roots: Vec<String>,
     /// Probes that may run at once
     #[arg(long, env = "PARALLAX_MAX_PROBES", default_value_t = 256)]
     max_probes: usize,
@@ -55,22 +56,48 @@ fn main() -> ExitCode {
     if let Err(status) = daemon::begin(NAME, cli.log_format) {
         return status;
     }
-    let config = Config {
-        coordinators: cli.coordinator,
-        agent: cli.agent,
-        region: cli.region,
-        provider: cli.provider,
-        name_servers: cli.resolver,
-        allow: cli.allow,
-        extra_roots: cli.extra_roots,
-        max_probes: cli.max_probes,
-    };
-    let config = match config.check() {
+    let config = match config(cli) {
         Ok(config) => config,
-        Err(error) => return daemon::refuse(NAME, &error.to_string()),
+        Err(problem) => return daemon::refuse(NAME, &problem),
     };
     if let Err(error) = config.dialer() {
         return daemon::refuse(NAME, &error.to_string());
     }
     daemon::run(async |shutdown| run(config, shutdown).await)
+}
+
+/// The settings of the command line and the environment, checked.
+fn config(cli: Cli) -> Result<Config, String> {
+    let config = Config {
+        coordinators: set(cli.coordinator),
+        agent: cli.agent,
+        region: cli.region,
+        provider: cli.provider,
+        name_servers: parse(cli.resolver, |text, _: AddrParseError| {
+            format!("resolver: `{text}` is no address and port; write it like 9.9.9.9:53")
+        })?,
+        allow: parse(cli.allow, |_, error: AllowError| error.to_string())?,
+        extra_roots: set(cli.extra_roots)
+            .into_iter()
+            .map(PathBuf::from)
+            .collect(),
+        max_probes: cli.max_probes,
+    };
+    config.check().map_err(|error| error.to_string())
+}
+
+/// A variable that is set to nothing is as good as one that is not set.
+fn set(texts: Vec<String>) -> Vec<String> {
+    texts.into_iter().filter(|text| !text.is_empty()).collect()
+}
+
+fn parse<T: FromStr>(
+    texts: Vec<String>,
+    problem: impl Fn(&str, T::Err) -> String,
+) -> Result<Vec<T>, String> {
+    let shown = |text: &str| model::text::line(text, 64);
+    let parsed = set(texts).into_iter();
+    parsed
+        .map(|text| text.parse().map_err(|error| problem(&shown(&text), error)))
+        .collect()
 }

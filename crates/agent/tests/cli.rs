@@ -30,8 +30,12 @@ fn bad_settings_have_a_status_and_a_way_out() {
             78,
             "max-probes: 0 is not within 1 to 4096",
         ),
-        (&["--allow", "10.0.0.0/99"], 2, "write it like 10.1.0.0/16"),
-        (&["--resolver", "nonsense"], 2, "--resolver"),
+        (&["--allow", "10.0.0.0/99"], 78, "write it like 10.1.0.0/16"),
+        (
+            &["--resolver", "nonsense"],
+            78,
+            "resolver: `nonsense` is no address and port",
+        ),
         (&["--coordinator", "192.0.2.1:7443"], 78, "is not loopback"),
         (&["--no-such-flag"], 2, "--no-such-flag"),
     ];
@@ -54,7 +58,10 @@ fn an_absent_coordinator_is_waited_for() {
         .unwrap()
         .local_addr()
         .unwrap();
+    // What the environment sets to nothing is not set.
     let mut child = agent(&closed.to_string())
+        .env("PARALLAX_ALLOW", "")
+        .env("PARALLAX_RESOLVER", "")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
