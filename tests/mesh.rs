@@ -221,6 +221,26 @@ async fn the_second_life_of_an_agent_is_counted_too() {
     coordinator.stop().await;
 }
 
+/// Two monitors of one server of both eras: the one that asks for the old era does not teach the
+/// agent that the server is old.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_monitor_of_one_era_does_not_change_what_another_finds() {
+    let server = Server::start(Options::new(Dialect::Dual)).await.unwrap();
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::start("eu-1", "eu", coordinator.bound.grpc);
+    let mut old = spec(&server.url());
+    old["era"] = json!("legacy");
+    coordinator.put("old", &old).await;
+    coordinator.until_state("old", "eu", "ok").await;
+    coordinator.put("any", &spec(&server.url())).await;
+    let any = coordinator.until_state("any", "eu", "ok").await;
+    assert_eq!(any["agents"][0]["era"], "modern", "{any:#}");
+    let old = coordinator.until_state("old", "eu", "ok").await;
+    assert_eq!(old["agents"][0]["era"], "legacy", "{old:#}");
+    agent.stop().await;
+    coordinator.stop().await;
+}
+
 /// Outcomes of `docs` in `eu` that ended well.
 async fn results(coordinator: &Coordinator) -> f64 {
     let series =

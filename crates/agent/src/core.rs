@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dial::{Alpn, Dialer, Origin};
 use mcp::{EraCache, EraRecord};
-use model::{Outcome, Report};
+use model::{EraPolicy, Outcome, Report};
 use rpc::{limits, v1};
 use schedule::{MissedReason, Timetable};
 
@@ -282,7 +282,10 @@ impl Core {
         };
         self.timetable.finished(&done.monitor);
         let endpoint = done.item.plan.url.as_url().as_str();
-        match (&done.report.outcome, done.era) {
+        // A monitor that asks for an era says nothing of what others would find: servers of both
+        // eras answer either.
+        let era = done.era.filter(|_| done.item.plan.era == EraPolicy::Auto);
+        match (&done.report.outcome, era) {
             (Outcome::Ok | Outcome::Degraded { .. }, Some(era)) => {
                 self.eras.record(endpoint, era, now());
             }
