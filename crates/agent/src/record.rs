@@ -60,14 +60,16 @@ fn detail(report: &Report) -> v1::OutcomeDetail {
         edge: String::new(),
         address: connection.map(|c| c.address.clone()).unwrap_or_default(),
         certificate_sha256: leaf
-            .map(|cert| cert.sha256.as_bytes().to_vec())
+            .map(|cert| bytes_of_hex(&cert.sha256))
             .unwrap_or_default(),
         text,
         http_status: failed
             .and_then(|step| step.http_status)
             .unwrap_or_default()
             .into(),
-        retry_after_seconds: 0,
+        retry_after_seconds: report
+            .retry_after_seconds
+            .map_or(0, |seconds| u32::try_from(seconds).unwrap_or(u32::MAX)),
     }
 }
 
@@ -139,4 +141,20 @@ pub(crate) fn missed(monitor: &str, slot: u64, reason: v1::MissedReason) -> v1::
 
 pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The bytes of a fingerprint that the report shows as hex.
+fn bytes_of_hex(hex: &str) -> Vec<u8> {
+    let pairs = hex.as_bytes().chunks_exact(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    pairs.filter_map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_fingerprint_travels_as_bytes() {
+        assert_eq!(super::bytes_of_hex("00ff7f"), [0x00, 0xff, 0x7f]);
+        assert_eq!(super::bytes_of_hex(&"ab".repeat(32)).len(), 32);
+    }
 }

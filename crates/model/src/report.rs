@@ -44,6 +44,9 @@ pub struct Report {
     /// How many tools the server listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<u32>,
+    /// When the server wants to be asked again (`Retry-After`), seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_seconds: Option<u64>,
     /// The steps that ran, in order.
     pub steps: Vec<StepReport>,
     /// Every check that could be examined, in the order of the check table.

@@ -44,6 +44,7 @@ pub(crate) fn assemble(
         server: findings.server,
         connection,
         tools: findings.tools,
+        retry_after_seconds: findings.retry_after,
         steps: findings.steps,
         checks: checks.into_iter().map(|(check, _)| check).collect(),
         total_us,

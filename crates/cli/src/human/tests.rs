@@ -51,6 +51,7 @@ fn report() -> Report {
             tls: None,
         }),
         tools: Some(14),
+        retry_after_seconds: None,
         steps: vec![discover, list],
         checks: Vec::new(),
         total_us: 100_000,
