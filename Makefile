@@ -6,6 +6,11 @@ PROFILE ?= ci
 TOOLS ?= $(HOME)/.cache/parallax/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
+# Everything, with the tests that need the embedded store.
+ALL := --workspace --features tests/rocksdb
+# Everything that does not need the embedded store, which takes a quarter of an hour to build.
+QUICK := --workspace --exclude parallax-store-rocksdb --no-default-features
+
 .PHONY: help build where check test fmt clippy doc deny nextest doctest real tools
 
 help:
@@ -15,7 +20,7 @@ help:
 	@echo "make real     install the real MCP servers that tests run against"
 
 build:
-	$(CARGO) build --locked --profile $(PROFILE) --bins
+	$(CARGO) build --locked --workspace --profile $(PROFILE) --bins
 
 # Where `make build` put the binaries.
 where:
@@ -23,9 +28,9 @@ where:
 
 # The fast loop of a contributor.
 check: fmt
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(CARGO) nextest run --locked --workspace --exclude tests
-	$(CARGO) nextest run --locked -p tests --test tidy --test probe --test tls
+	$(CARGO) clippy --locked $(QUICK) --all-targets -- -D warnings
+	$(CARGO) nextest run --locked $(QUICK) \
+	  -E 'not package(tests) or binary(tidy) or binary(probe) or binary(tls)'
 
 test: fmt clippy doc deny build doctest nextest
 
@@ -33,10 +38,10 @@ fmt:
 	$(CARGO) fmt --all --check
 
 clippy:
-	$(CARGO) clippy --locked --workspace --all-targets --profile $(PROFILE) -- -D warnings
+	$(CARGO) clippy --locked $(ALL) --all-targets --profile $(PROFILE) -- -D warnings
 
 doc:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --profile $(PROFILE)
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked $(ALL) --no-deps --document-private-items --profile $(PROFILE)
 
 deny: tools
 	cargo-deny --locked check bans licenses sources
@@ -47,10 +52,10 @@ deny: tools
 	else cat /tmp/parallax-advisories.log; exit 1; fi
 
 nextest: build real
-	$(CARGO) nextest run --locked --workspace --cargo-profile $(PROFILE) --profile ci
+	$(CARGO) nextest run --locked $(ALL) --cargo-profile $(PROFILE) --profile ci
 
 doctest:
-	$(CARGO) test --locked --workspace --doc --profile $(PROFILE)
+	$(CARGO) test --locked $(ALL) --doc --profile $(PROFILE)
 
 real:
 	tests/fixtures/install.sh

@@ -5,27 +5,16 @@
     reason = "a test that cannot be set up has failed"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use support::process::binary;
 use support::real::{fixture, installed};
-
-/// The `parallax` binary that lies beside this test's own directory; cargo builds it for us.
-fn parallax() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let profile = own.ancestors().nth(2).unwrap();
-    let built = profile.join("parallax");
-    assert!(
-        built.exists(),
-        "build it first: cargo build -p parallax-cli"
-    );
-    built
-}
 
 fn scenario(real: &Path, suite: &str, scenario: &str, probe: &str, extra: &[&str]) {
     let index = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
     let out = tempfile::tempdir().unwrap();
-    let command = format!("{} probe {probe}", parallax().display());
+    let command = format!("{} probe {probe}", binary("parallax").display());
     let output = Command::new(real.join("node/node_modules/.bin/node"))
         .arg(real.join(suite).join(index))
         .args([

@@ -207,6 +207,68 @@ async fn the_second_life_of_an_agent_is_counted_too() {
     coordinator.stop().await;
 }
 
+/// An agent that is restarted while the coordinator is away probes on by the schedule on its disk,
+/// and what its former life saw is handed in as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_restarted_in_an_outage_goes_on_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = || Some(folder.path().join("state"));
+    let server = Server::start(Options::new(Dialect::Modern)).await.unwrap();
+    let probed = || {
+        let listed = server.log().methods().get("tools/list").copied();
+        listed.unwrap_or_default()
+    };
+    let coordinator = Coordinator::start().await;
+    let bound = coordinator.bound;
+    let agent = Agent::start_in("eu-1", "eu", bound.grpc, state());
+    let mut monitor = spec(&server.url());
+    monitor["headers"] = json!({ "Authorization": "Bearer s3cret" });
+    coordinator.put("docs", &monitor).await;
+    coordinator.until_state("docs", "eu", "ok").await;
+    let counted_before = results(&coordinator).await;
+    coordinator.stop().await;
+    let seen = probed();
+    eventually("it probes on", || probed() > seen).await;
+    agent.stop().await;
+
+    let agent = Agent::start_in("eu-1", "eu", bound.grpc, state());
+    let seen = probed();
+    eventually("its next life probes on", || probed() > seen).await;
+    let coordinator = Coordinator::start_on(bound.grpc, bound.http).await;
+    coordinator.put("docs", &monitor).await;
+    coordinator.until_state("docs", "eu", "ok").await;
+    agent.stop().await;
+    let counted = counted_before + results(&coordinator).await;
+    assert!(
+        (counted - probed() as f64).abs() < 0.5,
+        "{counted} counted, {} probed",
+        probed()
+    );
+    for file in std::fs::read_dir(folder.path().join("state")).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(6).any(|part| part == b"s3cret"));
+    }
+    coordinator.stop().await;
+}
+
+/// A disk that takes nothing: the agent goes on in memory, and the fleet shows it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_folder_that_cannot_be_used_keeps_nobody_from_probing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let server = Server::start(Options::new(Dialect::Modern)).await.unwrap();
+    let coordinator = Coordinator::start().await;
+    let state = Some(file.join("state"));
+    let agent = Agent::start_in("eu-1", "eu", coordinator.bound.grpc, state);
+    coordinator.put("docs", &spec(&server.url())).await;
+    coordinator.until_state("docs", "eu", "ok").await;
+    let agents = coordinator.call("GET", "/api/v1/agents", "").await.json();
+    assert_eq!(agents["agents"][0]["spool_in_memory"], true, "{agents:#}");
+    agent.stop().await;
+    coordinator.stop().await;
+}
+
 /// Two monitors of one server of both eras: the one that asks for the old era does not teach the
 /// agent that the server is old.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -247,6 +309,8 @@ async fn a_private_target_is_refused_by_the_agents_own_policy() {
         allow: Vec::new(),
         extra_roots: Vec::new(),
         max_probes: 1,
+        state_dir: None,
+        spool_bytes: agent::Config::SPOOL_BYTES,
     };
     config.allow.clear();
     let stop = tokio_util::sync::CancellationToken::new();

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may import whom, besides outside libraries. A crate that is not here may not exist.
-const IMPORTS: [(&str, &[&str]); 14] = [
+const IMPORTS: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("mcp", &["model"]),
     ("delivery", &["model"]),
@@ -22,6 +22,11 @@ const IMPORTS: [(&str, &[&str]); 14] = [
     ("probe", &["model", "mcp", "dial"]),
     ("rpc", &["model"]),
     ("store", &["model", "window", "delivery"]),
+    (
+        "store-rocksdb",
+        &["model", "window", "delivery", "store", "vault"],
+    ),
+    ("vault", &[]),
     (
         "agent",
         &[
@@ -34,6 +39,7 @@ const IMPORTS: [(&str, &[&str]); 14] = [
             "probe",
             "rpc",
             "telemetry",
+            "vault",
         ],
     ),
     (
@@ -46,6 +52,7 @@ const IMPORTS: [(&str, &[&str]); 14] = [
             "rpc",
             "telemetry",
             "store",
+            "store-rocksdb",
         ],
     ),
     ("telemetry", &[]),
@@ -125,6 +132,27 @@ fn crates_import_only_what_the_table_allows() {
             "{name} is in the table but does not exist"
         );
     }
+}
+
+/// `make check` is quick because it builds no RocksDB.
+#[test]
+fn the_fast_loop_does_not_build_the_embedded_store() {
+    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
+    let quick = makefile
+        .lines()
+        .find_map(|line| line.strip_prefix("QUICK := "));
+    let tree = |selection: &str| {
+        let output = std::process::Command::new(env!("CARGO"))
+            .current_dir(root())
+            .args(["tree", "--locked", "--prefix", "none", "-e", "all"])
+            .args(selection.split(' '))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(!tree(quick.unwrap()).contains("librocksdb-sys"));
+    assert!(tree("--workspace").contains("librocksdb-sys"));
 }
 
 #[test]

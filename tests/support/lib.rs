@@ -6,7 +6,10 @@
 )]
 
 pub mod http_client;
+#[cfg(feature = "rocksdb")]
+pub mod kept;
 pub mod mesh;
+pub mod process;
 pub mod real;
 
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! A coordinator and agents, in this process.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use coordinator::Bound;
@@ -28,7 +29,16 @@ impl Coordinator {
 
     /// Starts one on these addresses.
     pub async fn start_on(grpc: SocketAddr, http: SocketAddr) -> Self {
-        let config = coordinator::Config::new(grpc, http).unwrap();
+        Self::start_with(grpc, http, coordinator::Storage::Memory).await
+    }
+
+    /// Starts one on these addresses, with this storage.
+    pub async fn start_with(
+        grpc: SocketAddr,
+        http: SocketAddr,
+        storage: coordinator::Storage,
+    ) -> Self {
+        let config = coordinator::Config::new(grpc, http, storage).unwrap();
         let stop = CancellationToken::new();
         let (bound, listening) = oneshot::channel();
         let running = coordinator::run(config, stop.clone(), bound);
@@ -106,6 +116,17 @@ impl Agent {
     /// Starts an agent that may probe loopback.
     #[must_use]
     pub fn start(name: &str, region: &str, coordinator: SocketAddr) -> Self {
+        Self::start_in(name, region, coordinator, None)
+    }
+
+    /// Starts one that keeps its state in a folder.
+    #[must_use]
+    pub fn start_in(
+        name: &str,
+        region: &str,
+        coordinator: SocketAddr,
+        state_dir: Option<PathBuf>,
+    ) -> Self {
         let config = agent::Config {
             coordinators: vec![coordinator.to_string()],
             agent: name.to_owned(),
@@ -115,6 +136,8 @@ impl Agent {
             allow: vec!["127.0.0.0/8".parse().unwrap()],
             extra_roots: Vec::new(),
             max_probes: 16,
+            state_dir,
+            spool_bytes: agent::Config::SPOOL_BYTES,
         };
         let stop = CancellationToken::new();
         let running = agent::run(config.check().unwrap(), stop.clone());

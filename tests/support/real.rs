@@ -80,7 +80,9 @@ impl Drop for RealServer {
     }
 }
 
-fn free_address() -> SocketAddr {
+/// An address of loopback that nobody listens on now.
+#[must_use]
+pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }

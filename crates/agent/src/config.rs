@@ -25,6 +25,10 @@ pub struct Config {
     pub extra_roots: Vec<PathBuf>,
     /// Probes that may run at once.
     pub max_probes: usize,
+    /// Where schedule and results are kept; nowhere where absent.
+    pub state_dir: Option<PathBuf>,
+    /// How much may wait to be handed in; then the oldest makes room.
+    pub spool_bytes: u64,
 }
 
 /// A setting that cannot be used.
@@ -45,9 +49,15 @@ pub enum ConfigError {
     /// Out of range.
     #[error("max-probes: {0} is not within 1 to 4096")]
     MaxProbes(usize),
+    /// Out of range.
+    #[error("spool-bytes: {0} is not within 1048576 (1 MiB) to 68719476736 (64 GiB)")]
+    SpoolBytes(u64),
 }
 
 impl Config {
+    /// Unless told otherwise: days of a hundred monitors a minute.
+    pub const SPOOL_BYTES: u64 = 256 << 20;
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -70,6 +80,9 @@ impl Config {
         }
         if !(1..=4096).contains(&self.max_probes) {
             return Err(ConfigError::MaxProbes(self.max_probes));
+        }
+        if !(1 << 20..=64 << 30).contains(&self.spool_bytes) {
+            return Err(ConfigError::SpoolBytes(self.spool_bytes));
         }
         Ok(self)
     }
@@ -112,6 +125,8 @@ mod tests {
             allow: Vec::new(),
             extra_roots: Vec::new(),
             max_probes: 256,
+            state_dir: None,
+            spool_bytes: Config::SPOOL_BYTES,
         }
     }
 
@@ -119,7 +134,7 @@ mod tests {
     fn each_bad_setting_is_named_with_the_way_out() {
         assert!(config().check().is_ok());
         type Break = fn(&mut Config);
-        let table: [(Break, &str); 6] = [
+        let table: [(Break, &str); 7] = [
             (
                 |c| c.agent = "a b".into(),
                 "agent: `a b` is no id; use 1 to 64",
@@ -134,6 +149,7 @@ mod tests {
                 |c| c.coordinators = vec!["192.0.2.1:7443".into()],
                 "is not loopback",
             ),
+            (|c| c.spool_bytes = 1, "spool-bytes: 1 is not within"),
             (
                 |c| c.max_probes = 0,
                 "max-probes: 0 is not within 1 to 4096",

@@ -1,10 +1,11 @@
 //! The core of the agent: one task that owns all state.
 
+mod evidence;
 mod orders;
+mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use dial::{Alpn, Dialer, Origin};
@@ -13,22 +14,25 @@ use model::{EraPolicy, Outcome, Report};
 use rpc::{limits, v1};
 use schedule::{MissedReason, Timetable};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use window::Recorder;
 
 use crate::config::Config;
+use crate::disk::{Disk, DiskEvent, OpenError};
 use crate::frames::Frames;
 use crate::item::Item;
-use crate::link::{Link, LinkEvent};
+use crate::link::{Claim, Link, LinkEvent};
 use crate::record;
-use crate::spool::{MAX_RECORDS, Spool};
+use crate::spool::Spool;
 
-/// Events of the link that may wait for the core.
+/// Events of the link, and of the disk, that may wait for the core.
 const QUEUE: usize = 64;
 /// How long to leave a link alone that takes no more.
 const RETRY: Duration = Duration::from_millis(50);
+/// How long the disk may leave something undone; then it is taken for broken.
+const DISK_PATIENCE: Duration = Duration::from_secs(30);
 /// How long running probes and unacknowledged records may take when the agent stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -53,15 +57,32 @@ struct Core {
     eras: EraCache,
     windows: Recorder,
     spool: Spool,
+    disk: Option<Disk>,
+    /// The epoch that the disk knows: a record is sent under no other.
+    kept_epoch: u64,
+    /// A stream that waits until the disk knows its epoch.
+    opening: Option<(v1::ReportOpened, mpsc::Sender<v1::ReportRequest>)>,
+    /// What the link claims about the spool.
+    claim: Claim,
+    claims: watch::Sender<Claim>,
+    /// When the disk last had nothing to do, or answered.
+    disk_answered: Instant,
+    /// Report streams so far.
+    streams: u64,
+    /// Makes the link begin anew.
+    relink: Arc<Notify>,
     frames: Option<(Frames, mpsc::Sender<v1::ReportRequest>)>,
     schedule_results: mpsc::Sender<v1::ScheduleResult>,
-    lane_starts: watch::Sender<Vec<v1::LaneStart>>,
     next_beat: Instant,
     /// The link took no more: it is asked again then.
     blocked_until: Instant,
     /// When the coordinator was last heard, and for how long its schedule holds.
     heard: Instant,
     lease: Option<Duration>,
+    /// When the end of the lease was last kept.
+    lease_kept: Option<Instant>,
+    /// Monitors that a former life left behind: their slots are of this machine's wall clock.
+    restored: BTreeSet<String>,
     /// Monitors named so far by a snapshot that comes in parts.
     partial: Option<BTreeSet<String>>,
     running: BTreeMap<Id, String>,
@@ -72,23 +93,35 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// What other tasks and threads tell the core.
+struct Inbox {
+    link: mpsc::Receiver<LinkEvent>,
+    disk: mpsc::Receiver<DiskEvent>,
+}
+
 /// Runs the agent until `shutdown` fires, then drains.
-pub(crate) async fn run(config: Arc<Config>, dialer: Dialer, shutdown: CancellationToken) {
-    let (events, mut link_events) = mpsc::channel(QUEUE);
+pub(crate) async fn run(
+    config: Arc<Config>,
+    dialer: Dialer,
+    shutdown: CancellationToken,
+) -> Result<(), OpenError> {
+    let (events, link_events) = mpsc::channel(QUEUE);
     let (schedule_results, results) = mpsc::channel(QUEUE);
-    let (lane_starts, starts) = watch::channel(Vec::new());
+    let (claims, claimed) = watch::channel(Claim::default());
     let boot = now();
+    let boot_id = format!("{:016x}", fastrand::u64(..));
+    let (disk_tells, disk_events) = mpsc::channel(QUEUE);
+    let found = state::open(&config, &boot_id, disk_tells)?;
+    let relink = Arc::new(Notify::new());
     let link = Link {
         config: Arc::clone(&config),
         dialer: dialer.clone(),
-        boot_id: format!("{:016x}", fastrand::u64(..)),
-        spool_epoch: Arc::new(AtomicU64::new(0)),
+        boot_id,
+        claimed,
+        relink: Arc::clone(&relink),
         results,
-        lane_starts: starts,
         events,
     };
-    let link_ends = CancellationToken::new();
-    let link = tokio::spawn(link.run(link_ends.clone()));
     let mut core = Core {
         config,
         dialer,
@@ -99,47 +132,68 @@ pub(crate) async fn run(config: Arc<Config>, dialer: Dialer, shutdown: Cancellat
         cancel: CancellationToken::new(),
         eras: EraCache::default(),
         windows: Recorder::default(),
-        spool: Spool::default(),
+        spool: found.spool,
+        disk: found.disk,
+        kept_epoch: found.epoch,
+        opening: None,
+        claim: Claim {
+            epoch: found.epoch,
+            ..Claim::default()
+        },
+        claims,
+        disk_answered: boot,
+        streams: 0,
+        relink,
         frames: None,
         schedule_results,
-        lane_starts,
         next_beat: boot,
         blocked_until: boot,
         heard: boot,
         lease: None,
+        lease_kept: None,
+        restored: BTreeSet::new(),
         partial: None,
         running: BTreeMap::new(),
         lag: Duration::ZERO,
     };
-    core.work(&mut link_events, &shutdown).await;
-    core.drain(&mut link_events).await;
+    core.resume(found.damaged, found.items, found.lease_ends_ms);
+    let link_ends = CancellationToken::new();
+    let link = tokio::spawn(link.run(link_ends.clone()));
+    let mut inbox = Inbox {
+        link: link_events,
+        disk: disk_events,
+    };
+    core.work(&mut inbox, &shutdown).await;
+    core.drain(&mut inbox).await;
     link_ends.cancel();
     if let Err(error) = link.await {
         tracing::error!(%error, "the link task failed");
     }
+    core.close(inbox).await;
+    Ok(())
 }
 
 impl Core {
-    async fn work(
-        &mut self,
-        link_events: &mut mpsc::Receiver<LinkEvent>,
-        shutdown: &CancellationToken,
-    ) {
+    async fn work(&mut self, inbox: &mut Inbox, shutdown: &CancellationToken) {
         loop {
             self.handle_time();
             let wake = self.poll_timeout();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                Some(event) = link_events.recv() => self.handle_link(event),
+                event = inbox.disk.recv(), if self.disk.is_some() => {
+                    self.handle_disk_or_end(event);
+                }
+                Some(event) = inbox.link.recv() => self.handle_link(event),
                 Some(done) = self.probes.join_next_with_id() => self.handle_done(done),
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
     }
 
-    /// Stops probing, hands in what there is, and waits for the acknowledgements.
-    async fn drain(&mut self, link_events: &mut mpsc::Receiver<LinkEvent>) {
+    /// Stops probing, hands in what there is, and waits for the acknowledgements. With a disk
+    /// nothing is lost without them: then a link that is down is not waited for.
+    async fn drain(&mut self, inbox: &mut Inbox) {
         tracing::info!(
             probes = self.probes.len(),
             records = self.spool.len(),
@@ -157,23 +211,28 @@ impl Core {
             }
             self.windows.close_all();
             self.spool_windows();
-            // The link may be down and come up again while there is time.
             while self.spool.len() > 0 {
+                self.keep();
                 self.flush(true);
-                let event = tokio::time::timeout(RETRY, link_events.recv()).await;
-                match event {
-                    Ok(Some(event)) => self.handle_link(event),
-                    Ok(None) => return,
-                    Err(_) => {}
+                let is_kept = self.spool.has_disk() && !self.spool.is_waiting();
+                if is_kept && self.frames.is_none() && self.opening.is_none() {
+                    return;
+                }
+                tokio::select! {
+                    event = inbox.disk.recv(), if self.disk.is_some() => {
+                        self.handle_disk_or_end(event);
+                    }
+                    Some(event) = inbox.link.recv() => self.handle_link(event),
+                    () = tokio::time::sleep(RETRY) => {}
                 }
             }
         };
         let _ = tokio::time::timeout_at(deadline, work).await;
-        if self.spool.len() > 0 {
-            tracing::warn!(
-                records = self.spool.len(),
-                "stopping with records not handed in"
-            );
+        let records = self.spool.len();
+        if records > 0 && self.spool.has_disk() {
+            tracing::info!(records, "stopping; what is not handed in is kept");
+        } else if records > 0 {
+            tracing::warn!(records, "stopping with records not handed in");
         }
     }
 
@@ -221,8 +280,9 @@ impl Core {
         self.spool_windows();
         if self.next_beat <= at {
             self.next_beat = at + limits::HEARTBEAT;
-            self.beat();
+            self.beat(at);
         }
+        self.keep();
         self.flush(false);
     }
 
@@ -301,100 +361,5 @@ impl Core {
             self.windows.record(&series, us, seq, now());
         }
         self.spool_windows();
-    }
-
-    fn miss(&mut self, monitor: &str, slot: u64, reason: v1::MissedReason) {
-        if let Some(lane) = self.items.get(monitor).map(|item| item.lane) {
-            self.spool(lane, record::missed(monitor, slot, reason), false);
-        }
-    }
-
-    fn spool_windows(&mut self) {
-        while let Some(closed) = self.windows.poll_closed() {
-            let id: Result<model::MonitorId, _> = closed.series.monitor.parse();
-            // The lane follows from the name alone, also of a monitor that is gone.
-            if let Ok(id) = id {
-                self.spool(id.lane(), record::window(closed), false);
-            }
-        }
-    }
-
-    fn spool(&mut self, lane: u16, record: v1::Record, urgent: bool) -> u64 {
-        let is_new = self.spool.next(lane) == 0;
-        let seq = self.spool.push(lane, record);
-        if is_new {
-            self.tell_starts();
-        }
-        if let Some((frames, _)) = self.frames.as_mut() {
-            frames.handle_added(lane, &self.spool, urgent, now());
-        }
-        while let Some(dropped) = self.spool.make_room(MAX_RECORDS) {
-            tracing::warn!(
-                lane = dropped.lane,
-                records = dropped.span.len(),
-                "the spool is full"
-            );
-            let gap = v1::Gap {
-                first_seq: dropped.span.first,
-                end_seq: dropped.span.end,
-                reason: v1::GapReason::SpoolFull.into(),
-            };
-            let kind = Some(v1::record::Kind::Gap(gap));
-            self.spool.push(
-                dropped.lane,
-                v1::Record {
-                    kind,
-                    ..Default::default()
-                },
-            );
-            if let Some((frames, _)) = self.frames.as_mut() {
-                frames.handle_dropped(dropped.lane, &self.spool);
-                frames.handle_added(dropped.lane, &self.spool, false, now());
-            }
-        }
-        seq
-    }
-
-    /// Sends what is due, or everything, as far as the link takes it: the core never waits for
-    /// the link, because slots do not.
-    fn flush(&mut self, everything: bool) {
-        loop {
-            let Some((frames, requests)) = self.frames.as_mut() else {
-                return;
-            };
-            let at = now();
-            let due = frames.poll_timeout().is_some_and(|due| due <= at);
-            if !due && !everything {
-                return;
-            }
-            // Full, or closed: then the link will say that it is down.
-            let Ok(permit) = requests.try_reserve() else {
-                self.blocked_until = at + RETRY;
-                return;
-            };
-            let sent_at_us = record::micros(at.saturating_duration_since(self.boot));
-            let Some(frame) = frames.poll_frame(&self.spool, sent_at_us, at) else {
-                return;
-            };
-            let message = Some(v1::report_request::Message::Frame(frame));
-            permit.send(v1::ReportRequest { message });
-        }
-    }
-
-    fn beat(&self) {
-        let Some((_, requests)) = self.frames.as_ref() else {
-            return;
-        };
-        let beat = v1::Heartbeat {
-            sent_at_us: record::micros(now().saturating_duration_since(self.boot)),
-            wall_unix_ms: telemetry::clock::wall().as_millisecond(),
-            scheduler_lag_us: record::micros(self.lag),
-            spool_records: self.spool.len() as u64,
-            dropped_records: self.spool.dropped(),
-            ..Default::default()
-        };
-        let message = Some(v1::report_request::Message::Heartbeat(beat));
-        // A link that is full or down has no use for a heartbeat.
-        let _ = requests.try_send(v1::ReportRequest { message });
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::{ClientInfo, Plan, ToolCall};
 use model::monitor::LANES;
+use prost::Message as _;
 use rpc::convert::{self, ConvertError};
 use rpc::v1;
 
@@ -100,6 +101,42 @@ fn headers(sent: &[v1::Header]) -> Result<HeaderMap, ConvertError> {
         headers.append(name, value);
     }
     Ok(headers)
+}
+
+/// An item as it is kept on disk.
+#[derive(Clone, PartialEq, prost::Message)]
+struct KeptItem {
+    #[prost(message, optional, tag = "1")]
+    item: Option<v1::ScheduleItem>,
+    /// When its next slot begins on this machine's wall clock, milliseconds since the Unix epoch:
+    /// the only clock that goes on while the machine is off.
+    #[prost(uint64, tag = "2")]
+    next_slot_at_ms: u64,
+}
+
+/// The bytes of an item that came at `wall_ms`.
+pub(crate) fn kept(sent: &v1::ScheduleItem, wall_ms: u64) -> Vec<u8> {
+    let kept = KeptItem {
+        item: Some(sent.clone()),
+        next_slot_at_ms: wall_ms.saturating_add(sent.next_slot_in_ms.into()),
+    };
+    kept.encode_to_vec()
+}
+
+/// Reads what [`kept`] wrote, with its next slot from `wall_ms` on.
+pub(crate) fn resumed(bytes: &[u8], wall_ms: u64) -> Option<v1::ScheduleItem> {
+    let kept = KeptItem::decode(bytes).ok()?;
+    let mut item = kept.item?;
+    let interval = Duration::from_millis(item.interval_ms.into());
+    let (slot, pause) = schedule::slot::resume(
+        item.next_slot,
+        Duration::from_millis(kept.next_slot_at_ms),
+        interval,
+        Duration::from_millis(wall_ms),
+    );
+    item.next_slot = slot;
+    item.next_slot_in_ms = u32::try_from(pause.as_millis()).unwrap_or(u32::MAX);
+    Some(item)
 }
 
 #[cfg(test)]

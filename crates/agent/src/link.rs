@@ -1,7 +1,6 @@
 //! The link to the coordinator: two streams, opened again for ever.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dial::{Alpn, Dialer, Endpoint, Origin};
@@ -10,7 +9,7 @@ use model::TargetUrl;
 use rpc::v1::evidence_service_client::EvidenceServiceClient;
 use rpc::v1::schedule_service_client::ScheduleServiceClient;
 use rpc::{PROTOCOL_VERSION, limits, v1};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Uri};
@@ -34,6 +33,8 @@ const HEALTHY: Duration = Duration::from_secs(60);
 pub(crate) enum LinkEvent {
     /// Evidence can be handed in.
     Opened {
+        /// Which spool of the process it was opened for.
+        life: u64,
         opened: v1::ReportOpened,
         requests: mpsc::Sender<v1::ReportRequest>,
     },
@@ -44,14 +45,26 @@ pub(crate) enum LinkEvent {
     Down,
 }
 
+/// What the agent says of its spool when it opens a stream.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Claim {
+    /// Which spool of the process: another begins when the disk fails.
+    pub(crate) life: u64,
+    /// The epoch that a coordinator gave to it; 0 for none.
+    pub(crate) epoch: u64,
+    /// Where its lanes begin.
+    pub(crate) lanes: Vec<v1::LaneStart>,
+}
+
 /// The parts of the link that stay the same over reconnects.
 pub(crate) struct Link {
     pub(crate) config: Arc<Config>,
     pub(crate) dialer: Dialer,
     pub(crate) boot_id: String,
-    pub(crate) spool_epoch: Arc<AtomicU64>,
-    /// Where the lanes of the spool begin.
-    pub(crate) lane_starts: watch::Receiver<Vec<v1::LaneStart>>,
+    /// What the spool is: read once for each stream.
+    pub(crate) claimed: watch::Receiver<Claim>,
+    /// The core wants another stream: its spool is another.
+    pub(crate) relink: Arc<Notify>,
     /// Answers to snapshots and deltas.
     pub(crate) results: mpsc::Receiver<v1::ScheduleResult>,
     pub(crate) events: mpsc::Sender<LinkEvent>,
@@ -97,15 +110,20 @@ impl Link {
     async fn try_hold(&mut self, coordinator: &str) -> Result<(), Status> {
         let channel = connect(&self.dialer, coordinator).await?;
         let (watch_requests, mut schedules) = self.watch(channel.clone()).await?;
-        let (report_requests, mut acks) = self.report(channel).await?;
+        let claim = self.claimed.borrow_and_update().clone();
+        let life = claim.life;
+        let (report_requests, mut acks) = self.report(channel, claim).await?;
         tracing::info!(%coordinator, "link up");
         loop {
             tokio::select! {
+                () = self.relink.notified() => {
+                    return Err(Status::aborted("the spool is another now"));
+                }
                 message = acks.message() => {
                     let Some(message) = message?.and_then(|response| response.message) else {
                         return Ok(());
                     };
-                    self.report_message(message, &report_requests).await?;
+                    self.report_message(life, message, &report_requests).await?;
                 }
                 message = schedules.message() => {
                     let Some(message) = message?.and_then(|response| response.message) else {
@@ -149,6 +167,7 @@ impl Link {
     async fn report(
         &self,
         channel: Channel,
+        claim: Claim,
     ) -> Result<
         (
             mpsc::Sender<v1::ReportRequest>,
@@ -161,9 +180,9 @@ impl Link {
             protocol_version: PROTOCOL_VERSION,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id: self.boot_id.clone(),
-            epoch: self.spool_epoch.load(Ordering::SeqCst),
+            epoch: claim.epoch,
             claim: Some(self.config.claim()),
-            lanes: self.lane_starts.borrow().clone(),
+            lanes: claim.lanes,
         };
         let message = Some(v1::report_request::Message::Hello(hello));
         let _ = sender.try_send(v1::ReportRequest { message });
@@ -179,17 +198,16 @@ impl Link {
 
     async fn report_message(
         &self,
+        life: u64,
         message: v1::report_response::Message,
         requests: &mpsc::Sender<v1::ReportRequest>,
     ) -> Result<(), Status> {
         let event = match message {
-            v1::report_response::Message::Opened(opened) => {
-                self.spool_epoch.store(opened.epoch, Ordering::SeqCst);
-                LinkEvent::Opened {
-                    opened,
-                    requests: requests.clone(),
-                }
-            }
+            v1::report_response::Message::Opened(opened) => LinkEvent::Opened {
+                life,
+                opened,
+                requests: requests.clone(),
+            },
             v1::report_response::Message::Ack(ack) => LinkEvent::Ack(ack),
             v1::report_response::Message::GoAway(go_away) => return Err(left(&go_away)),
             v1::report_response::Message::NotOwner(elsewhere) => {

@@ -1,5 +1,6 @@
 //! `parallax-agent`.
 
+use std::ffi::OsString;
 use std::net::AddrParseError;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +47,16 @@ struct Cli {
     /// Probes that may run at once
     #[arg(long, env = "PARALLAX_MAX_PROBES", default_value_t = 256)]
     max_probes: usize,
+    /// The folder where schedule and results are kept; made if it is missing. Under systemd, by
+    /// default its state directory
+    #[arg(long, env = "PARALLAX_STATE_DIR")]
+    state_dir: Option<OsString>,
+    /// Keep nothing: what is not handed in is lost at exit
+    #[arg(long)]
+    in_memory: bool,
+    /// Bytes that may wait to be handed in; then the oldest makes room
+    #[arg(long, env = "PARALLAX_SPOOL_BYTES", default_value_t = Config::SPOOL_BYTES)]
+    spool_bytes: u64,
     /// How log lines look
     #[arg(long, env = "PARALLAX_LOG_FORMAT", default_value = "text")]
     log_format: Format,
@@ -68,6 +79,18 @@ fn main() -> ExitCode {
 
 /// The settings of the command line and the environment, checked.
 fn config(cli: Cli) -> Result<Config, String> {
+    let named = cli.state_dir.filter(|folder| !folder.is_empty());
+    if named.is_some() && cli.in_memory {
+        return Err("in-memory: contradicts state-dir; set one of them".to_owned());
+    }
+    let folder = named
+        .map(PathBuf::from)
+        .or_else(daemon::state_directory)
+        .filter(|_| !cli.in_memory);
+    if folder.is_none() && !cli.in_memory {
+        let way_out = "name a folder, or say --in-memory to lose at exit what is not handed in";
+        return Err(format!("state-dir: is not set; {way_out}"));
+    }
     let config = Config {
         coordinators: set(cli.coordinator),
         agent: cli.agent,
@@ -82,6 +105,8 @@ fn config(cli: Cli) -> Result<Config, String> {
             .map(PathBuf::from)
             .collect(),
         max_probes: cli.max_probes,
+        state_dir: folder,
+        spool_bytes: cli.spool_bytes,
     };
     config.check().map_err(|error| error.to_string())
 }

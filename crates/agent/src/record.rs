@@ -139,6 +139,19 @@ pub(crate) fn missed(monitor: &str, slot: u64, reason: v1::MissedReason) -> v1::
     }
 }
 
+/// The record of what will never be handed in.
+pub(crate) fn gap(span: delivery::Span, reason: v1::GapReason) -> v1::Record {
+    let gap = v1::Gap {
+        first_seq: span.first,
+        end_seq: span.end,
+        reason: reason.into(),
+    };
+    v1::Record {
+        kind: Some(v1::record::Kind::Gap(gap)),
+        ..Default::default()
+    }
+}
+
 pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

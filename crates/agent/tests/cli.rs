@@ -8,18 +8,25 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
-fn agent(coordinator: &str) -> Command {
+fn agent_without_disk(coordinator: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_parallax-agent"));
     command.args(["--agent", "a", "--region", "r", "--provider", "p"]);
     command
         .args(["--coordinator", coordinator])
-        .env_remove("PARALLAX_LOG");
+        .env_remove("PARALLAX_LOG")
+        .env_remove("STATE_DIRECTORY");
+    command
+}
+
+fn agent(coordinator: &str) -> Command {
+    let mut command = agent_without_disk(coordinator);
+    command.arg("--in-memory");
     command
 }
 
 #[test]
 fn bad_settings_have_a_status_and_a_way_out() {
-    let table: [(&[&str], i32, &str); 6] = [
+    let table: [(&[&str], i32, &str); 8] = [
         (
             &["--extra-roots", "/no/such/file"],
             78,
@@ -37,6 +44,12 @@ fn bad_settings_have_a_status_and_a_way_out() {
             "resolver: `nonsense` is no address and port",
         ),
         (&["--coordinator", "192.0.2.1:7443"], 78, "is not loopback"),
+        (&["--spool-bytes", "5"], 78, "spool-bytes: 5 is not within"),
+        (
+            &["--state-dir", "x"],
+            78,
+            "in-memory: contradicts state-dir",
+        ),
         (&["--no-such-flag"], 2, "--no-such-flag"),
     ];
     for (args, status, message) in table {
@@ -45,6 +58,13 @@ fn bad_settings_have_a_status_and_a_way_out() {
         assert_eq!(output.status.code(), Some(status), "{args:?}: {stderr}");
         assert!(stderr.contains(message), "{args:?}: {stderr}");
     }
+    let output = agent_without_disk("127.0.0.1:7443").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{stderr}");
+    assert!(
+        stderr.contains("state-dir: is not set; name a folder"),
+        "{stderr}"
+    );
     let nameless = Command::new(env!("CARGO_BIN_EXE_parallax-agent"))
         .output()
         .unwrap();
@@ -62,12 +82,16 @@ fn an_absent_coordinator_is_waited_for() {
     let mut child = agent(&closed.to_string())
         .env("PARALLAX_ALLOW", "")
         .env("PARALLAX_RESOLVER", "")
+        .env("PARALLAX_STATE_DIR", "")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
-    stderr.read_line(&mut line).unwrap();
+    while !line.contains("link down") {
+        line.clear();
+        assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it ended");
+    }
     assert!(
         line.contains("link down") && line.contains("tcp_refused"),
         "{line}"
@@ -81,4 +105,29 @@ fn an_absent_coordinator_is_waited_for() {
     stderr.read_to_string(&mut rest).unwrap();
     assert_eq!(status.code(), Some(0), "{rest}");
     assert!(rest.contains("draining"), "{rest}");
+}
+
+/// Two agents must not share a folder: they would give the same sequences twice.
+#[test]
+fn a_state_folder_has_one_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().to_str().unwrap();
+    let mut first = agent_without_disk("127.0.0.1:1")
+        .args(["--state-dir", state])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stderr = BufReader::new(first.stderr.take().unwrap());
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.contains("resumed"), "{line}");
+    let second = agent_without_disk("127.0.0.1:1")
+        .args(["--state-dir", state])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains("is in use by another agent"), "{said}");
+    first.kill().unwrap();
+    first.wait().unwrap();
 }

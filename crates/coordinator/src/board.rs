@@ -32,6 +32,8 @@ pub(crate) struct Sighting<'a> {
     pub(crate) started_at: jiff::Timestamp,
     /// Whether the agent's clock of the outcome is the one it runs on now.
     pub(crate) is_live: bool,
+    /// Whether it was counted before a restart.
+    pub(crate) is_recalled: bool,
 }
 
 /// Everything that is known, by monitor and region.
@@ -46,6 +48,7 @@ pub(crate) struct Board {
 struct Watched {
     generation: u64,
     ttl: Duration,
+    interval: Duration,
     labels: BTreeMap<String, String>,
     /// The regions of the spec; all where empty.
     wanted: Vec<String>,
@@ -65,6 +68,7 @@ impl Board {
         watched.generation = monitor.generation;
         watched.wanted.clone_from(&spec.regions);
         watched.labels.clone_from(&spec.labels);
+        watched.interval = spec.interval.duration();
         watched.ttl = spec.interval.duration() + spec.total_timeout.duration() + TRAVEL;
         let wanted = |region: &String| spec.regions.is_empty() || spec.regions.contains(region);
         watched.regions.retain(|region, _| wanted(region));
@@ -97,10 +101,16 @@ impl Board {
         self.in_region(&monitor, &sighting.identity.region, |watched, name| {
             let current = record.generation == watched.generation;
             let region = watched.regions.entry(name.to_owned()).or_default();
-            region.count(&outcome, record.total_us, sighting.observed);
+            if !sighting.is_recalled {
+                region.count(&outcome);
+            }
+            if sighting.is_live {
+                region.sample(&outcome, record.total_us, sighting.observed);
+            }
             // Evidence of an older meaning of the monitor, or of another life of the agent, is
             // history: it is counted, and says nothing about now.
-            if current && sighting.is_live {
+            let is_due = is_due(record.slot, sighting.started_at, watched.interval);
+            if current && sighting.is_live && is_due {
                 let detail = record.detail.as_ref().map(|detail| detail.text.as_str());
                 let voice = Voice {
                     outcome: outcome.clone(),
@@ -244,6 +254,15 @@ impl Board {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Watched>> {
         self.monitors.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a slot can have begun by `at`, our clock. An agent that resumed its schedule by a wall
+/// clock that is ahead numbers slots of the future: they must not outrank those that follow once
+/// its clock is put right.
+fn is_due(slot: u64, at: jiff::Timestamp, interval: Duration) -> bool {
+    let since_epoch = at.duration_since(jiff::Timestamp::UNIX_EPOCH).as_millis();
+    let interval = i128::try_from(interval.as_millis()).unwrap_or(i128::MAX);
+    i128::from(slot) <= since_epoch / interval.max(1) + 1
 }
 
 /// The label of an outcome's reason in metrics.

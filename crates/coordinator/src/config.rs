@@ -1,6 +1,8 @@
 //! The settings of a coordinator.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Validated settings.
 #[derive(Debug, Clone)]
@@ -9,6 +11,33 @@ pub struct Config {
     pub grpc_listen: SocketAddr,
     /// Where API and metrics are served.
     pub http_listen: SocketAddr,
+    /// Where everything is kept.
+    pub storage: Storage,
+    /// How long raw evidence is kept.
+    pub retention: Duration,
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// Nowhere: it is forgotten when the coordinator ends.
+    Memory,
+    /// In a folder of this machine.
+    Embedded {
+        /// Which folder.
+        folder: PathBuf,
+        /// When evidence may be acknowledged.
+        durability: Durability,
+    },
+}
+
+/// When evidence counts as kept, and may be acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// When the operating system has it: it survives the death of the process.
+    Process,
+    /// When the medium has it: it survives the death of the machine.
+    Power,
 }
 
 /// A setting that cannot be used.
@@ -24,14 +53,24 @@ pub enum ConfigError {
         /// Its value.
         address: SocketAddr,
     },
+    /// Out of range.
+    #[error("retention-hours: {0} is not within 1 to 8760")]
+    Retention(u32),
 }
 
 impl Config {
-    /// Checks the settings.
+    /// Raw evidence is kept for two days unless told otherwise.
+    pub const RETENTION_HOURS: u32 = 48;
+
+    /// Settings with defaults for all but these.
     ///
     /// # Errors
     /// Names the setting, the problem and the way out.
-    pub fn new(grpc_listen: SocketAddr, http_listen: SocketAddr) -> Result<Self, ConfigError> {
+    pub fn new(
+        grpc_listen: SocketAddr,
+        http_listen: SocketAddr,
+        storage: Storage,
+    ) -> Result<Self, ConfigError> {
         for (setting, address) in [("grpc-listen", grpc_listen), ("http-listen", http_listen)] {
             if !address.ip().is_loopback() {
                 return Err(ConfigError::NotLoopback { setting, address });
@@ -40,7 +79,21 @@ impl Config {
         Ok(Self {
             grpc_listen,
             http_listen,
+            storage,
+            retention: Duration::from_secs(3600 * Self::RETENTION_HOURS as u64),
         })
+    }
+
+    /// The same settings, keeping raw evidence for so many hours.
+    ///
+    /// # Errors
+    /// It is out of range.
+    pub fn keep(mut self, hours: u32) -> Result<Self, ConfigError> {
+        if !(1..=8760).contains(&hours) {
+            return Err(ConfigError::Retention(hours));
+        }
+        self.retention = Duration::from_secs(3600 * u64::from(hours));
+        Ok(self)
     }
 }
 
@@ -51,11 +104,14 @@ mod tests {
     #[test]
     fn an_open_listener_without_tls_is_refused() {
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
-        assert!(Config::new(address("127.0.0.1:0"), address("[::1]:0")).is_ok());
-        let error = Config::new(address("127.0.0.1:0"), address("0.0.0.0:7080")).unwrap_err();
+        let config = |http| Config::new(address("127.0.0.1:0"), address(http), Storage::Memory);
+        let good = config("[::1]:0").unwrap();
+        let error = config("0.0.0.0:7080").unwrap_err();
         assert_eq!(
             error.to_string(),
             "http-listen: 0.0.0.0:7080 is not loopback, and this build serves without TLS; use 127.0.0.1"
         );
+        let error = good.keep(0).unwrap_err().to_string();
+        assert_eq!(error, "retention-hours: 0 is not within 1 to 8760");
     }
 }

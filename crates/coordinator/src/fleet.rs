@@ -34,6 +34,8 @@ pub(crate) struct AgentView {
     pub(crate) clock_offset_seconds: Option<f64>,
     pub(crate) spool_records: u64,
     pub(crate) dropped_records: u64,
+    /// Whether what waits there would be lost with the agent's process.
+    pub(crate) spool_in_memory: bool,
     pub(crate) scheduler_lag_seconds: f64,
 }
 
@@ -43,6 +45,7 @@ pub(crate) struct Beat {
     pub(crate) clock_offset_seconds: f64,
     pub(crate) spool_records: u64,
     pub(crate) dropped_records: u64,
+    pub(crate) spool_in_memory: bool,
     pub(crate) scheduler_lag_us: u64,
 }
 
@@ -143,6 +146,7 @@ impl Fleet {
             clock_offset_seconds: agent.beat.map(|beat| beat.clock_offset_seconds),
             spool_records: agent.beat.map_or(0, |beat| beat.spool_records),
             dropped_records: agent.beat.map_or(0, |beat| beat.dropped_records),
+            spool_in_memory: agent.beat.is_some_and(|beat| beat.spool_in_memory),
             scheduler_lag_seconds: agent.beat.map_or(0, |b| b.scheduler_lag_us) as f64 / 1e6,
         };
         agents.values().map(view).collect()

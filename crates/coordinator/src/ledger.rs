@@ -1,16 +1,21 @@
 //! Applies evidence: each record once, in the order of its lane, under the shard's fence.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use delivery::{Applied, Refused, Span};
 use prost::Message as _;
 use rpc::{limits, v1};
-use store::{Batch, Store, StoreError};
+use store::{Batch, Kept, Provenance, Store, StoreError};
 use tokio::sync::Mutex;
 
 use crate::board::{Board, Sighting};
 use crate::fleet::Identity;
+use crate::keeper::millis;
+
+/// How long a stream that opens may wait for the store.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A slice that cannot be applied. The stream that brought it is closed; the agent offers the
 /// records again on the next one.
@@ -44,6 +49,22 @@ pub(crate) struct Delivery<'a> {
     pub(crate) sent_at_us: u64,
     pub(crate) received: Instant,
     pub(crate) wall: jiff::Timestamp,
+    /// Whether it is read from the store after a restart: shown, and not counted anew.
+    pub(crate) is_recalled: bool,
+}
+
+impl Delivery<'_> {
+    fn provenance(&self) -> Provenance {
+        Provenance {
+            agent: self.identity.agent.clone(),
+            region: self.identity.region.clone(),
+            provider: self.identity.provider.clone(),
+            spool_epoch: self.spool_epoch,
+            boot_id: self.boot_id.to_owned(),
+            sent_at_us: self.sent_at_us,
+            received_at_ms: millis(self.wall),
+        }
+    }
 }
 
 /// Where the lanes of a spool stand.
@@ -61,6 +82,8 @@ type Lane = BTreeMap<(String, u64), Applied>;
 #[derive(Debug)]
 pub(crate) struct Ledger {
     lanes: Vec<(u64, Mutex<Lane>)>,
+    /// The newest position that was appended.
+    appended: AtomicU64,
 }
 
 impl Ledger {
@@ -70,7 +93,10 @@ impl Ledger {
         for shard in 0..model::monitor::LANES {
             lanes.push((store.take_shard(shard).await?, Mutex::default()));
         }
-        Ok(Self { lanes })
+        Ok(Self {
+            lanes,
+            appended: AtomicU64::default(),
+        })
     }
 
     /// Where a spool stands: what it has handed in before, and what it says will never come.
@@ -95,7 +121,8 @@ impl Ledger {
             lanes: Vec::new(),
             lost: 0,
         };
-        for (lane, mut applied) in known {
+        let key = (agent.to_owned(), spool_epoch);
+        for (lane, stored) in known {
             let Some((_, owner)) = self.lanes.get(usize::from(lane)) else {
                 continue;
             };
@@ -104,15 +131,22 @@ impl Ledger {
                 first: 0,
                 end: start.map_or(0, |start| start.oldest_seq),
             };
+            let mut owner = owner.lock().await;
+            // An older stream of this agent may have applied more since the store was read.
+            let applied = owner.entry(key.clone()).or_insert(stored);
             // A prefix opens no run.
             let lost = applied.apply(below).unwrap_or_default();
             states.lost += lost.into_iter().map(Span::len).fold(0, u64::saturating_add);
-            owner
-                .lock()
-                .await
-                .insert((agent.to_owned(), spool_epoch), applied.clone());
-            states.lanes.push((lane, applied));
+            states.lanes.push((lane, applied.clone()));
         }
+        // What is stated is taken for acknowledged: an older stream may have applied some of it
+        // just now.
+        let appended = self.appended.load(Ordering::SeqCst);
+        let mut durable = store.durable();
+        let survived = durable.wait_for(|durable| *durable >= appended);
+        let survived = tokio::time::timeout(PATIENCE, survived).await;
+        let late = |_| StoreError::Io("the medium does not keep up".to_owned());
+        survived.map_err(late)?.map_err(|_| StoreError::Closed)?;
         Ok(states)
     }
 
@@ -147,8 +181,7 @@ impl Ledger {
             .map(|(seq, record)| fill(&mut applied, *seq, record))
             .sum();
         let batch = Batch {
-            agent: key.0.clone(),
-            spool_epoch: key.1,
+            provenance: delivery.provenance(),
             lane,
             applied: applied.clone(),
             records: fresh
@@ -157,6 +190,7 @@ impl Ledger {
                 .collect(),
         };
         let position = store.append(*fence, batch).await?;
+        self.appended.fetch_max(position, Ordering::SeqCst);
         owner.insert(key, applied.clone());
         board.gap(lost);
         for (_, record) in fresh {
@@ -197,8 +231,13 @@ fn show(board: &Board, delivery: &Delivery<'_>, record: v1::Record) {
                 observed: observed(delivery.received, age_us),
                 started_at: started_at(delivery.wall, age_us, is_this_boot),
                 is_live: is_this_boot,
+                is_recalled: delivery.is_recalled,
             };
             board.outcome(&sighting, &outcome)
+        }
+        // Only counted, and that they were.
+        Some(v1::record::Kind::Window(_) | v1::record::Kind::Missed(_)) if delivery.is_recalled => {
+            Ok(())
         }
         Some(v1::record::Kind::Window(window)) => board.window(&delivery.identity.region, window),
         Some(v1::record::Kind::Missed(missed)) => board.missed(&delivery.identity.region, &missed),
@@ -207,9 +246,38 @@ fn show(board: &Board, delivery: &Delivery<'_>, record: v1::Record) {
         Some(v1::record::Kind::Gap(_) | v1::record::Kind::Attestation(_)) => Ok(()),
         None => Err(rpc::convert::ConvertError::new("kind", "is missing")),
     };
-    if let Err(error) = shown {
+    if let Err(error) = shown
+        && !delivery.is_recalled
+    {
         board.rejected();
         tracing::debug!(agent = %delivery.identity.agent, %error, "record rejected");
+    }
+}
+
+/// Shows what was applied before a restart. `now` and `wall` are the same moment.
+pub(crate) fn recall(board: &Board, kept: Kept, now: Instant, wall: jiff::Timestamp) {
+    let from = kept.provenance;
+    let since = std::time::Duration::from_millis(millis(wall).saturating_sub(from.received_at_ms));
+    let received_at = i64::try_from(from.received_at_ms).unwrap_or(i64::MAX);
+    let identity = Identity {
+        agent: from.agent,
+        region: from.region,
+        provider: from.provider,
+    };
+    let delivery = Delivery {
+        identity: &identity,
+        spool_epoch: from.spool_epoch,
+        boot_id: &from.boot_id,
+        sent_at_us: from.sent_at_us,
+        received: now.checked_sub(since).unwrap_or(now),
+        wall: jiff::Timestamp::from_millisecond(received_at).unwrap_or(wall),
+        is_recalled: true,
+    };
+    for (_, bytes) in kept.records {
+        match v1::Record::decode(&bytes[..]) {
+            Ok(record) => show(board, &delivery, record),
+            Err(error) => tracing::warn!(%error, "a kept record is damaged"),
+        }
     }
 }
 

@@ -10,6 +10,8 @@
 //! Invariants:
 //! - A record is counted on the board exactly when the ledger applies it, and acknowledged only
 //!   when the store says that it is durable.
+//! - What was known before a restart is known after it: monitors, run tables and evidence are in
+//!   the store, and the board is read from there.
 //! - Region and provider of an agent come from the fleet, never from a record.
 //! - Only `grpc` and `api` know status codes.
 
@@ -18,6 +20,7 @@ mod board;
 mod config;
 mod fleet;
 mod grpc;
+mod keeper;
 mod ledger;
 mod metrics;
 mod planner;
@@ -32,7 +35,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Durability, Storage};
 
 use board::Board;
 use fleet::Fleet;
@@ -80,24 +83,92 @@ pub async fn run(
         grpc: grpc.local_addr().context("reading the gRPC address")?,
         http: http.local_addr().context("reading the HTTP address")?,
     };
-    let life = telemetry::clock::wall().as_microsecond();
-    let store = MemoryStore::new(u64::try_from(life).unwrap_or_default());
+    let wall = telemetry::clock::wall();
+    let seed = u64::try_from(wall.as_microsecond()).unwrap_or_default();
+    let storage = config.storage.clone();
+    let listeners = Listeners {
+        grpc,
+        http,
+        addresses,
+        bound,
+    };
+    match storage {
+        Storage::Memory => {
+            tracing::warn!("everything is kept in memory, and forgotten at exit");
+            run_on(MemoryStore::new(seed), &config, listeners, shutdown).await
+        }
+        #[cfg(feature = "rocksdb")]
+        Storage::Embedded { folder, durability } => {
+            let options = store_rocksdb::Options {
+                durability: match durability {
+                    Durability::Process => store_rocksdb::Durability::Process,
+                    Durability::Power => store_rocksdb::Durability::Power,
+                },
+                seed,
+            };
+            let store = store_rocksdb::RocksStore::open(&folder, &options);
+            let store = store.context("data-dir")?;
+            run_on(store, &config, listeners, shutdown).await
+        }
+        #[cfg(not(feature = "rocksdb"))]
+        Storage::Embedded { .. } => anyhow::bail!("data-dir: this build has no embedded store"),
+    }
+}
+
+/// Sockets that listen, and who wants to know where.
+struct Listeners {
+    grpc: TcpListener,
+    http: TcpListener,
+    addresses: Bound,
+    bound: oneshot::Sender<Bound>,
+}
+
+async fn run_on<S: Store>(
+    store: S,
+    config: &Config,
+    listeners: Listeners,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let ledger = Ledger::open(&store)
         .await
         .context("taking the shards over")?;
+    let board = Board::default();
+    keeper::recall(&store, &board)
+        .await
+        .context("reading what was known")?;
     let hub = Arc::new(Hub {
         store,
-        board: Board::default(),
+        board,
         fleet: Fleet::default(),
         ledger,
         writes: Mutex::new(()),
         changes: watch::Sender::new(0),
         leaving: shutdown.clone(),
     });
+    let Listeners {
+        grpc,
+        http,
+        addresses,
+        bound,
+    } = listeners;
     tracing::info!(grpc = %addresses.grpc, http = %addresses.http, "listening");
     // A test that did not wait for the addresses has no use for them.
     let _ = bound.send(addresses);
-    serve(hub, grpc, http, shutdown).await
+    let keeper = tokio::spawn(keeper::forget(Arc::clone(&hub), config.retention));
+    let mut durable = hub.store.durable();
+    let serving = serve(hub, grpc, http, shutdown.clone());
+    tokio::pin!(serving);
+    let served = tokio::select! {
+        served = &mut serving => served,
+        () = async { while durable.changed().await.is_ok() {} } => {
+            // Started again, it opens its folder again.
+            shutdown.cancel();
+            let _ = serving.await;
+            Err(anyhow::anyhow!("data-dir: the medium failed; nothing more can be kept"))
+        }
+    };
+    keeper.abort();
+    served
 }
 
 async fn serve<S: Store>(

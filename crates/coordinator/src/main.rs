@@ -1,10 +1,12 @@
 //! `parallax-coordinator`.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-use parallax_coordinator::{Config, run};
+use clap::{Parser, ValueEnum};
+use parallax_coordinator::{Config, Durability, Storage, run};
 use telemetry::daemon;
 use telemetry::logs::Format;
 
@@ -20,9 +22,31 @@ struct Cli {
     /// Where API and metrics are served
     #[arg(long, env = "PARALLAX_HTTP_LISTEN", default_value = "127.0.0.1:7080")]
     http_listen: SocketAddr,
+    /// The folder where everything is kept; made if it is missing. Under systemd, by default its
+    /// state directory
+    #[arg(long, env = "PARALLAX_DATA_DIR")]
+    data_dir: Option<OsString>,
+    /// Keep nothing: forget everything at exit
+    #[arg(long)]
+    in_memory: bool,
+    /// When evidence is acknowledged
+    #[arg(long, env = "PARALLAX_DURABILITY", default_value = "process")]
+    durability: Survives,
+    /// How many hours raw evidence is kept
+    #[arg(long, env = "PARALLAX_RETENTION_HOURS", default_value_t = Config::RETENTION_HOURS)]
+    retention_hours: u32,
     /// How log lines look
     #[arg(long, env = "PARALLAX_LOG_FORMAT", default_value = "text")]
     log_format: Format,
+}
+
+/// What acknowledged evidence survives.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Survives {
+    /// When the operating system has it: survives the death of the process
+    Process,
+    /// When the medium has it: survives a power cut
+    Power,
 }
 
 fn main() -> ExitCode {
@@ -30,12 +54,38 @@ fn main() -> ExitCode {
     if let Err(status) = daemon::begin(NAME, cli.log_format) {
         return status;
     }
-    let config = match Config::new(cli.grpc_listen, cli.http_listen) {
+    let config = match config(cli) {
         Ok(config) => config,
-        Err(error) => return daemon::refuse(NAME, &error.to_string()),
+        Err(problem) => return daemon::refuse(NAME, &problem),
     };
     daemon::run(async |shutdown| {
         let (bound, _) = tokio::sync::oneshot::channel();
         run(config, shutdown, bound).await
     })
+}
+
+/// The settings of the command line and the environment, checked.
+fn config(cli: Cli) -> Result<Config, String> {
+    let named = cli.data_dir.filter(|folder| !folder.is_empty());
+    if named.is_some() && cli.in_memory {
+        return Err("in-memory: contradicts data-dir; set one of them".to_owned());
+    }
+    let folder = named.map(PathBuf::from).or_else(daemon::state_directory);
+    let storage = match folder {
+        _ if cli.in_memory => Storage::Memory,
+        Some(folder) => Storage::Embedded {
+            folder,
+            durability: match cli.durability {
+                Survives::Process => Durability::Process,
+                Survives::Power => Durability::Power,
+            },
+        },
+        None => {
+            let way_out = "name a folder, or say --in-memory to forget everything at exit";
+            return Err(format!("data-dir: is not set; {way_out}"));
+        }
+    };
+    Config::new(cli.grpc_listen, cli.http_listen, storage)
+        .and_then(|config| config.keep(cli.retention_hours))
+        .map_err(|error| error.to_string())
 }

@@ -108,7 +108,7 @@ impl Collector for Scrape {
 
 type AgentGauge = (&'static str, &'static str, fn(&AgentView) -> Option<f64>);
 
-const AGENT_GAUGES: [AgentGauge; 5] = [
+const AGENT_GAUGES: [AgentGauge; 6] = [
     (
         "parallax_agent_connected",
         "1 while the agent has a stream",
@@ -129,6 +129,11 @@ const AGENT_GAUGES: [AgentGauge; 5] = [
         "parallax_agent_spool_records",
         "Records that wait at the agent",
         |agent| Some(agent.spool_records as f64),
+    ),
+    (
+        "parallax_agent_spool_in_memory",
+        "1 while what waits at the agent would be lost with its process",
+        |agent| Some(f64::from(u8::from(agent.spool_in_memory))),
     ),
     (
         "parallax_agent_scheduler_lag_seconds",

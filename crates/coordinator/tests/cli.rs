@@ -17,7 +17,10 @@ fn coordinator(args: &[&str]) -> Command {
         "--http-listen",
         "127.0.0.1:0",
     ]);
-    command.args(args).env_remove("PARALLAX_LOG");
+    command
+        .args(args)
+        .env_remove("PARALLAX_LOG")
+        .env_remove("STATE_DIRECTORY");
     command
 }
 
@@ -32,7 +35,10 @@ fn refused(command: &mut Command, status: i32, message: &str) {
 fn bad_settings_have_a_status_and_a_way_out() {
     let command = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parallax-coordinator"));
-        command.env_remove("PARALLAX_LOG");
+        command
+            .arg("--in-memory")
+            .env_remove("PARALLAX_LOG")
+            .env_remove("STATE_DIRECTORY");
         command
     };
     refused(
@@ -51,6 +57,17 @@ fn bad_settings_have_a_status_and_a_way_out() {
         "use text or json",
     );
     refused(command().env("PARALLAX_LOG", "a=b=c"), 78, "PARALLAX_LOG: ");
+    refused(
+        command().args(["--retention-hours", "0"]),
+        78,
+        "retention-hours: 0",
+    );
+    refused(command().args(["--durability", "x"]), 2, "process, power");
+    refused(
+        &mut coordinator(&[]),
+        78,
+        "data-dir: is not set; name a folder",
+    );
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     refused(
@@ -61,8 +78,11 @@ fn bad_settings_have_a_status_and_a_way_out() {
 }
 
 /// Starts the daemon and waits until it says that it listens.
-fn listening() -> (Child, BufReader<std::process::ChildStderr>) {
-    let mut child = coordinator(&[]).stderr(Stdio::piped()).spawn().unwrap();
+fn listening(folder: &str) -> (Child, BufReader<std::process::ChildStderr>) {
+    let mut child = coordinator(&["--data-dir", folder])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
@@ -72,8 +92,9 @@ fn listening() -> (Child, BufReader<std::process::ChildStderr>) {
 
 #[test]
 fn a_signal_ends_it_in_order() {
+    let folder = tempfile::tempdir().unwrap();
     for signal in ["-TERM", "-INT"] {
-        let (mut child, mut stderr) = listening();
+        let (mut child, mut stderr) = listening(folder.path().to_str().unwrap());
         let kill = Command::new("kill")
             .args([signal, &child.id().to_string()])
             .status();
@@ -84,4 +105,25 @@ fn a_signal_ends_it_in_order() {
         assert_eq!(status.code(), Some(0), "{signal}: {rest}");
         assert!(rest.contains("shutting down"), "{rest}");
     }
+}
+
+#[test]
+fn a_store_has_one_coordinator() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let (mut first, _) = listening(data);
+    refused(
+        &mut coordinator(&["--data-dir", data]),
+        1,
+        "is in use by another coordinator; give each a folder of its own",
+    );
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    refused(
+        &mut coordinator(&["--data-dir", file.to_str().unwrap()]),
+        1,
+        "data-dir: ",
+    );
 }

@@ -37,6 +37,25 @@ pub fn next(now: Duration, phase: Duration, interval: Duration) -> (u64, Duratio
     (u64::try_from(slot).unwrap_or(u64::MAX), begins)
 }
 
+/// The next slot after `now` of a line whose slot `slot` begins at `at`, and how far away it is.
+/// Both times are on one clock, which may have been set back since.
+#[must_use]
+pub fn resume(slot: u64, at: Duration, interval: Duration, now: Duration) -> (u64, Duration) {
+    let interval_us = interval.as_micros().max(1);
+    let pause = |us: u128| Duration::from_micros(u64::try_from(us).unwrap_or(u64::MAX));
+    let count = |slots: u128| u64::try_from(slots).unwrap_or(u64::MAX);
+    if now < at {
+        let ahead = (at - now).as_micros();
+        let slots = (ahead - 1) / interval_us;
+        let slot = slot.saturating_sub(count(slots));
+        return (slot, pause(ahead - slots * interval_us));
+    }
+    let passed = (now - at).as_micros();
+    let slots = passed / interval_us + 1;
+    let slot = slot.saturating_add(count(slots));
+    (slot, pause(slots * interval_us - passed))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +89,28 @@ mod tests {
             prop_assert!(begins >= now && begins - now <= MINUTE);
             // the slot's number is its place on the axis, so it never depends on when one asks
             prop_assert_eq!(begins.as_micros(), phase.as_micros() + u128::from(slot) * 60_000_000);
+        }
+    }
+
+    #[test]
+    fn a_line_goes_on_where_its_slots_lie() {
+        let s = Duration::from_secs;
+        let table = [
+            // now, next slot, pause: slot 7 begins at 1000, a slot a minute
+            (990, 7, 10),
+            (1000, 8, 60),
+            (1001, 8, 59),
+            (1059, 8, 1),
+            (1060, 9, 60),
+            (4600, 68, 60),
+            // the clock was set back
+            (940, 7, 60),
+            (939, 6, 1),
+            (0, 0, 40),
+        ];
+        for (now, slot, pause) in table {
+            let got = resume(7, s(1000), MINUTE, s(now));
+            assert_eq!(got, (slot, s(pause)), "at {now}");
         }
     }
 }

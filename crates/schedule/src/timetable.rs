@@ -76,6 +76,12 @@ impl Timetable {
         }
     }
 
+    /// The next slot of a monitor.
+    #[must_use]
+    pub fn next_slot(&self, monitor: &str) -> Option<u64> {
+        self.lines.get(monitor).map(|line| line.next_slot)
+    }
+
     /// When the next slot begins.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -3,7 +3,7 @@
 use delivery::{Applied, Span};
 use model::{MonitorId, MonitorSpec};
 
-use crate::{Batch, Store, StoreError};
+use crate::{Batch, EvidenceKey, PIECE_MS, Provenance, Store, StoreError};
 
 /// Runs the whole suite, each part on a fresh store.
 ///
@@ -15,6 +15,7 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S) {
     evidence(&fresh()).await;
     spools(&fresh()).await;
     fences(&fresh()).await;
+    history(&fresh()).await;
 }
 
 fn spec(url: &str) -> MonitorSpec {
@@ -23,6 +24,18 @@ fn spec(url: &str) -> MonitorSpec {
 
 fn id(name: &str) -> MonitorId {
     name.parse().expect("a literal of this suite")
+}
+
+fn provenance(agent: &str, spool_epoch: u64, received_at_ms: u64) -> Provenance {
+    Provenance {
+        agent: agent.to_owned(),
+        region: "eu".to_owned(),
+        provider: "p".to_owned(),
+        spool_epoch,
+        boot_id: "b".to_owned(),
+        sent_at_us: 9,
+        received_at_ms,
+    }
 }
 
 async fn monitors<S: Store>(store: &S) {
@@ -106,8 +119,7 @@ async fn evidence<S: Store>(store: &S) {
             })
             .expect("few runs");
         let batch = Batch {
-            agent: "agent".to_owned(),
-            spool_epoch: epoch,
+            provenance: provenance("agent", epoch, 1),
             lane: 7,
             applied: applied.clone(),
             records: vec![(first, vec![1]), (first + 1, vec![2])],
@@ -169,8 +181,7 @@ async fn fences<S: Store>(store: &S) {
     let new = store.take_shard(1).await.expect("take");
     assert!(new > old);
     let batch = Batch {
-        agent: "agent".to_owned(),
-        spool_epoch: 1,
+        provenance: provenance("agent", 1, 1),
         lane: 1,
         applied: Applied::default(),
         records: Vec::new(),
@@ -184,4 +195,48 @@ async fn fences<S: Store>(store: &S) {
         })
     );
     store.append(new, batch).await.expect("the newest fence");
+}
+
+/// Evidence is read back as it was appended, by hour and lane, in pages, and dropped by the hour.
+async fn history<S: Store>(store: &S) {
+    let lanes = [(2, 10), (1, 10), (2, 10), (1, 11), (2, 12)];
+    let mut last = 0;
+    let mut wanted = Vec::new();
+    for (n, (lane, hour)) in lanes.into_iter().enumerate() {
+        let fence = store.take_shard(lane).await.expect("take");
+        let n = u8::try_from(n).expect("few");
+        let batch = Batch {
+            provenance: provenance("agent", 1, hour * PIECE_MS + u64::from(n)),
+            lane,
+            applied: Applied::default(),
+            records: vec![(u64::from(n), vec![n; 3])],
+        };
+        last = store.append(fence, batch.clone()).await.expect("append");
+        let key = EvidenceKey {
+            hour: u32::try_from(hour).expect("small"),
+            lane,
+            position: last,
+        };
+        wanted.push((key, batch.provenance, batch.records));
+    }
+    let mut durable = store.durable();
+    let survived = durable.wait_for(|durable| *durable >= last).await;
+    survived.expect("becomes durable");
+    wanted.sort_by_key(|(key, _, _)| *key);
+    let read = async |since_ms: u64| {
+        let mut all = Vec::new();
+        let mut after = None;
+        loop {
+            let page = store.evidence(since_ms, after, 2).await.expect("evidence");
+            assert!(page.len() <= 2, "at most what was asked for");
+            let Some(end) = page.last() else { return all };
+            after = Some(end.key);
+            all.extend(page.into_iter().map(|k| (k.key, k.provenance, k.records)));
+        }
+    };
+    assert_eq!(read(0).await, wanted);
+    assert_eq!(read(11 * PIECE_MS + 5).await, wanted[3..], "whole hours");
+    let forgotten = store.forget_evidence(12 * PIECE_MS).await;
+    forgotten.expect("forget");
+    assert_eq!(read(0).await, wanted[4..]);
 }

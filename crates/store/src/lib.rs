@@ -6,16 +6,15 @@
 //! store must pass.
 
 pub mod conformance;
+mod evidence;
 mod memory;
 
 use delivery::Applied;
 use model::{Monitor, MonitorId, MonitorSpec};
 use tokio::sync::watch;
 
+pub use evidence::{Batch, EvidenceKey, Kept, PIECE_MS, Position, Provenance};
 pub use memory::MemoryStore;
-
-/// How far the store has come; grows with every append.
-pub type Position = u64;
 
 /// Why the store did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +30,9 @@ pub enum StoreError {
     /// The medium failed.
     #[error("storage: {0}")]
     Io(String),
+    /// The store is closing.
+    #[error("the store is closing")]
+    Closed,
 }
 
 /// What a put did.
@@ -42,21 +44,6 @@ pub struct Put {
     pub created: bool,
     /// Whether anything changed.
     pub changed: bool,
-}
-
-/// New records of one lane, with the state of the lane after them.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// Who handed them in.
-    pub agent: String,
-    /// Which spool of that agent.
-    pub spool_epoch: u64,
-    /// The lane, which is the shard.
-    pub lane: u16,
-    /// What is applied once the batch is in.
-    pub applied: Applied,
-    /// Sequence and encoded record.
-    pub records: Vec<(u64, Vec<u8>)>,
 }
 
 /// What a coordinator keeps. Every method is one atomic step.
@@ -108,13 +95,31 @@ pub trait Store: Send + Sync + 'static {
     /// Takes a shard over: appends under older fences fail from now on. The fence to use.
     fn take_shard(&self, shard: u16) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Appends records and writes what is applied, in one step. The position they got.
+    /// Appends records and writes what is applied, in one step. The position they got. What is
+    /// appended is in order: nothing is durable before what was appended earlier.
     fn append(
         &self,
         fence: u64,
         batch: Batch,
     ) -> impl Future<Output = Result<Position, StoreError>> + Send;
 
-    /// The position up to which everything would survive a crash. Acknowledgements follow it.
+    /// Evidence of the hour of `since_ms` (milliseconds since the Unix epoch) and later, beyond
+    /// `after`, ascending by key, at most `most` batches. What was appended and is not yet durable
+    /// may be missing.
+    fn evidence(
+        &self,
+        since_ms: u64,
+        after: Option<EvidenceKey>,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<Kept>, StoreError>> + Send;
+
+    /// Drops evidence of hours that ended before `before_ms`. What is applied stays applied.
+    fn forget_evidence(
+        &self,
+        before_ms: u64,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The position up to which everything would survive a crash. Acknowledgements follow it. It
+    /// closes when the store can keep nothing more.
     fn durable(&self) -> watch::Receiver<Position>;
 }

@@ -1,16 +1,17 @@
 //! A store that forgets with its process: for tests, and for trying things out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use delivery::Applied;
 use model::{Monitor, MonitorId, MonitorSpec};
 use tokio::sync::watch;
 
-use crate::{Batch, Position, Put, Store, StoreError};
+use crate::{Batch, EvidenceKey, Kept, Position, Put, Store, StoreError};
 
-/// Records that are kept; the oldest make room.
-const MAX_RECORDS: usize = 200_000;
+/// Batches that are kept; the oldest make room.
+const MAX_BATCHES: usize = 50_000;
 
 /// Everything in memory. A position is durable as soon as it exists: the store and its process
 /// end together.
@@ -30,7 +31,7 @@ struct State {
     spool_epochs: BTreeSet<(String, u64)>,
     applied: BTreeMap<(String, u64, u16), Applied>,
     fences: BTreeMap<u16, u64>,
-    records: VecDeque<Vec<u8>>,
+    evidence: BTreeMap<EvidenceKey, Kept>,
     position: Position,
 }
 
@@ -144,16 +145,54 @@ impl Store for MemoryStore {
         }
         state.position += 1;
         let position = state.position;
-        let key = (batch.agent, batch.spool_epoch, batch.lane);
-        state.applied.insert(key, batch.applied);
-        state
-            .records
-            .extend(batch.records.into_iter().map(|(_, record)| record));
-        let excess = state.records.len().saturating_sub(MAX_RECORDS);
-        state.records.drain(..excess);
+        let from = batch.provenance;
+        let lane = (from.agent.clone(), from.spool_epoch, batch.lane);
+        state.applied.insert(lane, batch.applied);
+        if !batch.records.is_empty() {
+            let key = EvidenceKey {
+                hour: EvidenceKey::hour_of(from.received_at_ms),
+                lane: batch.lane,
+                position,
+            };
+            let kept = Kept {
+                key,
+                provenance: from,
+                records: batch.records,
+            };
+            state.evidence.insert(key, kept);
+        }
+        while state.evidence.len() > MAX_BATCHES {
+            state.evidence.pop_first();
+        }
         drop(state);
         self.durable.send_replace(position);
         Ok(position)
+    }
+
+    async fn evidence(
+        &self,
+        since_ms: u64,
+        after: Option<EvidenceKey>,
+        most: usize,
+    ) -> Result<Vec<Kept>, StoreError> {
+        let first = EvidenceKey {
+            hour: EvidenceKey::hour_of(since_ms),
+            lane: 0,
+            position: 0,
+        };
+        let begin = match after {
+            Some(after) if after >= first => Bound::Excluded(after),
+            Some(_) | None => Bound::Included(first),
+        };
+        let state = self.lock();
+        let kept = state.evidence.range((begin, Bound::Unbounded));
+        Ok(kept.take(most).map(|(_, kept)| kept.clone()).collect())
+    }
+
+    async fn forget_evidence(&self, before_ms: u64) -> Result<(), StoreError> {
+        let hour = EvidenceKey::hour_of(before_ms);
+        self.lock().evidence.retain(|key, _| key.hour >= hour);
+        Ok(())
     }
 
     fn durable(&self) -> watch::Receiver<Position> {

@@ -1,5 +1,6 @@
 //! What the main function of every daemon does the same way.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,14 @@ pub fn begin(name: &str, format: logs::Format) -> Result<(), ExitCode> {
 pub fn refuse(name: &str, problem: &str) -> ExitCode {
     eprintln!("{name}: {problem}");
     ExitCode::from(EX_CONFIG)
+}
+
+/// The folder that systemd made for the daemon (systemd.exec(5), `StateDirectory=`).
+#[must_use]
+pub fn state_directory() -> Option<PathBuf> {
+    let folders = std::env::var_os("STATE_DIRECTORY")?;
+    let first = std::env::split_paths(&folders).next()?;
+    (!first.as_os_str().is_empty()).then_some(first)
 }
 
 /// Runs the daemon until it ends or a signal ends it: 0 for an orderly end, 1 for a failure.

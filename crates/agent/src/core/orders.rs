@@ -1,13 +1,15 @@
 //! What the link says: streams opened and closed, acknowledgements, the schedule.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rpc::v1;
+use tokio::sync::mpsc;
 
+use super::state::wall_ms;
 use super::{Core, now};
 use crate::frames::Frames;
-use crate::item;
+use crate::item::{self, Item};
 use crate::link::LinkEvent;
 
 impl Core {
@@ -16,17 +18,20 @@ impl Core {
             self.heard = now();
         }
         match event {
-            LinkEvent::Opened { opened, requests } => {
-                let frames = Frames::open(&opened, &self.spool, now());
-                for state in &opened.lanes {
-                    // What the coordinator has of a lane already may leave the spool.
-                    if let Ok(lane) = u16::try_from(state.lane) {
-                        self.spool
-                            .release(lane, state.prefix_end.min(self.spool.next(lane)));
+            LinkEvent::Opened { life, .. } if life != self.claim.life => {
+                // Opened for the spool before this one: the link begins anew.
+            }
+            LinkEvent::Opened {
+                opened, requests, ..
+            } => {
+                match &self.disk {
+                    // Sent is only what a restart would know as sent.
+                    Some(disk) if opened.epoch != self.kept_epoch => {
+                        disk.epoch(opened.epoch);
+                        self.opening = Some((opened, requests));
                     }
+                    Some(_) | None => self.open(opened, requests),
                 }
-                self.frames = Some((frames, requests));
-                self.next_beat = now();
             }
             LinkEvent::Ack(ack) => {
                 if let Some((frames, _)) = self.frames.as_mut() {
@@ -34,9 +39,11 @@ impl Core {
                     self.tell_starts();
                 }
             }
-            LinkEvent::Down => self.frames = None,
+            LinkEvent::Down => (self.frames, self.opening) = (None, None),
             LinkEvent::Snapshot(snapshot) => {
                 self.lease = Some(Duration::from_secs(snapshot.lease_seconds.into()));
+                self.lease_kept = None;
+                self.keep_lease(now());
                 self.partial = Some(BTreeSet::new());
                 self.part(snapshot.revision, &snapshot.items, snapshot.more);
             }
@@ -45,6 +52,27 @@ impl Core {
                 self.part(delta.revision, &delta.upserts, delta.more);
             }
         }
+    }
+
+    /// Evidence can be handed in.
+    pub(super) fn open(
+        &mut self,
+        opened: v1::ReportOpened,
+        requests: mpsc::Sender<v1::ReportRequest>,
+    ) {
+        self.streams += 1;
+        let frames = Frames::open(self.streams, &opened, &self.spool, now());
+        for state in &opened.lanes {
+            // What the coordinator has of a lane already may leave the spool.
+            if let Ok(lane) = u16::try_from(state.lane) {
+                let end = state.prefix_end.min(self.spool.end(lane));
+                self.spool.release(lane, end);
+            }
+        }
+        self.claim.epoch = opened.epoch;
+        self.tell_starts();
+        self.frames = Some((frames, requests));
+        self.next_beat = now();
     }
 
     /// A part of a schedule. What a snapshot does not name is removed once all its parts are here.
@@ -75,13 +103,19 @@ impl Core {
                 }
             };
             let known = self.items.get(&item.monitor).map(|known| known.generation);
-            if known == Some(item.generation) {
+            let is_restored = self.restored.remove(&item.monitor);
+            if known == Some(item.generation) && !is_restored {
                 continue; // a snapshot after a reconnect: nobody's slots move
+            }
+            if let Some(disk) = &self.disk {
+                disk.item(&item.monitor, Some(item::kept(sent, wall_ms())));
             }
             self.windows.close_monitor(&item.monitor);
             let next_at = now() + Duration::from_millis(sent.next_slot_in_ms.into());
+            let same = known == Some(item.generation);
+            let (slot, next_at) = self.next_slot(&item, sent.next_slot, next_at, same);
             self.timetable
-                .upsert(&item.monitor, item.interval, sent.next_slot, next_at);
+                .upsert(&item.monitor, item.interval, slot, next_at);
             self.items.insert(item.monitor.clone(), item);
         }
         self.spool_windows();
@@ -96,6 +130,28 @@ impl Core {
         let _ = self.schedule_results.try_send(result);
     }
 
+    /// The next slot of an item whose line was resumed from disk and is now moved to the
+    /// coordinator's axis: the two differ by what a message takes, and no slot is run twice.
+    fn next_slot(
+        &mut self,
+        item: &Item,
+        sent: u64,
+        sent_at: Instant,
+        is_resumed: bool,
+    ) -> (u64, Instant) {
+        let line = self.timetable.next_slot(&item.monitor);
+        let Some(line) = line.filter(|_| is_resumed) else {
+            return (sent, sent_at);
+        };
+        if line == sent + 1 {
+            return (line, sent_at + item.interval); // run a moment ago
+        }
+        if line + 1 == sent {
+            self.miss(&item.monitor, line, v1::MissedReason::Absent);
+        }
+        (sent, sent_at)
+    }
+
     pub(super) fn remove(&mut self, monitors: &[String]) {
         for monitor in monitors {
             self.timetable.remove(monitor);
@@ -103,15 +159,20 @@ impl Core {
             self.windows.close_monitor(monitor);
             self.spool_windows();
             self.items.remove(monitor);
+            self.restored.remove(monitor);
+            if let Some(disk) = &self.disk {
+                disk.item(monitor, None);
+            }
         }
     }
 
-    /// Says where the lanes of the spool begin, for the next time that the link opens a stream.
-    pub(super) fn tell_starts(&self) {
+    /// Says what the spool is and where its lanes begin, for the next stream that the link opens.
+    pub(super) fn tell_starts(&mut self) {
         let starts = self.spool.lanes().map(|lane| v1::LaneStart {
             lane: lane.into(),
-            oldest_seq: self.spool.oldest(lane),
+            oldest_seq: self.spool.begin(lane),
         });
-        self.lane_starts.send_replace(starts.collect());
+        self.claim.lanes = starts.collect();
+        self.claims.send_replace(self.claim.clone());
     }
 }

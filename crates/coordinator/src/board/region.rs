@@ -69,28 +69,34 @@ pub(crate) struct RegionView {
 
 impl Region {
     /// Counts an outcome. Each is counted once: the ledger sees to that.
-    pub(crate) fn count(&mut self, outcome: &Outcome, total_us: u64, observed: Instant) {
+    pub(crate) fn count(&mut self, outcome: &Outcome) {
         *self
             .results
             .entry((outcome.as_str(), reason_of(outcome)))
             .or_default() += 1;
+    }
+
+    /// Takes the total of a probe for the percentiles.
+    pub(crate) fn sample(&mut self, outcome: &Outcome, total_us: u64, observed: Instant) {
         if !matches!(outcome, Outcome::Ok | Outcome::Degraded { .. }) {
             return;
         }
-        let begins_piece = self
-            .recent
-            .back()
-            .is_none_or(|(since, _)| observed.saturating_duration_since(*since) >= PIECE);
-        if begins_piece {
-            self.recent.push_back((observed, Fold::default()));
-        }
-        if let Some((_, fold)) = self.recent.back_mut() {
-            fold.add_value(total_us.max(1), 1);
-        }
+        // What was left behind by an interruption belongs where it was observed.
+        let at = self.recent.partition_point(|(since, _)| *since <= observed);
+        let covers = |(since, _): &(Instant, Fold)| {
+            *since <= observed && observed.saturating_duration_since(*since) < PIECE
+        };
+        let known = at.checked_sub(1).filter(|at| covers(&self.recent[*at]));
+        let at = known.unwrap_or_else(|| {
+            self.recent.insert(at, (observed, Fold::default()));
+            at
+        });
+        self.recent[at].1.add_value(total_us.max(1), 1);
+        let newest = self.recent.back().map_or(observed, |(since, _)| *since);
         while self
             .recent
             .front()
-            .is_some_and(|(since, _)| observed.saturating_duration_since(*since) > RECENT)
+            .is_some_and(|(since, _)| newest.saturating_duration_since(*since) > RECENT)
         {
             self.recent.pop_front();
         }

@@ -56,6 +56,7 @@ impl Stage {
             observed: self.now,
             started_at: jiff::Timestamp::from_second(1_000 + self.slot.cast_signed()).unwrap(),
             is_live: true,
+            is_recalled: false,
         };
         self.board.outcome(&sighting, &record).unwrap();
     }
@@ -152,6 +153,7 @@ fn late_and_old_evidence_is_counted_and_says_nothing_about_now() {
         observed: stage.now,
         started_at: late,
         is_live: true,
+        is_recalled: false,
     };
     stage.board.outcome(&sighting, &record).unwrap();
     record.generation = 3;

@@ -50,6 +50,8 @@ impl<S: Store> EvidenceService for Evidence<S> {
         let spool_epoch = hub.store.spool_epoch(&identity.agent, hello.epoch).await;
         let spool_epoch = spool_epoch.map_err(unavailable)?;
         let is_known = spool_epoch == hello.epoch;
+        // From now on frames of older streams are refused.
+        let number = hub.fleet.new_session(&identity.agent);
         let states = hub
             .ledger
             .states(&hub.store, &identity.agent, spool_epoch, &hello.lanes)
@@ -59,7 +61,7 @@ impl<S: Store> EvidenceService for Evidence<S> {
             hub.board.gap(states.lost);
         }
         let session = Session {
-            number: hub.fleet.new_session(&identity.agent),
+            number,
             spool_epoch,
             boot_id: model::text::line(&hello.boot_id, 64),
             identity,
@@ -163,6 +165,7 @@ async fn apply<S: Store>(
         sent_at_us: frame.sent_at_us,
         received,
         wall: telemetry::clock::wall(),
+        is_recalled: false,
     };
     let records: usize = frame.slices.iter().map(|slice| slice.records.len()).sum();
     if records > 2 * limits::FRAME_RECORDS {
@@ -196,6 +199,7 @@ fn read(beat: &v1::Heartbeat) -> Beat {
         clock_offset_seconds: offset,
         spool_records: beat.spool_records,
         dropped_records: beat.dropped_records,
+        spool_in_memory: beat.spool_in_memory,
         scheduler_lag_us: beat.scheduler_lag_us,
     }
 }

@@ -79,6 +79,7 @@ pub struct Log {
     opened: AtomicU64,
     closed: AtomicU64,
     streams: AtomicU64,
+    listed: Mutex<Vec<(String, u64)>>,
 }
 
 impl Log {
@@ -107,6 +108,21 @@ impl Log {
     #[must_use]
     pub fn streams_open(&self) -> u64 {
         self.streams.load(Ordering::SeqCst)
+    }
+
+    /// Every `tools/list` that was answered with 200: the query of its URL, and when, in
+    /// milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn listed(&self) -> Vec<(String, u64)> {
+        self.listed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn list(&self, query: &str, at_ms: u64) {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        listed.push((query.to_owned(), at_ms));
     }
 
     pub(crate) fn request(&self, method: &str) {

@@ -8,7 +8,7 @@ use axum::extract::State as Extract;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::script::Script;
@@ -21,6 +21,7 @@ const LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", NEWEST_LEGA
 pub(crate) async fn handle(
     Extract(state): Extract<Arc<State>>,
     method: Method,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -60,6 +61,11 @@ pub(crate) async fn handle(
             legacy(&state, &method, &headers, &request, &script)
         }
     };
+    if name == "tools/list" && response.status() == StatusCode::OK {
+        let query = uri.query().unwrap_or_default();
+        let at_ms = telemetry::clock::wall().as_millisecond();
+        state.log.list(query, at_ms.unsigned_abs());
+    }
     if script.close_connections {
         let close = http::HeaderValue::from_static("close");
         response

@@ -1,0 +1,66 @@
+//! What the store is for besides acknowledging: to know after a restart what was known before it,
+//! and to forget what is old.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::{Store, StoreError};
+use tokio::time::Instant;
+
+use crate::Hub;
+use crate::board::Board;
+use crate::ledger;
+
+/// How far back the board is read: what percentiles look at, and the longest intervals but those
+/// of hours.
+const RECALL: Duration = Duration::from_secs(2 * 3600);
+/// Batches that are read at once.
+const PAGE: usize = 256;
+/// How often old evidence is dropped.
+const FORGET_EVERY: Duration = Duration::from_secs(600);
+
+/// Reads monitors and recent evidence onto the board. Nothing is counted: counters begin with the
+/// process, as Prometheus expects.
+pub(crate) async fn recall<S: Store>(store: &S, board: &Board) -> Result<(), StoreError> {
+    for monitor in store.monitors().await? {
+        board.set(&monitor);
+    }
+    let wall = telemetry::clock::wall();
+    let now = Instant::now().into_std();
+    let since = millis(wall).saturating_sub(u64::try_from(RECALL.as_millis()).unwrap_or(0));
+    let mut after = None;
+    let mut records = 0;
+    loop {
+        let page = store.evidence(since, after, PAGE).await?;
+        let Some(last) = page.last() else {
+            break;
+        };
+        after = Some(last.key);
+        for kept in page {
+            records += kept.records.len();
+            ledger::recall(board, kept, now, wall);
+        }
+        tokio::task::yield_now().await;
+    }
+    if records > 0 {
+        tracing::info!(records, "read what was known");
+    }
+    Ok(())
+}
+
+/// Drops evidence that is older than `retention`, for ever.
+pub(crate) async fn forget<S: Store>(hub: Arc<Hub<S>>, retention: Duration) {
+    let retention = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
+    loop {
+        let before = millis(telemetry::clock::wall()).saturating_sub(retention);
+        if let Err(error) = hub.store.forget_evidence(before).await {
+            tracing::error!(%error, "old evidence cannot be dropped");
+        }
+        tokio::time::sleep(FORGET_EVERY).await;
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn millis(wall: jiff::Timestamp) -> u64 {
+    u64::try_from(wall.as_millisecond()).unwrap_or_default()
+}

@@ -1,0 +1,20 @@
+//! The embedded store of one coordinator, on RocksDB.
+//!
+//! Invariants:
+//! - Records and the run table of their lane are one write; nothing is durable before what was
+//!   appended earlier.
+//! - A write is durable when its log record is with the operating system
+//!   ([`Durability::Process`]: survives the death of the process) or on the medium
+//!   ([`Durability::Power`]: survives the death of the machine).
+//! - What a monitor's spec holds is sealed: it carries credentials.
+//! - One process at a time: RocksDB's lock on the folder sees to that.
+
+mod control;
+mod keys;
+mod open;
+mod rows;
+mod store;
+mod writer;
+
+pub use open::{Durability, OpenError, Options};
+pub use store::RocksStore;
