@@ -6,7 +6,7 @@
 )]
 
 use serde_json::json;
-use support::http_client::send_as;
+use support::http_client::{Ask, send, send_as};
 use support::mesh::Coordinator;
 
 #[tokio::test]
@@ -178,6 +178,55 @@ async fn bad_requests_name_the_field_the_problem_and_the_way_out() {
             "no legal header value",
         ),
         (
+            "POST",
+            "/api/v1/tokens",
+            r#"{"region":"a b","provider":"p","latitude":91,"longitude":0}"#,
+            422,
+            "/region",
+        ),
+        (
+            "POST",
+            "/api/v1/tokens",
+            r#"{"region":"eu","provider":"p","latitude":9}"#,
+            422,
+            "latitude and longitude come together",
+        ),
+        (
+            "POST",
+            "/api/v1/tokens",
+            r#"{"region":"eu","provider":"p","endpoint":"nonsense"}"#,
+            422,
+            "like mesh.example.com:7443",
+        ),
+        (
+            "POST",
+            "/api/v1/tokens",
+            r#"{"region":"eu","provider":"p","Region":"eu"}"#,
+            422,
+            "unknown field `Region`",
+        ),
+        (
+            "POST",
+            "/api/v1/keys",
+            r#"{"name":"ci","scope":"root"}"#,
+            422,
+            "unknown variant `root`",
+        ),
+        (
+            "DELETE",
+            "/api/v1/keys/nobody",
+            "",
+            404,
+            "there is no such key",
+        ),
+        (
+            "POST",
+            "/api/v1/agents/nobody/revoke",
+            "",
+            404,
+            "there is no agent nobody",
+        ),
+        (
             "PATCH",
             "/api/v1/monitors/docs",
             "{}",
@@ -205,7 +254,12 @@ async fn bad_requests_name_the_field_the_problem_and_the_way_out() {
         assert_eq!(answer.json()["status"], status);
     }
     let path = "/api/v1/monitors/docs";
-    let answer = send_as(coordinator.bound.http, "PUT", path, "text/plain", "{}").await;
+    let ask = Ask {
+        to: coordinator.bound.http,
+        key: &coordinator.key,
+        media: "text/plain",
+    };
+    let answer = send_as(ask, "PUT", path, "{}").await;
     assert_eq!(
         (answer.status, answer.json()["status"].as_u64()),
         (415, Some(415))
@@ -215,5 +269,65 @@ async fn bad_requests_name_the_field_the_problem_and_the_way_out() {
     for path in ["/livez", "/readyz"] {
         assert_eq!(coordinator.call("GET", path, "").await.status, 200);
     }
+    coordinator.stop().await;
+}
+
+/// Who has no key sees nothing but the coordinator's health; who may read changes nothing.
+#[tokio::test]
+async fn keys_open_what_they_may() {
+    let coordinator = Coordinator::start().await;
+    let to = coordinator.bound.http;
+    let make = |scope: &str| format!(r#"{{"name":"grafana","scope":"{scope}"}}"#);
+    let made = coordinator
+        .call("POST", "/api/v1/keys", &make("read"))
+        .await;
+    assert_eq!(made.status, 201);
+    let made = made.json();
+    let (id, read) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
+    assert!(read.starts_with("plxk_"), "scanners know it");
+    let list = coordinator.call("GET", "/api/v1/keys", "").await;
+    let secret = read.rsplit('_').next().unwrap();
+    assert!(list.body.contains(id) && !list.body.contains(secret));
+
+    let put = r#"{"url":"https://a/mcp"}"#;
+    let monitors = "/api/v1/monitors";
+    let mut forged = read.to_owned();
+    forged.pop();
+    forged.push(if read.ends_with('A') { 'B' } else { 'A' });
+    let table = [
+        ("", "GET", monitors, 401),
+        ("", "GET", "/metrics", 401),
+        ("", "GET", "/livez", 200),
+        ("", "GET", "/health", 200),
+        ("nonsense", "GET", monitors, 401),
+        (&forged, "GET", monitors, 401),
+        (read, "GET", monitors, 200),
+        (read, "GET", "/metrics", 200),
+        (read, "PUT", "/api/v1/monitors/docs", 403),
+        (read, "POST", "/api/v1/tokens", 403),
+        (read, "POST", "/api/v1/keys", 403),
+        (read, "DELETE", "/api/v1/monitors/docs", 403),
+        (&coordinator.key, "PUT", "/api/v1/monitors/docs", 201),
+    ];
+    for (key, method, path, status) in table {
+        let answer = send(to, key, method, path, put).await;
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        assert!(!answer.body.contains(secret));
+        if status == 401 {
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        }
+    }
+    let path = format!("/api/v1/keys/{id}");
+    let removed = coordinator.call("DELETE", &path, "").await;
+    assert_eq!(removed.status, 204);
+    assert_eq!(send(to, read, "GET", monitors, "").await.status, 401);
+    // The key of the file outlives the coordinator.
+    let (stopped, key) = {
+        let key = coordinator.key.clone();
+        (coordinator.stop().await, key)
+    };
+    let coordinator = stopped.start().await;
+    assert_eq!(coordinator.key, key);
+    assert_eq!(coordinator.call("GET", monitors, "").await.status, 200);
     coordinator.stop().await;
 }

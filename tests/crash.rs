@@ -80,15 +80,10 @@ impl Mesh {
 
     fn start_agent(&mut self, region: &'static str) {
         let state = self.path(&format!("agent-{region}"));
+        let token = self.path(&format!("{region}.token"));
         let args = [
-            "--coordinator",
-            &self.grpc.to_string(),
-            "--agent",
-            &format!("{region}-1"),
-            "--region",
-            region,
-            "--provider",
-            "loopback",
+            "--token-file",
+            token.to_str().unwrap(),
             "--allow",
             "127.0.0.0/8",
             "--resolver",
@@ -105,6 +100,22 @@ impl Mesh {
         let mut agent = self.agents.remove(region).unwrap();
         agent.kill();
         self.kills.entry(region).or_default().push(wall_ms());
+    }
+
+    /// A key that may do everything.
+    fn key(&self) -> String {
+        let file = self.path("data").join("admin.key");
+        std::fs::read_to_string(file).unwrap().trim().to_owned()
+    }
+
+    /// Makes the token of an agent, which its first life uses.
+    async fn enrol(&self, region: &str) {
+        let agent = format!("{region}-1");
+        let place = json!({ "agent": agent, "region": region, "provider": "loopback" });
+        let place = place.to_string();
+        let answer = send(self.http, &self.key(), "POST", "/api/v1/tokens", &place).await;
+        let token = answer.json()["token"].as_str().unwrap().to_owned();
+        std::fs::write(self.path(&format!("{region}.token")), token).unwrap();
     }
 
     async fn until_ready(&self) {
@@ -124,6 +135,7 @@ fn name(region: &str, n: usize) -> String {
 }
 
 async fn register(mesh: &Mesh, url: &str) {
+    let key = mesh.key();
     for region in REGIONS {
         for n in 0..MONITORS {
             let name = name(region, n);
@@ -135,7 +147,7 @@ async fn register(mesh: &Mesh, url: &str) {
                 "total_timeout": "8s",
             });
             let path = format!("/api/v1/monitors/{name}");
-            let answer = send(mesh.http, "PUT", &path, &spec.to_string()).await;
+            let answer = send(mesh.http, &key, "PUT", &path, &spec.to_string()).await;
             assert_eq!(answer.status, 201, "{}", answer.body);
         }
     }
@@ -158,6 +170,7 @@ async fn nothing_finished_is_lost_or_counted_twice() {
     mesh.until_ready().await;
     register(&mesh, &server.url()).await;
     for region in REGIONS {
+        mesh.enrol(region).await;
         mesh.start_agent(region);
     }
     // Every monitor has had a slot.
@@ -246,26 +259,22 @@ fn check(kept: &Kept, listed: &[(String, u64)], kills: &BTreeMap<&'static str, V
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restarted_coordinator_knows_at_once_what_it_knew() {
     let folder = tempfile::tempdir().unwrap();
-    let storage = || Storage::Embedded {
+    let storage = Storage::Embedded {
         folder: folder.path().join("data"),
         durability: Durability::Power,
     };
     let server = Server::start(testbed::server::Options::new(Dialect::Modern))
         .await
         .unwrap();
-    let free = "127.0.0.1:0".parse().unwrap();
-    let coordinator = Coordinator::start_with(free, free, storage()).await;
-    let bound = coordinator.bound;
+    let coordinator = Coordinator::start_with(storage).await;
     let state = Some(folder.path().join("agent"));
-    let agent = Agent::start_in("eu-1", "eu", bound.grpc, state);
+    let agent = Agent::start_in(&coordinator, "eu-1", "eu", state).await;
     let spec = json!({ "url": server.url(), "interval": "10s" });
     let put = coordinator.put("docs", &spec).await.json();
     let before = coordinator.until_state("docs", "eu", "ok").await;
     agent.stop().await;
     let handed_in = coordinator.status("docs").await["regions"][0].clone();
-    coordinator.stop().await;
-
-    let coordinator = Coordinator::start_with(bound.grpc, bound.http, storage()).await;
+    let coordinator = coordinator.stop().await.start().await;
     let after = coordinator.status("docs").await["regions"][0].clone();
     assert_eq!(after["state"], "ok", "{after:#}");
     let millis = |value: &serde_json::Value| -> i64 {

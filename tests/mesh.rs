@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 use support::eventually;
-use support::mesh::{Agent, Coordinator};
+use support::mesh::{Agent, Coordinator, config};
 use support::real::{fixture, installed, python};
 use testbed::server::{Dialect, Options, Server};
 
@@ -26,8 +26,8 @@ fn spec(url: &str) -> Value {
 async fn evidence_reaches_status_and_metrics() {
     let server = Server::start(Options::new(Dialect::Legacy)).await.unwrap();
     let coordinator = Coordinator::start().await;
-    let eu = Agent::start("eu-1", "eu", coordinator.bound.grpc);
-    let us = Agent::start("us-1", "us", coordinator.bound.grpc);
+    let eu = Agent::start(&coordinator, "eu-1", "eu").await;
+    let us = Agent::start(&coordinator, "us-1", "us").await;
     assert_eq!(
         coordinator.put("docs", &spec(&server.url())).await.status,
         201
@@ -141,34 +141,27 @@ fn read_by_the_reference_parser(text: &str) {
     assert!(families.contains("parallax_build info 1"), "{families}");
 }
 
-/// The agent goes on while the coordinator is away, and hands in what it saw; a coordinator that
-/// has forgotten everything counts it, once, and the spool becomes empty.
+/// The agent goes on while the coordinator is away, and hands in what it saw, once, when it is
+/// back: a coordinator that comes back counts from zero what comes then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_coordinator_that_comes_back_gets_what_it_missed() {
     let server = Server::start(Options::new(Dialect::Modern)).await.unwrap();
     let coordinator = Coordinator::start().await;
-    let bound = coordinator.bound;
-    let agent = Agent::start("eu-1", "eu", bound.grpc);
+    let agent = Agent::start(&coordinator, "eu-1", "eu").await;
     coordinator.put("docs", &spec(&server.url())).await;
     coordinator.until_state("docs", "eu", "ok").await;
-    let counted_before = results(&coordinator).await;
-    coordinator.stop().await;
-    let before = server.log().methods()["tools/list"];
+    let before = Counted::by(&coordinator).await;
+    let coordinator = coordinator.stop().await;
+    let seen = server.log().methods()["tools/list"];
     eventually("the agent probes on", || {
-        server.log().methods()["tools/list"] > before
+        server.log().methods()["tools/list"] > seen
     })
     .await;
-    // Registered before the agent is back, so that what waited is counted.
-    let coordinator = Coordinator::start_on(bound.grpc, bound.http).await;
-    coordinator.put("docs", &spec(&server.url())).await;
-    coordinator.until_state("docs", "eu", "ok").await;
+    let coordinator = coordinator.start().await;
+    coordinator.until_connected("eu-1").await;
     agent.stop().await;
-    let counted = counted_before + results(&coordinator).await;
-    let probed = server.log().methods()["tools/list"] as f64;
-    assert!(
-        (counted - probed).abs() < 0.5,
-        "{counted} counted, {probed} probed"
-    );
+    let counted = before.and(Counted::by(&coordinator).await);
+    counted.are(server.log().methods()["tools/list"]);
     let gaps = coordinator
         .metric("parallax_coordinator_gap_records_total")
         .await;
@@ -183,8 +176,8 @@ async fn the_second_life_of_an_agent_is_counted_too() {
     let server = Server::start(Options::new(Dialect::Modern)).await.unwrap();
     let coordinator = Coordinator::start().await;
     coordinator.put("docs", &spec(&server.url())).await;
-    for life in 1..=2 {
-        let agent = Agent::start("eu-1", "eu", coordinator.bound.grpc);
+    for _life in 1..=2 {
+        let agent = Agent::start(&coordinator, "eu-1", "eu").await;
         let seen = server
             .log()
             .methods()
@@ -197,12 +190,8 @@ async fn the_second_life_of_an_agent_is_counted_too() {
         })
         .await;
         agent.stop().await;
-        let counted = results(&coordinator).await;
-        let probed = server.log().methods()["tools/list"] as f64;
-        assert!(
-            (counted - probed).abs() < 0.5,
-            "life {life}: {counted} counted, {probed} probed"
-        );
+        let counted = Counted::by(&coordinator).await;
+        counted.are(server.log().methods()["tools/list"]);
     }
     coordinator.stop().await;
 }
@@ -212,38 +201,31 @@ async fn the_second_life_of_an_agent_is_counted_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_restarted_in_an_outage_goes_on_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let state = || Some(folder.path().join("state"));
+    let state = || folder.path().join("state");
     let server = Server::start(Options::new(Dialect::Modern)).await.unwrap();
     let probed = || {
         let listed = server.log().methods().get("tools/list").copied();
         listed.unwrap_or_default()
     };
     let coordinator = Coordinator::start().await;
-    let bound = coordinator.bound;
-    let agent = Agent::start_in("eu-1", "eu", bound.grpc, state());
+    let agent = Agent::start_in(&coordinator, "eu-1", "eu", Some(state())).await;
     let mut monitor = spec(&server.url());
     monitor["headers"] = json!({ "Authorization": "Bearer s3cret" });
     coordinator.put("docs", &monitor).await;
     coordinator.until_state("docs", "eu", "ok").await;
-    let counted_before = results(&coordinator).await;
-    coordinator.stop().await;
+    let before = Counted::by(&coordinator).await;
+    let coordinator = coordinator.stop().await;
     let seen = probed();
     eventually("it probes on", || probed() > seen).await;
     agent.stop().await;
 
-    let agent = Agent::start_in("eu-1", "eu", bound.grpc, state());
+    let agent = Agent::start_again(state());
     let seen = probed();
     eventually("its next life probes on", || probed() > seen).await;
-    let coordinator = Coordinator::start_on(bound.grpc, bound.http).await;
-    coordinator.put("docs", &monitor).await;
-    coordinator.until_state("docs", "eu", "ok").await;
+    let coordinator = coordinator.start().await;
+    coordinator.until_connected("eu-1").await;
     agent.stop().await;
-    let counted = counted_before + results(&coordinator).await;
-    assert!(
-        (counted - probed() as f64).abs() < 0.5,
-        "{counted} counted, {} probed",
-        probed()
-    );
+    before.and(Counted::by(&coordinator).await).are(probed());
     for file in std::fs::read_dir(folder.path().join("state")).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(6).any(|part| part == b"s3cret"));
@@ -255,12 +237,16 @@ async fn an_agent_restarted_in_an_outage_goes_on_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_state_folder_that_cannot_be_used_keeps_nobody_from_probing() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file");
-    std::fs::write(&file, b"").unwrap();
     let server = Server::start(Options::new(Dialect::Modern)).await.unwrap();
     let coordinator = Coordinator::start().await;
-    let state = Some(file.join("state"));
-    let agent = Agent::start_in("eu-1", "eu", coordinator.bound.grpc, state);
+    let state = folder.path().join("state");
+    let agent = Agent::start_in(&coordinator, "eu-1", "eu", Some(state.clone())).await;
+    coordinator.until_connected("eu-1").await;
+    agent.stop().await;
+    // Its identity can be read, and its spool cannot be opened.
+    std::fs::remove_file(state.join("state.redb")).unwrap();
+    std::fs::create_dir(state.join("state.redb")).unwrap();
+    let agent = Agent::start_again(state);
     coordinator.put("docs", &spec(&server.url())).await;
     coordinator.until_state("docs", "eu", "ok").await;
     let agents = coordinator.call("GET", "/api/v1/agents", "").await.json();
@@ -275,7 +261,7 @@ async fn a_state_folder_that_cannot_be_used_keeps_nobody_from_probing() {
 async fn a_monitor_of_one_era_does_not_change_what_another_finds() {
     let server = Server::start(Options::new(Dialect::Dual)).await.unwrap();
     let coordinator = Coordinator::start().await;
-    let agent = Agent::start("eu-1", "eu", coordinator.bound.grpc);
+    let agent = Agent::start(&coordinator, "eu-1", "eu").await;
     let mut old = spec(&server.url());
     old["era"] = json!("legacy");
     coordinator.put("old", &old).await;
@@ -289,30 +275,54 @@ async fn a_monitor_of_one_era_does_not_change_what_another_finds() {
     coordinator.stop().await;
 }
 
-/// Outcomes of `docs` in `eu` that ended well.
-async fn results(coordinator: &Coordinator) -> f64 {
-    let series =
-        "parallax_probe_results_total{monitor=\"docs\",region=\"eu\",outcome=\"ok\",reason=\"\"}";
-    coordinator.metric(series).await.unwrap_or_default()
+/// Probes of `docs` in `eu` that were counted: those that ended well, and those that were cancelled
+/// because their agent was stopped.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counted {
+    ok: f64,
+    cancelled: f64,
+}
+
+impl Counted {
+    async fn by(coordinator: &Coordinator) -> Self {
+        let of = |outcome: &str, reason: &str| {
+            format!(
+                "parallax_probe_results_total{{monitor=\"docs\",region=\"eu\",outcome=\"{outcome}\",reason=\"{reason}\"}}"
+            )
+        };
+        let ok = coordinator.metric(&of("ok", "")).await;
+        let cancelled = coordinator.metric(&of("inconclusive", "cancelled")).await;
+        Self {
+            ok: ok.unwrap_or_default(),
+            cancelled: cancelled.unwrap_or_default(),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            ok: self.ok + other.ok,
+            cancelled: self.cancelled + other.cancelled,
+        }
+    }
+
+    /// The server saw every probe that ended well, and no other but those that were cancelled.
+    fn are(self, probed: u64) {
+        let probed = probed as f64;
+        let all = self.ok <= probed && probed <= self.ok + self.cancelled;
+        assert!(all, "{self:?} counted, {probed} probed");
+    }
 }
 
 #[tokio::test]
 async fn a_private_target_is_refused_by_the_agents_own_policy() {
     let server = Server::start(Options::new(Dialect::Modern)).await.unwrap();
     let coordinator = Coordinator::start().await;
-    let mut config = agent::Config {
-        coordinators: vec![coordinator.bound.grpc.to_string()],
-        agent: "eu-1".into(),
-        region: "eu".into(),
-        provider: "p".into(),
-        name_servers: vec!["127.0.0.1:9".parse().unwrap()],
+    let token = coordinator.token("eu-1", "eu").await;
+    let config = agent::Config {
+        token: Some(token.parse().unwrap()),
         allow: Vec::new(),
-        extra_roots: Vec::new(),
-        max_probes: 1,
-        state_dir: None,
-        spool_bytes: agent::Config::SPOOL_BYTES,
+        ..config()
     };
-    config.allow.clear();
     let stop = tokio_util::sync::CancellationToken::new();
     let running = tokio::spawn(agent::run(config.check().unwrap(), stop.clone()));
     coordinator.put("docs", &spec(&server.url())).await;

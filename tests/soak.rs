@@ -103,7 +103,7 @@ async fn five_minutes_of_the_mesh_on_real_servers() {
         folder: data.clone(),
         durability: Durability::Process,
     };
-    let coordinator = Coordinator::start_with(LOOPBACK, LOOPBACK, storage).await;
+    let coordinator = Coordinator::start_with(storage).await;
     for monitor in &monitors {
         let address = recorders[monitor.server].address();
         let spec = json!({
@@ -114,15 +114,12 @@ async fn five_minutes_of_the_mesh_on_real_servers() {
         });
         assert_eq!(coordinator.put(monitor.name, &spec).await.status, 201);
     }
-    let agents = REGIONS.map(|region| {
+    let mut agents = Vec::new();
+    for region in REGIONS {
         let state = Some(folder.path().join(region));
-        Agent::start_in(
-            &format!("{region}-1"),
-            region,
-            coordinator.bound.grpc,
-            state,
-        )
-    });
+        let name = format!("{region}-1");
+        agents.push(Agent::start_in(&coordinator, &name, region, state).await);
+    }
     tokio::time::sleep(LONG).await;
 
     for monitor in &monitors {

@@ -33,23 +33,41 @@ impl Answer {
     }
 }
 
+/// What to send, and to whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Where the API is.
+    pub to: SocketAddr,
+    /// The key to send; none where empty.
+    pub key: &'a str,
+    /// The body's media type.
+    pub media: &'a str,
+}
+
+/// Sends a JSON request with a key and reads the whole answer.
+///
+/// # Panics
+/// Where there is no answer.
+pub async fn send(to: SocketAddr, key: &str, method: &str, path: &str, body: &str) -> Answer {
+    let media = "application/json";
+    send_as(Ask { to, key, media }, method, path, body).await
+}
+
 /// Sends a request and reads the whole answer.
 ///
 /// # Panics
 /// Where there is no answer.
-pub async fn send(to: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
-    send_as(to, method, path, "application/json", body).await
-}
-
-/// Like [`send`], with the body's media type.
-///
-/// # Panics
-/// Where there is no answer.
-pub async fn send_as(to: SocketAddr, method: &str, path: &str, media: &str, body: &str) -> Answer {
+pub async fn send_as(ask: Ask<'_>, method: &str, path: &str, body: &str) -> Answer {
+    let Ask { to, key, media } = ask;
     let mut stream = TcpStream::connect(to).await.unwrap();
     let length = body.len();
+    let authorization = if key.is_empty() {
+        String::new()
+    } else {
+        format!("authorization: Bearer {key}\r\n")
+    };
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\ncontent-type: {media}\r\ncontent-length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nhost: {to}\r\n{authorization}connection: close\r\ncontent-type: {media}\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();

@@ -1,11 +1,12 @@
 //! A coordinator and agents, in this process.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use coordinator::Bound;
+use coordinator::{Bound, Config, Storage};
 use serde_json::Value;
+use store::MemoryStore;
+use tempfile::TempPath;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,49 +17,69 @@ use crate::http_client::{Answer, send};
 pub struct Coordinator {
     /// Where it listens.
     pub bound: Bound,
+    /// A key that may do everything.
+    pub key: String,
+    storage: Storage,
+    key_file: TempPath,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
+/// A coordinator that was stopped, with what it kept.
+pub struct Stopped {
+    bound: Bound,
+    storage: Storage,
+    key_file: TempPath,
+}
+
 impl Coordinator {
-    /// Starts one on free ports of loopback.
+    /// Starts one on free ports of loopback, with a store in memory.
     pub async fn start() -> Self {
+        Self::start_with(Storage::Memory(MemoryStore::new(1))).await
+    }
+
+    /// Starts one on free ports of loopback, with this storage.
+    pub async fn start_with(storage: Storage) -> Self {
         let free = "127.0.0.1:0".parse().unwrap();
-        Self::start_on(free, free).await
-    }
-
-    /// Starts one on these addresses.
-    pub async fn start_on(grpc: SocketAddr, http: SocketAddr) -> Self {
-        Self::start_with(grpc, http, coordinator::Storage::Memory).await
-    }
-
-    /// Starts one on these addresses, with this storage.
-    pub async fn start_with(
-        grpc: SocketAddr,
-        http: SocketAddr,
-        storage: coordinator::Storage,
-    ) -> Self {
-        let config = coordinator::Config::new(grpc, http, storage).unwrap();
-        let stop = CancellationToken::new();
-        let (bound, listening) = oneshot::channel();
-        let running = coordinator::run(config, stop.clone(), bound);
-        let task = tokio::spawn(async move { running.await.unwrap() });
-        Self {
-            bound: listening.await.unwrap(),
-            stop,
-            task,
-        }
+        let bound = Bound {
+            grpc: free,
+            http: free,
+        };
+        let key_file = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        std::fs::remove_file(&key_file).unwrap();
+        let stopped = Stopped {
+            bound,
+            storage,
+            key_file,
+        };
+        stopped.start().await
     }
 
     /// Stops it, and waits until it has ended.
-    pub async fn stop(self) {
+    pub async fn stop(self) -> Stopped {
         self.stop.cancel();
         self.task.await.unwrap();
+        Stopped {
+            bound: self.bound,
+            storage: self.storage,
+            key_file: self.key_file,
+        }
     }
 
-    /// Calls the API.
+    /// Calls the API with the key.
     pub async fn call(&self, method: &str, path: &str, body: &str) -> Answer {
-        send(self.bound.http, method, path, body).await
+        send(self.bound.http, &self.key, method, path, body).await
+    }
+
+    /// Makes a token for an agent, which may be there already.
+    pub async fn token(&self, agent: &str, region: &str) -> String {
+        let place = serde_json::json!({
+            "agent": agent, "region": region, "provider": "loopback", "replace": true,
+        });
+        let place = place.to_string();
+        let answer = self.call("POST", "/api/v1/tokens", &place).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.json()["token"].as_str().unwrap().to_owned()
     }
 
     /// Registers a monitor.
@@ -98,11 +119,56 @@ impl Coordinator {
         panic!("{monitor} in {region} does not become {state}: {last:#}");
     }
 
+    /// Waits until the agents, as the API lists them, are as wanted, for at most 20 s.
+    ///
+    /// # Panics
+    /// Where they do not come to be.
+    pub async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) {
+        let mut last = Value::Null;
+        for _ in 0..200 {
+            last = self.call("GET", "/api/v1/agents", "").await.json();
+            if holds(&last["agents"]) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{what}: {last:#}");
+    }
+
+    /// Waits until an agent is connected.
+    pub async fn until_connected(&self, agent: &str) {
+        let is_it = |a: &Value| a["id"] == agent && a["connected"] == true;
+        let connected = |agents: &Value| agents.as_array().is_some_and(|a| a.iter().any(is_it));
+        self.until("connected", connected).await;
+    }
+
     /// The value of a series of `/metrics`, found by its name and label text.
     pub async fn metric(&self, series: &str) -> Option<f64> {
         let text = self.call("GET", "/metrics", "").await.body;
         text.lines()
             .find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+    }
+}
+
+impl Stopped {
+    /// Starts it again, where it was.
+    pub async fn start(self) -> Coordinator {
+        let mut config = Config::new(self.bound.grpc, self.bound.http, self.storage.clone());
+        config.admin_key_file = Some(self.key_file.to_path_buf());
+        let stop = CancellationToken::new();
+        let (bound, listening) = oneshot::channel();
+        let running = coordinator::run(config.check().unwrap(), stop.clone(), bound);
+        let task = tokio::spawn(async move { running.await.unwrap() });
+        let bound = listening.await.unwrap();
+        let key = std::fs::read_to_string(&self.key_file).unwrap();
+        Coordinator {
+            bound,
+            key: key.trim().to_owned(),
+            storage: self.storage,
+            key_file: self.key_file,
+            stop,
+            task,
+        }
     }
 }
 
@@ -113,32 +179,38 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts an agent that may probe loopback.
-    #[must_use]
-    pub fn start(name: &str, region: &str, coordinator: SocketAddr) -> Self {
-        Self::start_in(name, region, coordinator, None)
+    /// Enrols and starts an agent that may probe loopback.
+    pub async fn start(coordinator: &Coordinator, name: &str, region: &str) -> Self {
+        Self::start_in(coordinator, name, region, None).await
     }
 
     /// Starts one that keeps its state in a folder.
-    #[must_use]
-    pub fn start_in(
+    pub async fn start_in(
+        coordinator: &Coordinator,
         name: &str,
         region: &str,
-        coordinator: SocketAddr,
         state_dir: Option<PathBuf>,
     ) -> Self {
-        let config = agent::Config {
-            coordinators: vec![coordinator.to_string()],
-            agent: name.to_owned(),
-            region: region.to_owned(),
-            provider: "loopback".to_owned(),
-            name_servers: vec!["127.0.0.1:9".parse().unwrap()],
-            allow: vec!["127.0.0.0/8".parse().unwrap()],
-            extra_roots: Vec::new(),
-            max_probes: 16,
+        let token = coordinator.token(name, region).await;
+        Self::start_by(agent::Config {
+            token: Some(token.parse().unwrap()),
             state_dir,
-            spool_bytes: agent::Config::SPOOL_BYTES,
-        };
+            ..config()
+        })
+    }
+
+    /// Starts one that is a member already, by what its state folder has.
+    #[must_use]
+    pub fn start_again(state_dir: PathBuf) -> Self {
+        Self::start_by(agent::Config {
+            state_dir: Some(state_dir),
+            ..config()
+        })
+    }
+
+    /// Starts one by these settings.
+    #[must_use]
+    pub fn start_by(config: agent::Config) -> Self {
         let stop = CancellationToken::new();
         let running = agent::run(config.check().unwrap(), stop.clone());
         let task = tokio::spawn(async move { running.await.unwrap() });
@@ -149,5 +221,20 @@ impl Agent {
     pub async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap();
+    }
+}
+
+/// Settings of an agent that may probe loopback, asks no name server, and keeps nothing.
+#[must_use]
+pub fn config() -> agent::Config {
+    agent::Config {
+        coordinators: Vec::new(),
+        token: None,
+        name_servers: vec!["127.0.0.1:9".parse().unwrap()],
+        allow: vec!["127.0.0.0/8".parse().unwrap()],
+        extra_roots: Vec::new(),
+        max_probes: 16,
+        state_dir: None,
+        spool_bytes: agent::Config::SPOOL_BYTES,
     }
 }

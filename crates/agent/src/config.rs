@@ -4,19 +4,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use dial::{AddressPolicy, Allow, Dialer, DialerOptions, Family, SetupError, TlsOptions};
-use rpc::{convert, v1};
+
+use crate::token::Token;
 
 /// Validated settings.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Coordinators, `address:port`, tried in turn.
+    /// Coordinators, `host:port`, tried in turn; the one that the token named where empty.
     pub coordinators: Vec<String>,
-    /// Who the agent is. This build's link is loopback only, where a claim is believed.
-    pub agent: String,
-    /// The metro it probes from.
-    pub region: String,
-    /// Whose network it is on.
-    pub provider: String,
+    /// What to join the mesh with, where the state folder has no identity yet.
+    pub token: Option<Token>,
     /// Name servers; the system's where empty.
     pub name_servers: Vec<SocketAddr>,
     /// Networks that targets may be in beside public addresses.
@@ -34,18 +31,9 @@ pub struct Config {
 /// A setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// An id that is none.
-    #[error("{0}; use 1 to 64 letters, digits, `-`, `_` and `.`")]
-    Id(#[from] convert::ConvertError),
     /// A coordinator's address that is none.
-    #[error("coordinator: `{0}` is no address and port; write it like 127.0.0.1:7443")]
+    #[error("coordinator: `{0}` is no host and port; write it like mesh.example.com:7443")]
     Coordinator(String),
-    /// A link that others could read.
-    #[error("coordinator: {0} is not loopback, and this build's link has no TLS; use 127.0.0.1")]
-    NotLoopback(String),
-    /// No coordinator at all.
-    #[error("coordinator: name at least one")]
-    NoCoordinator,
     /// Out of range.
     #[error("max-probes: {0} is not within 1 to 4096")]
     MaxProbes(usize),
@@ -63,19 +51,10 @@ impl Config {
     /// # Errors
     /// Names the setting, the problem and the way out.
     pub fn check(self) -> Result<Self, ConfigError> {
-        convert::id_from("agent", &self.agent)?;
-        convert::id_from("region", &self.region)?;
-        convert::id_from("provider", &self.provider)?;
-        if self.coordinators.is_empty() {
-            return Err(ConfigError::NoCoordinator);
-        }
         for coordinator in &self.coordinators {
-            let shown = || model::text::line(coordinator, 64);
-            let address: SocketAddr = coordinator
-                .parse()
-                .map_err(|_| ConfigError::Coordinator(shown()))?;
-            if !address.ip().is_loopback() {
-                return Err(ConfigError::NotLoopback(shown()));
+            if !model::target::is_endpoint(coordinator) {
+                let shown = model::text::line(coordinator, 64);
+                return Err(ConfigError::Coordinator(shown));
             }
         }
         if !(1..=4096).contains(&self.max_probes) {
@@ -101,14 +80,6 @@ impl Config {
             policy: AddressPolicy::new(self.allow.clone()),
         })
     }
-
-    pub(crate) fn claim(&self) -> v1::AgentClaim {
-        v1::AgentClaim {
-            agent_id: self.agent.clone(),
-            region: self.region.clone(),
-            provider: self.provider.clone(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -118,9 +89,7 @@ mod tests {
     fn config() -> Config {
         Config {
             coordinators: vec!["127.0.0.1:7443".into()],
-            agent: "eu-1".into(),
-            region: "eu".into(),
-            provider: "p".into(),
+            token: None,
             name_servers: Vec::new(),
             allow: Vec::new(),
             extra_roots: Vec::new(),
@@ -134,20 +103,10 @@ mod tests {
     fn each_bad_setting_is_named_with_the_way_out() {
         assert!(config().check().is_ok());
         type Break = fn(&mut Config);
-        let table: [(Break, &str); 7] = [
-            (
-                |c| c.agent = "a b".into(),
-                "agent: `a b` is no id; use 1 to 64",
-            ),
-            (|c| c.region.clear(), "region: `` is no id"),
-            (|c| c.coordinators.clear(), "coordinator: name at least one"),
+        let table: [(Break, &str); 3] = [
             (
                 |c| c.coordinators = vec!["localhost".into()],
-                "write it like 127.0.0.1:7443",
-            ),
-            (
-                |c| c.coordinators = vec!["192.0.2.1:7443".into()],
-                "is not loopback",
+                "coordinator: `localhost` is no host and port",
             ),
             (|c| c.spool_bytes = 1, "spool-bytes: 1 is not within"),
             (

@@ -22,6 +22,7 @@ use window::Recorder;
 use crate::config::Config;
 use crate::disk::{Disk, DiskEvent, OpenError};
 use crate::frames::Frames;
+use crate::identity::Identity;
 use crate::item::Item;
 use crate::link::{Claim, Link, LinkEvent};
 use crate::record;
@@ -102,6 +103,7 @@ struct Inbox {
 /// Runs the agent until `shutdown` fires, then drains.
 pub(crate) async fn run(
     config: Arc<Config>,
+    identity: Identity,
     dialer: Dialer,
     shutdown: CancellationToken,
 ) -> Result<(), OpenError> {
@@ -115,6 +117,7 @@ pub(crate) async fn run(
     let relink = Arc::new(Notify::new());
     let link = Link {
         config: Arc::clone(&config),
+        identity,
         dialer: dialer.clone(),
         boot_id,
         claimed,

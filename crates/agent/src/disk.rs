@@ -18,7 +18,7 @@ use vault::Key;
 use crate::frames::LoadId;
 use crate::spool::{Change, Ticket};
 use layout::{EPOCH, ITEMS, LANES, LEASE_ENDS, NUMBERS, RECORDS};
-pub(crate) use layout::{OpenError, State};
+pub(crate) use layout::{OpenError, State, private_folder};
 
 /// How long changes may wait for each other, so that a commit takes many.
 const GROUP: Duration = Duration::from_millis(100);

@@ -7,6 +7,8 @@
 //! ```
 //!
 //! Invariants:
+//! - Who the agent is, and where, comes from its enrolment: the key is made here and stays here,
+//!   and the coordinator is known by the authority that the token pinned.
 //! - One task, the core, owns all state; probes and the link are tasks that talk to it by bounded
 //!   queues.
 //! - A slot that is not run is a record too; nothing is left out in silence.
@@ -18,11 +20,14 @@
 mod config;
 mod core;
 mod disk;
+mod enrol;
 mod frames;
+mod identity;
 mod item;
 mod link;
 mod record;
 mod spool;
+mod token;
 
 use std::sync::Arc;
 
@@ -30,14 +35,39 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, ConfigError};
+pub use token::{Token, TokenError};
 
-/// Runs an agent until `shutdown` fires, then drains.
+/// Runs an agent until `shutdown` fires, then drains. An agent that is not a member yet enrols
+/// first, and waits for its coordinator as long as it takes.
 ///
 /// # Errors
-/// The host's settings cannot be used.
+/// The host's settings or the state folder cannot be used, or the token is refused.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let dialer = config.dialer().context("setting the dialer up")?;
+    let folder = config.state_dir.as_deref();
+    let known = folder.map(identity::Identity::load).transpose()?.flatten();
+    let identity = match (known, &config.token) {
+        (Some(identity), _) => identity,
+        (None, Some(token)) => {
+            if let Some(folder) = folder {
+                disk::private_folder(folder)
+                    .with_context(|| format!("state-dir: {}", folder.display()))?;
+            }
+            match enrol::enrol(&dialer, token, folder, &shutdown).await {
+                Err(enrol::EnrolError::Stopped) => return Ok(()),
+                enrolled => enrolled?,
+            }
+        }
+        (None, None) => anyhow::bail!(
+            "token-file: this agent is not enrolled yet; make a token with `parallax token create`"
+        ),
+    };
+    tracing::info!(
+        agent = identity.agent(),
+        region = identity.region(),
+        "starting"
+    );
     let config = Arc::new(config);
-    core::run(config, dialer, shutdown).await?;
+    core::run(config, identity, dialer, shutdown).await?;
     Ok(())
 }

@@ -6,16 +6,21 @@ use std::time::Duration;
 use dial::{Alpn, Dialer, Endpoint, Origin};
 use hyper_util::rt::TokioIo;
 use model::TargetUrl;
+use rpc::v1::enrolment_service_client::EnrolmentServiceClient;
 use rpc::v1::evidence_service_client::EvidenceServiceClient;
 use rpc::v1::schedule_service_client::ScheduleServiceClient;
 use rpc::{PROTOCOL_VERSION, limits, v1};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio_rustls::TlsConnector;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Uri};
 use tonic::{Status, Streaming};
 
 use crate::config::Config;
+use crate::identity::{Given, Identity, IdentityError};
 
 /// Requests that may wait for a stream; then the core waits.
 const QUEUE: usize = 16;
@@ -25,6 +30,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// … and the longest at most this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long to wait before a certificate is asked for again.
+const RENEW_AGAIN: Duration = Duration::from_secs(600);
 /// A link that held for so long was healthy: the next failure begins anew.
 const HEALTHY: Duration = Duration::from_secs(60);
 
@@ -59,6 +66,8 @@ pub(crate) struct Claim {
 /// The parts of the link that stay the same over reconnects.
 pub(crate) struct Link {
     pub(crate) config: Arc<Config>,
+    /// Who the agent is; renewed in time.
+    pub(crate) identity: Identity,
     pub(crate) dialer: Dialer,
     pub(crate) boot_id: String,
     /// What the spool is: read once for each stream.
@@ -74,7 +83,12 @@ impl Link {
     /// Keeps the link open until `shutdown` fires.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let mut failures = 0_u32;
-        let coordinators = self.config.coordinators.clone();
+        let named = &self.config.coordinators;
+        let coordinators = if named.is_empty() {
+            self.identity.coordinators().to_vec()
+        } else {
+            named.clone()
+        };
         for coordinator in coordinators.iter().cycle() {
             let begun = tokio::time::Instant::now();
             let ended = tokio::select! {
@@ -108,14 +122,28 @@ impl Link {
     }
 
     async fn try_hold(&mut self, coordinator: &str) -> Result<(), Status> {
-        let channel = connect(&self.dialer, coordinator).await?;
+        let tls = self.identity.tls();
+        let tls = tls.map_err(|error| Status::internal(error.to_string()))?;
+        let channel = connect(&self.dialer, coordinator, &Arc::new(tls)).await?;
         let (watch_requests, mut schedules) = self.watch(channel.clone()).await?;
         let claim = self.claimed.borrow_and_update().clone();
         let life = claim.life;
-        let (report_requests, mut acks) = self.report(channel, claim).await?;
+        let (report_requests, mut acks) = self.report(channel.clone(), claim).await?;
         tracing::info!(%coordinator, "link up");
+        let renewal = tokio::time::sleep(self.renew_in());
+        tokio::pin!(renewal);
         loop {
             tokio::select! {
+                () = &mut renewal => {
+                    let pause = match self.renew(channel.clone()).await {
+                        Ok(()) => self.renew_in().max(RENEW_AGAIN),
+                        Err(status) => {
+                            tracing::warn!(%status, "the certificate is not renewed yet");
+                            RENEW_AGAIN
+                        }
+                    };
+                    renewal.as_mut().reset(tokio::time::Instant::now() + pause);
+                }
                 () = self.relink.notified() => {
                     return Err(Status::aborted("the spool is another now"));
                 }
@@ -140,6 +168,43 @@ impl Link {
         }
     }
 
+    /// How long until the certificate should be renewed.
+    fn renew_in(&self) -> Duration {
+        let wall = telemetry::clock::wall().as_millisecond();
+        let wall = Duration::from_millis(u64::try_from(wall).unwrap_or_default());
+        self.identity.renew_in(wall, fastrand::f64())
+    }
+
+    /// Gets a new certificate for the same key. The link that is up stays; the next one uses it.
+    async fn renew(&mut self, channel: Channel) -> Result<(), Status> {
+        let unfit = |error: IdentityError| Status::internal(error.to_string());
+        let request = v1::RenewRequest {
+            protocol_version: PROTOCOL_VERSION,
+            certificate_request: self.identity.request().map_err(unfit)?,
+            generation: self.identity.generation(),
+        };
+        let mut request = tonic::Request::new(request);
+        request.set_timeout(CONNECT);
+        let response = EnrolmentServiceClient::new(channel).renew(request).await?;
+        let response = response.into_inner();
+        let mut renewed = self.identity.clone();
+        renewed.take(&Given {
+            chain: response.certificate_chain,
+            authorities: response.authorities,
+            generation: response.generation,
+        });
+        renewed.tls().map_err(unfit)?;
+        self.identity = renewed;
+        if let Some(folder) = &self.config.state_dir {
+            self.identity.save(folder).map_err(unfit)?;
+        }
+        tracing::info!(
+            generation = self.identity.generation(),
+            "certificate renewed"
+        );
+        Ok(())
+    }
+
     async fn watch(
         &self,
         channel: Channel,
@@ -150,7 +215,7 @@ impl Link {
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id: self.boot_id.clone(),
             have_revision: 0,
-            claim: Some(self.config.claim()),
+            claim: None,
         };
         let message = Some(v1::watch_request::Message::Hello(hello));
         // A fresh queue has room.
@@ -181,7 +246,7 @@ impl Link {
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id: self.boot_id.clone(),
             epoch: claim.epoch,
-            claim: Some(self.config.claim()),
+            claim: None,
             lanes: claim.lanes,
         };
         let message = Some(v1::report_request::Message::Hello(hello));
@@ -244,37 +309,42 @@ fn left(go_away: &v1::GoAway) -> Status {
 }
 
 /// Full jitter: anything up to a doubling bound.
-fn pause(failures: u32, random: f64) -> Duration {
+pub(crate) fn pause(failures: u32, random: f64) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(LONGEST_PAUSE).mul_f64(random.clamp(0.0, 1.0))
 }
 
-/// A channel whose connections end in `dial`, as every outgoing connection does.
-async fn connect(dialer: &Dialer, coordinator: &str) -> Result<Channel, Status> {
-    let url = format!("http://{coordinator}/");
+/// A channel whose connections end in `dial`, as every outgoing connection does, and speak TLS of
+/// the mesh.
+pub(crate) async fn connect(
+    dialer: &Dialer,
+    coordinator: &str,
+    tls: &Arc<ClientConfig>,
+) -> Result<Channel, Status> {
     let invalid = |problem: String| Status::invalid_argument(format!("coordinator: {problem}"));
-    let target: TargetUrl = url
-        .parse()
-        .map_err(|e: model::target::TargetUrlError| invalid(e.to_string()))?;
+    let target: Result<TargetUrl, _> = format!("http://{coordinator}/").parse();
+    let target = target.map_err(|error| invalid(error.to_string()))?;
     let endpoint = Endpoint::of(&target).ok_or_else(|| invalid("no host".to_owned()))?;
-    let dialer = dialer.clone();
+    let (dialer, tls) = (dialer.clone(), TlsConnector::from(Arc::clone(tls)));
     let connector = tower::service_fn(move |_: Uri| {
-        let (dialer, endpoint) = (dialer.clone(), endpoint.clone());
+        let (dialer, endpoint, tls) = (dialer.clone(), endpoint.clone(), tls.clone());
         async move {
             // The operator's own setting names the coordinator.
             let dialed = dialer
                 .dial(&endpoint, Origin::Operator, Alpn::Any, &[], &|_| {})
                 .await;
-            match dialed {
-                Ok(connection) => Ok(TokioIo::new(connection.io)),
-                Err(error) => Err(std::io::Error::other(format!(
-                    "{}: {}",
-                    error.reason, error.detail
-                ))),
-            }
+            let failed = |text: String| std::io::Error::other(text);
+            let connection =
+                dialed.map_err(|error| failed(format!("{}: {}", error.reason, error.detail)))?;
+            let name =
+                ServerName::try_from(rpc::COORDINATOR_NAME).map_err(std::io::Error::other)?;
+            let shaken = tls.connect(name, connection.io).await;
+            shaken
+                .map(TokioIo::new)
+                .map_err(|error| failed(format!("TLS: {error}")))
         }
     });
-    let channel = Channel::from_shared(url).map_err(|error| invalid(error.to_string()))?;
+    let channel = Channel::from_static("http://coordinator");
     channel
         .connect_timeout(CONNECT)
         .http2_keep_alive_interval(limits::KEEPALIVE)

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use clap::Parser;
 use dial::AllowError;
-use parallax_agent::{Config, run};
+use parallax_agent::{Config, Token, TokenError, run};
 use telemetry::daemon;
 use telemetry::logs::Format;
 
@@ -18,23 +18,14 @@ const NAME: &str = "parallax-agent";
 #[derive(Debug, Parser)]
 #[command(name = "parallax-agent", version)]
 struct Cli {
-    /// A coordinator; repeatable, they are tried in turn
-    #[arg(
-        long,
-        env = "PARALLAX_COORDINATOR",
-        value_delimiter = ',',
-        default_value = "127.0.0.1:7443"
-    )]
+    /// The file with the token to join the mesh with: needed once. It may also be in the variable
+    /// `PARALLAX_TOKEN`
+    #[arg(long, env = "PARALLAX_TOKEN_FILE")]
+    token_file: Option<OsString>,
+    /// A coordinator, host:port, instead of the one that the token names; repeatable, they are
+    /// tried in turn
+    #[arg(long, env = "PARALLAX_COORDINATOR", value_delimiter = ',')]
     coordinator: Vec<String>,
-    /// Who the agent is
-    #[arg(long, env = "PARALLAX_AGENT")]
-    agent: String,
-    /// The metro it probes from
-    #[arg(long, env = "PARALLAX_REGION")]
-    region: String,
-    /// Whose network it is on
-    #[arg(long, env = "PARALLAX_PROVIDER")]
-    provider: String,
     /// A name server instead of the system's; repeatable
     #[arg(long, env = "PARALLAX_RESOLVER", value_delimiter = ',')]
     resolver: Vec<String>,
@@ -93,9 +84,7 @@ fn config(cli: Cli) -> Result<Config, String> {
     }
     let config = Config {
         coordinators: set(cli.coordinator),
-        agent: cli.agent,
-        region: cli.region,
-        provider: cli.provider,
+        token: token(cli.token_file)?,
         name_servers: parse(cli.resolver, |text, _: AddrParseError| {
             format!("resolver: `{text}` is no address and port; write it like 9.9.9.9:53")
         })?,
@@ -109,6 +98,20 @@ fn config(cli: Cli) -> Result<Config, String> {
         spool_bytes: cli.spool_bytes,
     };
     config.check().map_err(|error| error.to_string())
+}
+
+/// The token of a file or of the environment: never of the command line, which others can read.
+fn token(file: Option<OsString>) -> Result<Option<Token>, String> {
+    let text = match file.filter(|file| !file.is_empty()).map(PathBuf::from) {
+        Some(file) => std::fs::read_to_string(&file)
+            .map_err(|error| format!("token-file: {}: {error}", file.display()))?,
+        None => std::env::var("PARALLAX_TOKEN").unwrap_or_default(),
+    };
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let token: Result<Token, TokenError> = text.parse();
+    token.map(Some).map_err(|error| error.to_string())
 }
 
 /// A variable that is set to nothing is as good as one that is not set.

@@ -8,11 +8,19 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
+/// A token whose coordinator is this address.
+fn token(coordinator: &str) -> String {
+    format!(
+        "plxj_{}@{coordinator}#sha256:{}",
+        "s".repeat(43),
+        "0".repeat(64)
+    )
+}
+
 fn agent_without_disk(coordinator: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_parallax-agent"));
-    command.args(["--agent", "a", "--region", "r", "--provider", "p"]);
     command
-        .args(["--coordinator", coordinator])
+        .env("PARALLAX_TOKEN", token(coordinator))
         .env_remove("PARALLAX_LOG")
         .env_remove("STATE_DIRECTORY");
     command
@@ -26,7 +34,7 @@ fn agent(coordinator: &str) -> Command {
 
 #[test]
 fn bad_settings_have_a_status_and_a_way_out() {
-    let table: [(&[&str], i32, &str); 8] = [
+    let table: [(&[&str], i32, &str); 9] = [
         (
             &["--extra-roots", "/no/such/file"],
             78,
@@ -43,7 +51,16 @@ fn bad_settings_have_a_status_and_a_way_out() {
             78,
             "resolver: `nonsense` is no address and port",
         ),
-        (&["--coordinator", "192.0.2.1:7443"], 78, "is not loopback"),
+        (
+            &["--coordinator", "nonsense"],
+            78,
+            "coordinator: `nonsense` is no host and port",
+        ),
+        (
+            &["--token-file", "/no/such/token"],
+            78,
+            "token-file: /no/such/token: No such file",
+        ),
         (&["--spool-bytes", "5"], 78, "spool-bytes: 5 is not within"),
         (
             &["--state-dir", "x"],
@@ -65,10 +82,20 @@ fn bad_settings_have_a_status_and_a_way_out() {
         stderr.contains("state-dir: is not set; name a folder"),
         "{stderr}"
     );
-    let nameless = Command::new(env!("CARGO_BIN_EXE_parallax-agent"))
-        .output()
-        .unwrap();
-    assert_eq!(nameless.status.code(), Some(2));
+    let torn = agent("x:1").env("PARALLAX_TOKEN", "plxj_s3cret").output();
+    let torn = String::from_utf8(torn.unwrap().stderr).unwrap();
+    assert!(
+        torn.contains("token: it has no @; copy the whole token"),
+        "{torn}"
+    );
+    assert!(!torn.contains("s3cret"), "{torn}");
+    let stranger = agent("x:1").env_remove("PARALLAX_TOKEN").output().unwrap();
+    let said = String::from_utf8_lossy(&stranger.stderr);
+    assert_eq!(stranger.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("token-file: this agent is not enrolled yet"),
+        "{said}"
+    );
 }
 
 /// No coordinator is no reason to stop: the agent says why, tries on, and ends in order.
@@ -88,12 +115,12 @@ fn an_absent_coordinator_is_waited_for() {
         .unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
-    while !line.contains("link down") {
+    while !line.contains("not enrolled yet") {
         line.clear();
         assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it ended");
     }
     assert!(
-        line.contains("link down") && line.contains("tcp_refused"),
+        line.contains("not enrolled yet") && line.contains("tcp_refused"),
         "{line}"
     );
     let kill = Command::new("kill")
@@ -104,30 +131,4 @@ fn an_absent_coordinator_is_waited_for() {
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).unwrap();
     assert_eq!(status.code(), Some(0), "{rest}");
-    assert!(rest.contains("draining"), "{rest}");
-}
-
-/// Two agents must not share a folder: they would give the same sequences twice.
-#[test]
-fn a_state_folder_has_one_agent() {
-    let folder = tempfile::tempdir().unwrap();
-    let state = folder.path().to_str().unwrap();
-    let mut first = agent_without_disk("127.0.0.1:1")
-        .args(["--state-dir", state])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut stderr = BufReader::new(first.stderr.take().unwrap());
-    stderr.read_line(&mut line).unwrap();
-    assert!(line.contains("resumed"), "{line}");
-    let second = agent_without_disk("127.0.0.1:1")
-        .args(["--state-dir", state])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&second.stderr);
-    assert_eq!(second.status.code(), Some(1), "{said}");
-    assert!(said.contains("is in use by another agent"), "{said}");
-    first.kill().unwrap();
-    first.wait().unwrap();
 }

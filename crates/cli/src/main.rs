@@ -3,8 +3,10 @@
 //! Data goes to stdout, words go to stderr, and the exit status is one of [`exit`]'s, which never
 //! change.
 
+mod api;
 mod exit;
 mod human;
+mod members;
 mod probe;
 mod style;
 
@@ -32,6 +34,12 @@ struct Cli {
 enum Command {
     /// Probe an MCP endpoint once, by the agents' own code path
     Probe(Box<probe::Args>),
+    /// Tokens that new agents join the mesh with
+    Token(members::TokenArgs),
+    /// List the agents, or turn one out
+    Agents(members::AgentsArgs),
+    /// Keys of the coordinator's API
+    Key(members::KeyArgs),
     /// Print the JSON Schema of `probe --output json`
     Schema,
 }
@@ -59,6 +67,9 @@ fn main() -> ExitCode {
             Ok(code) => ExitCode::from(code),
             Err(error) => fail(error.exit_code(), &error.to_string()),
         },
+        Command::Token(args) => done(runtime.block_on(members::token(args))),
+        Command::Agents(args) => done(runtime.block_on(members::agents(args))),
+        Command::Key(args) => done(runtime.block_on(members::key(args))),
         Command::Schema => {
             let schema = schemars::schema_for!(model::Report);
             let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
@@ -67,6 +78,13 @@ fn main() -> ExitCode {
                 Err(error) => fail(exit::INTERNAL, &format!("stdout: {error}")),
             }
         }
+    }
+}
+
+fn done(result: Result<(), api::Error>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error.exit_code(), &error.to_string()),
     }
 }
 

@@ -226,3 +226,71 @@ fn json_is_the_report_and_matches_the_schema_command() {
     let quiet = parallax(&["probe", &url, "--quiet"]);
     assert!(quiet.stdout.is_empty() && quiet.status.code() == Some(5));
 }
+
+/// Commands that ask the coordinator: what they print, and what they say where it says no.
+#[test]
+fn the_api_is_asked_and_its_refusals_are_told() {
+    let answer = |status: &str, body: &str| -> &'static str {
+        let length = body.len();
+        let text = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
+        text.leak()
+    };
+    let api = |url: String| url.replace("/mcp", "");
+    let made =
+        r#"{"token":"plxj_s@h:1#sha256:0","agent":"eu-1","expires_at":"2026-11-20T00:00:00Z"}"#;
+    let made = api(answering(answer("201 Created", made)));
+    let place = ["--region", "eu", "--provider", "p"];
+    let create = |api: &str| parallax(&[&["token", "create", "--api", api], &place[..]].concat());
+    let output = create(&made);
+    assert_eq!(
+        text(&output.stdout),
+        "plxj_s@h:1#sha256:0\n",
+        "alone on stdout"
+    );
+    assert!(text(&output.stderr).contains("agent eu-1: start it with --token-file"));
+    assert_eq!(output.status.code(), Some(0));
+
+    let agents = r#"{"agents":[{"id":"eu-1","region":"eu","provider":"p","connected":true,"spool_records":3,"version":"1"}]}"#;
+    let agents = api(answering(answer("200 OK", agents)));
+    let output = parallax(&["agents", "--api", &agents]);
+    assert!(text(&output.stdout).contains("eu-1   eu      p         true       3      1"));
+
+    let table = [
+        (
+            "401 Unauthorized",
+            r#"{"detail":"this needs a key"}"#,
+            4,
+            "this needs a key",
+        ),
+        (
+            "422 Unprocessable Entity",
+            r#"{"detail":"x","errors":[{"pointer":"/region","detail":"use letters"}]}"#,
+            2,
+            "/region: use letters",
+        ),
+        (
+            "409 Conflict",
+            r#"{"detail":"eu-1 is enrolled already"}"#,
+            1,
+            "enrolled already",
+        ),
+        (
+            "500 Internal Server Error",
+            "nonsense",
+            1,
+            "the API answers 500",
+        ),
+    ];
+    for (status, body, code, message) in table {
+        let output = create(&api(answering(answer(status, body))));
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{status}: {stderr}");
+        assert!(stderr.contains(message), "{status}: {stderr}");
+    }
+    let output = create(&api(closed_port()));
+    assert_eq!(output.status.code(), Some(5));
+    assert!(text(&output.stderr).contains("is the coordinator there"));
+    let output = parallax(&["agents", "--api-key-file", "/no/such/key"]);
+    assert_eq!(output.status.code(), Some(7));
+    assert!(text(&output.stderr).contains("--api-key-file /no/such/key: No such file"));
+}

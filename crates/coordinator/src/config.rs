@@ -2,26 +2,35 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
-/// Validated settings.
+/// Settings; [`Config::check`] says whether they can be used.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where agents connect.
+    /// Where agents connect, always with TLS of the mesh's own authority.
     pub grpc_listen: SocketAddr,
     /// Where API and metrics are served.
     pub http_listen: SocketAddr,
+    /// Certificate chain and key of API and metrics, PEM files; plain where absent.
+    pub http_tls: Option<(PathBuf, PathBuf)>,
+    /// Whether the API may be plain where others can reach it.
+    pub insecure_bind: bool,
+    /// Where agents reach this coordinator, `host:port`; where it listens if absent.
+    pub endpoint: Option<String>,
+    /// The file with a key that may do everything; made where it is missing.
+    pub admin_key_file: Option<PathBuf>,
+    /// Whether metrics are read without a key.
+    pub open_metrics: bool,
     /// Where everything is kept.
     pub storage: Storage,
-    /// How long raw evidence is kept.
-    pub retention: Duration,
+    /// How many hours raw evidence is kept.
+    pub retention_hours: u32,
 }
 
 /// Where everything is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Storage {
-    /// Nowhere: it is forgotten when the coordinator ends.
-    Memory,
+    /// Nowhere: it is forgotten with the store given, which may outlive a coordinator.
+    Memory(store::MemoryStore),
     /// In a folder of this machine.
     Embedded {
         /// Which folder.
@@ -45,14 +54,12 @@ pub enum Durability {
 pub enum ConfigError {
     /// A listener without TLS that others could reach.
     #[error(
-        "{setting}: {address} is not loopback, and this build serves without TLS; use 127.0.0.1"
+        "http-listen: {0} is not loopback, and keys would travel in the clear; set --http-tls-cert and --http-tls-key, or say --insecure-bind behind a proxy that has TLS"
     )]
-    NotLoopback {
-        /// Which setting.
-        setting: &'static str,
-        /// Its value.
-        address: SocketAddr,
-    },
+    Insecure(SocketAddr),
+    /// No address.
+    #[error("endpoint: `{0}` is no host and port; write it like mesh.example.com:7443")]
+    Endpoint(String),
     /// Out of range.
     #[error("retention-hours: {0} is not within 1 to 8760")]
     Retention(u32),
@@ -63,36 +70,41 @@ impl Config {
     pub const RETENTION_HOURS: u32 = 48;
 
     /// Settings with defaults for all but these.
+    #[must_use]
+    pub const fn new(grpc_listen: SocketAddr, http_listen: SocketAddr, storage: Storage) -> Self {
+        Self {
+            grpc_listen,
+            http_listen,
+            http_tls: None,
+            insecure_bind: false,
+            endpoint: None,
+            admin_key_file: None,
+            open_metrics: false,
+            storage,
+            retention_hours: Self::RETENTION_HOURS,
+        }
+    }
+
+    /// Checks the settings.
     ///
     /// # Errors
     /// Names the setting, the problem and the way out.
-    pub fn new(
-        grpc_listen: SocketAddr,
-        http_listen: SocketAddr,
-        storage: Storage,
-    ) -> Result<Self, ConfigError> {
-        for (setting, address) in [("grpc-listen", grpc_listen), ("http-listen", http_listen)] {
-            if !address.ip().is_loopback() {
-                return Err(ConfigError::NotLoopback { setting, address });
-            }
+    pub fn check(self) -> Result<Self, ConfigError> {
+        let is_open = !self.http_listen.ip().is_loopback();
+        if is_open && self.http_tls.is_none() && !self.insecure_bind {
+            return Err(ConfigError::Insecure(self.http_listen));
         }
-        Ok(Self {
-            grpc_listen,
-            http_listen,
-            storage,
-            retention: Duration::from_secs(3600 * Self::RETENTION_HOURS as u64),
-        })
-    }
-
-    /// The same settings, keeping raw evidence for so many hours.
-    ///
-    /// # Errors
-    /// It is out of range.
-    pub fn keep(mut self, hours: u32) -> Result<Self, ConfigError> {
+        if let Some(endpoint) = self
+            .endpoint
+            .as_ref()
+            .filter(|text| !model::target::is_endpoint(text))
+        {
+            return Err(ConfigError::Endpoint(model::text::line(endpoint, 80)));
+        }
+        let hours = self.retention_hours;
         if !(1..=8760).contains(&hours) {
             return Err(ConfigError::Retention(hours));
         }
-        self.retention = Duration::from_secs(3600 * u64::from(hours));
         Ok(self)
     }
 }
@@ -101,17 +113,30 @@ impl Config {
 mod tests {
     use super::*;
 
+    fn config(http: &str) -> Config {
+        let store = store::MemoryStore::new(0);
+        Config::new(
+            "0.0.0.0:7443".parse().unwrap(),
+            http.parse().unwrap(),
+            Storage::Memory(store),
+        )
+    }
+
     #[test]
-    fn an_open_listener_without_tls_is_refused() {
-        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let config = |http| Config::new(address("127.0.0.1:0"), address(http), Storage::Memory);
-        let good = config("[::1]:0").unwrap();
-        let error = config("0.0.0.0:7080").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "http-listen: 0.0.0.0:7080 is not loopback, and this build serves without TLS; use 127.0.0.1"
-        );
-        let error = good.keep(0).unwrap_err().to_string();
+    fn each_bad_setting_is_named_with_the_way_out() {
+        assert!(config("[::1]:0").check().is_ok());
+        let mut open = config("0.0.0.0:7080");
+        let error = open.clone().check().unwrap_err().to_string();
+        assert!(error.starts_with("http-listen: 0.0.0.0:7080 is not loopback"));
+        open.insecure_bind = true;
+        assert!(open.check().is_ok());
+        let mut short = config("127.0.0.1:0");
+        short.retention_hours = 0;
+        let error = short.check().unwrap_err().to_string();
         assert_eq!(error, "retention-hours: 0 is not within 1 to 8760");
+        let mut nowhere = config("127.0.0.1:0");
+        nowhere.endpoint = Some("mesh.example.com".into());
+        let error = nowhere.check().unwrap_err().to_string();
+        assert!(error.starts_with("endpoint: `mesh.example.com` is no host and port"));
     }
 }

@@ -1,65 +1,108 @@
 //! The services that agents call: status codes live here and nowhere below.
 
+mod enrolment;
 mod evidence;
 mod schedule;
 
 use std::sync::Arc;
 
+use rpc::v1::enrolment_service_server::EnrolmentServiceServer;
 use rpc::v1::evidence_service_server::EvidenceServiceServer;
 use rpc::v1::schedule_service_server::ScheduleServiceServer;
-use rpc::{PROTOCOL_VERSION, convert, limits, v1};
+use rpc::{PROTOCOL_VERSION, limits};
 use store::Store;
-use tokio::net::TcpListener;
-
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic::{Code, Request, Status};
 
 use crate::Hub;
 use crate::fleet::Identity;
+use crate::roster::{self, Refusal};
+use crate::tls::{Accepted, Peer};
 
 /// Serves agents until `shutdown` fires.
 pub(crate) async fn serve<S: Store>(
     hub: Arc<Hub<S>>,
-    listener: TcpListener,
+    incoming: mpsc::Receiver<Accepted>,
     shutdown: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
+    let enrolment = EnrolmentServiceServer::new(enrolment::Enrolment(Arc::clone(&hub)))
+        .max_decoding_message_size(limits::MAX_ENROLMENT_BYTES);
     let evidence = EvidenceServiceServer::new(evidence::Evidence(Arc::clone(&hub)))
         .max_decoding_message_size(limits::MAX_FRAME_BYTES)
         .max_encoding_message_size(limits::MAX_MESSAGE_BYTES);
     let schedule = ScheduleServiceServer::new(schedule::Schedule(hub))
         .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
         .max_encoding_message_size(limits::MAX_MESSAGE_BYTES);
+    let incoming = ReceiverStream::new(incoming).map(Ok::<_, std::io::Error>);
     Server::builder()
         .max_concurrent_streams(limits::MAX_STREAMS)
         .http2_keepalive_interval(Some(limits::KEEPALIVE))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
+        .add_service(enrolment)
         .add_service(evidence)
         .add_service(schedule)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            shutdown.cancelled_owned(),
-        )
+        .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
         .await
 }
 
-/// Who an agent is. This build listens on loopback only, where a claim is believed.
-fn identify(protocol: u32, claim: Option<&v1::AgentClaim>) -> Result<Identity, Status> {
-    if protocol != PROTOCOL_VERSION {
-        return Err(Status::failed_precondition(format!(
-            "protocol_version: the agent speaks {protocol}, this coordinator {PROTOCOL_VERSION}; run the same release on both"
-        )));
+fn same_protocol(protocol: u32) -> Result<(), Status> {
+    if protocol == PROTOCOL_VERSION {
+        return Ok(());
     }
-    let claim = claim.ok_or_else(|| Status::unauthenticated("claim: is missing"))?;
-    let id = |field, text: &str| {
-        convert::id_from(field, text).map_err(|error| Status::invalid_argument(error.to_string()))
-    };
+    Err(Status::failed_precondition(format!(
+        "protocol_version: the agent speaks {protocol}, this coordinator {PROTOCOL_VERSION}; run the same release on both"
+    )))
+}
+
+/// An agent's name, and SHA-256 of its public key, as its certificate has them.
+type Who = (String, [u8; 32]);
+
+/// The agent that the certificate of a request names, and the key of it.
+fn peer<T>(request: &Request<T>) -> Result<Who, Status> {
+    let peer = request.extensions().get::<Peer>();
+    let agent = peer.and_then(|peer| peer.agent.clone());
+    agent.ok_or_else(|| Status::unauthenticated("certificate: is missing; enrol with a token"))
+}
+
+/// Who a verified certificate speaks for. Region and provider are those of the roster.
+async fn identify<S: Store>(hub: &Hub<S>, (agent, key): &Who) -> Result<Identity, Status> {
+    let member = roster::member(&hub.store, agent, key).await;
+    let place = member.map_err(refused)?.place;
     Ok(Identity {
-        agent: id("agent_id", &claim.agent_id)?,
-        region: id("region", &claim.region)?,
-        provider: id("provider", &claim.provider)?,
+        agent: place.agent,
+        region: place.region,
+        provider: place.provider,
     })
+}
+
+fn refused(refusal: Refusal) -> Status {
+    let text = refusal.to_string();
+    match refusal {
+        Refusal::Unknown | Refusal::Expired | Refusal::Used => Status::unauthenticated(text),
+        Refusal::NoMember(_) | Refusal::Revoked(_) | Refusal::OtherKey(_) | Refusal::Copied(_) => {
+            Status::permission_denied(text)
+        }
+        Refusal::Store(_) | Refusal::Contended => Status::unavailable(text),
+    }
+}
+
+/// Fires when the agent is a member no more.
+async fn turned_out<S: Store>(hub: &Hub<S>, who: &Who) -> Status {
+    let mut changes = hub.roster_changes.subscribe();
+    loop {
+        if let Err(status) = identify(hub, who).await
+            && status.code() == Code::PermissionDenied
+        {
+            return status;
+        }
+        if changes.changed().await.is_err() {
+            return Status::unavailable("shutting down");
+        }
+    }
 }
 
 /// Keeps an agent connected in the fleet for as long as a stream lives.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::Hub;
 use crate::board::Board;
-use crate::ledger;
+use crate::{ledger, roster};
 
 /// How far back the board is read: what percentiles look at, and the longest intervals but those
 /// of hours.
@@ -48,11 +48,15 @@ pub(crate) async fn recall<S: Store>(store: &S, board: &Board) -> Result<(), Sto
     Ok(())
 }
 
-/// Drops evidence that is older than `retention`, for ever.
-pub(crate) async fn forget<S: Store>(hub: Arc<Hub<S>>, retention: Duration) {
-    let retention = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
+/// Drops evidence that is older than so many hours, for ever.
+pub(crate) async fn forget<S: Store>(hub: Arc<Hub<S>>, hours: u32) {
+    let retention = u64::from(hours) * store::PIECE_MS;
     loop {
-        let before = millis(telemetry::clock::wall()).saturating_sub(retention);
+        let now = millis(telemetry::clock::wall());
+        let before = now.saturating_sub(retention);
+        if let Err(error) = roster::forget_tokens(&hub.store, now).await {
+            tracing::error!(%error, "old tokens cannot be dropped");
+        }
         if let Err(error) = hub.store.forget_evidence(before).await {
             tracing::error!(%error, "old evidence cannot be dropped");
         }

@@ -12,10 +12,12 @@
 //!   when the store says that it is durable.
 //! - What was known before a restart is known after it: monitors, run tables and evidence are in
 //!   the store, and the board is read from there.
-//! - Region and provider of an agent come from the fleet, never from a record.
+//! - An agent is who its certificate says; region and provider come from the roster, never from
+//!   a message.
 //! - Only `grpc` and `api` know status codes.
 
 mod api;
+mod authority;
 mod board;
 mod config;
 mod fleet;
@@ -24,25 +26,32 @@ mod keeper;
 mod ledger;
 mod metrics;
 mod planner;
+mod roster;
+mod secret;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use store::{MemoryStore, Store};
+use store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, ConfigError, Durability, Storage};
 
+use authority::Authority;
 use board::Board;
 use fleet::Fleet;
 use ledger::Ledger;
 
 /// How long open streams and requests may take to end.
 const SHUTDOWN: Duration = Duration::from_secs(10);
+
+/// How long the store may be held by streams that have ended, in hundredths of a second.
+const CLOSING: u32 = 200;
 
 /// Where a coordinator listens, once it does.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +73,12 @@ pub(crate) struct Hub<S> {
     pub(crate) writes: Mutex<()>,
     /// Counts changes of the monitors; watch streams follow it.
     pub(crate) changes: watch::Sender<u64>,
+    /// Signs for agents.
+    pub(crate) authority: Authority,
+    /// Where agents reach this coordinator.
+    pub(crate) endpoint: Option<String>,
+    /// Counts changes of the roster; streams of agents follow it.
+    pub(crate) roster_changes: watch::Sender<u64>,
     /// Fires when the coordinator is about to leave.
     pub(crate) leaving: CancellationToken,
 }
@@ -83,8 +98,6 @@ pub async fn run(
         grpc: grpc.local_addr().context("reading the gRPC address")?,
         http: http.local_addr().context("reading the HTTP address")?,
     };
-    let wall = telemetry::clock::wall();
-    let seed = u64::try_from(wall.as_microsecond()).unwrap_or_default();
     let storage = config.storage.clone();
     let listeners = Listeners {
         grpc,
@@ -93,9 +106,9 @@ pub async fn run(
         bound,
     };
     match storage {
-        Storage::Memory => {
+        Storage::Memory(store) => {
             tracing::warn!("everything is kept in memory, and forgotten at exit");
-            run_on(MemoryStore::new(seed), &config, listeners, shutdown).await
+            run_on(store, &config, listeners, shutdown).await
         }
         #[cfg(feature = "rocksdb")]
         Storage::Embedded { folder, durability } => {
@@ -104,7 +117,7 @@ pub async fn run(
                     Durability::Process => store_rocksdb::Durability::Process,
                     Durability::Power => store_rocksdb::Durability::Power,
                 },
-                seed,
+                seed: u64::try_from(telemetry::clock::wall().as_microsecond()).unwrap_or_default(),
             };
             let store = store_rocksdb::RocksStore::open(&folder, &options);
             let store = store.context("data-dir")?;
@@ -136,6 +149,27 @@ async fn run_on<S: Store>(
     keeper::recall(&store, &board)
         .await
         .context("reading what was known")?;
+    let now = telemetry::clock::wall().into();
+    let authority = Authority::open(&store, now).await.context("authority")?;
+    if let Some(path) = &config.admin_key_file {
+        api::admin_key_file(&store, path).await?;
+    }
+    let Listeners {
+        grpc,
+        http,
+        addresses,
+        bound,
+    } = listeners;
+    let agents = tls::for_agents(&authority, authority.server(now)?)?;
+    let http_tls = config.http_tls.as_ref();
+    let http_tls = http_tls.map(|(chain, key)| tls::from_files(chain, key));
+    let incoming = Incoming {
+        grpc: tls::incoming(grpc, Some(agents), shutdown.clone()),
+        http: tls::incoming(http, http_tls.transpose()?, shutdown.clone()),
+        http_address: addresses.http,
+    };
+    let is_reachable = !addresses.grpc.ip().is_unspecified();
+    let listens = is_reachable.then(|| addresses.grpc.to_string());
     let hub = Arc::new(Hub {
         store,
         board,
@@ -143,20 +177,18 @@ async fn run_on<S: Store>(
         ledger,
         writes: Mutex::new(()),
         changes: watch::Sender::new(0),
+        authority,
+        endpoint: config.endpoint.clone().or(listens),
+        roster_changes: watch::Sender::new(0),
         leaving: shutdown.clone(),
     });
-    let Listeners {
-        grpc,
-        http,
-        addresses,
-        bound,
-    } = listeners;
     tracing::info!(grpc = %addresses.grpc, http = %addresses.http, "listening");
     // A test that did not wait for the addresses has no use for them.
     let _ = bound.send(addresses);
-    let keeper = tokio::spawn(keeper::forget(Arc::clone(&hub), config.retention));
+    let keeper = tokio::spawn(keeper::forget(Arc::clone(&hub), config.retention_hours));
     let mut durable = hub.store.durable();
-    let serving = serve(hub, grpc, http, shutdown.clone());
+    let last = Arc::downgrade(&hub);
+    let serving = serve(hub, incoming, config.open_metrics, shutdown.clone());
     tokio::pin!(serving);
     let served = tokio::select! {
         served = &mut serving => served,
@@ -168,17 +200,34 @@ async fn run_on<S: Store>(
         }
     };
     keeper.abort();
+    let _ = keeper.await;
+    // Streams that have just ended may hold the store for a moment: it is closed when this returns.
+    for _ in 0..CLOSING {
+        if last.strong_count() == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     served
+}
+
+/// Connections as they come.
+struct Incoming {
+    grpc: mpsc::Receiver<tls::Accepted>,
+    http: mpsc::Receiver<tls::Accepted>,
+    http_address: SocketAddr,
 }
 
 async fn serve<S: Store>(
     hub: Arc<Hub<S>>,
-    grpc: TcpListener,
-    http: TcpListener,
+    incoming: Incoming,
+    open_metrics: bool,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let agents = tokio::spawn(grpc::serve(Arc::clone(&hub), grpc, shutdown.clone()));
-    let api = tokio::spawn(api::serve(hub, http, shutdown.clone()));
+    let agents = grpc::serve(Arc::clone(&hub), incoming.grpc, shutdown.clone());
+    let agents = tokio::spawn(agents);
+    let listener = api::Listener::new(incoming.http, incoming.http_address);
+    let api = tokio::spawn(api::serve(hub, listener, open_metrics, shutdown.clone()));
     let both = async {
         let (agents, api) = tokio::join!(agents, api);
         agents.context("the gRPC task")?.context("serving gRPC")?;

@@ -22,6 +22,25 @@ struct Cli {
     /// Where API and metrics are served
     #[arg(long, env = "PARALLAX_HTTP_LISTEN", default_value = "127.0.0.1:7080")]
     http_listen: SocketAddr,
+    /// Certificate chain of API and metrics, PEM
+    #[arg(long, env = "PARALLAX_HTTP_TLS_CERT", requires = "http_tls_key")]
+    http_tls_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, env = "PARALLAX_HTTP_TLS_KEY", requires = "http_tls_cert")]
+    http_tls_key: Option<PathBuf>,
+    /// Serve the API in the clear where others can reach it: behind a proxy that has TLS
+    #[arg(long, env = "PARALLAX_INSECURE_BIND")]
+    insecure_bind: bool,
+    /// Where agents reach this coordinator, host:port; tokens carry it
+    #[arg(long, env = "PARALLAX_ENDPOINT")]
+    endpoint: Option<String>,
+    /// The file with a key that may do everything, made where it is missing; by default admin.key
+    /// in the data folder
+    #[arg(long, env = "PARALLAX_ADMIN_KEY_FILE")]
+    admin_key_file: Option<OsString>,
+    /// Serve /metrics without a key
+    #[arg(long, env = "PARALLAX_OPEN_METRICS")]
+    open_metrics: bool,
     /// The folder where everything is kept; made if it is missing. Under systemd, by default its
     /// state directory
     #[arg(long, env = "PARALLAX_DATA_DIR")]
@@ -71,8 +90,13 @@ fn config(cli: Cli) -> Result<Config, String> {
         return Err("in-memory: contradicts data-dir; set one of them".to_owned());
     }
     let folder = named.map(PathBuf::from).or_else(daemon::state_directory);
+    let in_folder = folder.as_ref().map(|folder| folder.join("admin.key"));
     let storage = match folder {
-        _ if cli.in_memory => Storage::Memory,
+        _ if cli.in_memory => {
+            let life = telemetry::clock::wall().as_microsecond();
+            let seed = u64::try_from(life).unwrap_or_default();
+            Storage::Memory(store::MemoryStore::new(seed))
+        }
         Some(folder) => Storage::Embedded {
             folder,
             durability: match cli.durability {
@@ -85,7 +109,18 @@ fn config(cli: Cli) -> Result<Config, String> {
             return Err(format!("data-dir: is not set; {way_out}"));
         }
     };
-    Config::new(cli.grpc_listen, cli.http_listen, storage)
-        .and_then(|config| config.keep(cli.retention_hours))
-        .map_err(|error| error.to_string())
+    let admin_key_file = cli.admin_key_file.filter(|path| !path.is_empty());
+    let admin_key_file = admin_key_file.map(PathBuf::from);
+    if cli.in_memory && admin_key_file.is_none() {
+        let way_out = "name a file; with --in-memory there is no other way to get a key";
+        return Err(format!("admin-key-file: is not set; {way_out}"));
+    }
+    let mut config = Config::new(cli.grpc_listen, cli.http_listen, storage);
+    config.http_tls = cli.http_tls_cert.zip(cli.http_tls_key);
+    config.insecure_bind = cli.insecure_bind;
+    config.endpoint = cli.endpoint.filter(|text| !text.is_empty());
+    config.admin_key_file = admin_key_file.or(in_folder);
+    config.open_metrics = cli.open_metrics;
+    config.retention_hours = cli.retention_hours;
+    config.check().map_err(|error| error.to_string())
 }

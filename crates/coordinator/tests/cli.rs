@@ -37,6 +37,7 @@ fn bad_settings_have_a_status_and_a_way_out() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parallax-coordinator"));
         command
             .arg("--in-memory")
+            .args(["--admin-key-file", "/dev/null/none"])
             .env_remove("PARALLAX_LOG")
             .env_remove("STATE_DIRECTORY");
         command
@@ -44,7 +45,7 @@ fn bad_settings_have_a_status_and_a_way_out() {
     refused(
         command().args(["--http-listen", "0.0.0.0:1"]),
         78,
-        "use 127.0.0.1",
+        "set --http-tls-cert and --http-tls-key",
     );
     refused(
         command().args(["--http-listen", "nonsense"]),

@@ -146,6 +146,16 @@ impl schemars::JsonSchema for TargetUrl {
     }
 }
 
+/// Whether a text is a host and a port, and nothing else.
+#[must_use]
+pub fn is_endpoint(text: &str) -> bool {
+    let url: Result<TargetUrl, _> = format!("https://{text}/").parse();
+    let has_port = text
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
+    has_port && url.is_ok() && !text.contains(['/', '@', '#', '?'])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,5 +240,24 @@ mod tests {
             long.parse::<TargetUrl>().unwrap_err().to_string(),
             "url: 2058 bytes is too long; the limit is 2048"
         );
+    }
+
+    #[test]
+    fn an_endpoint_is_a_host_and_a_port() {
+        for good in ["127.0.0.1:7443", "[::1]:1", "mesh.example.com:443"] {
+            assert!(is_endpoint(good), "{good}");
+        }
+        for bad in [
+            "",
+            "a",
+            "a:",
+            "a:0",
+            "a:99999",
+            "u@a:1",
+            "a:1/x",
+            "http://a:1",
+        ] {
+            assert!(!is_endpoint(bad), "{bad}");
+        }
     }
 }

@@ -25,6 +25,10 @@ pub mod v1 {
 /// The protocol that this build speaks. A peer with another number is refused with both named.
 pub const PROTOCOL_VERSION: u32 = 1;
 
+/// The name in the certificate of every coordinator. The mesh's own authority signs for nobody
+/// else, so the address at which an agent reaches a coordinator does not matter.
+pub const COORDINATOR_NAME: &str = "coordinator.parallax.internal";
+
 /// The descriptors of `proto/`, as compiled into this build.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 /// The largest message. A frame is flushed at [`FRAME_BYTES`], a snapshot of 20,000 items is
 /// split into a snapshot and deltas.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
+/// The largest message of somebody who has not shown who they are.
+pub const MAX_ENROLMENT_BYTES: usize = 16 << 10;
 /// The largest message with evidence.
 pub const MAX_FRAME_BYTES: usize = 256 << 10;
 /// Records of one lane that go together: with the largest records still within a frame.

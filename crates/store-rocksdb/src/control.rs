@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use model::{Monitor, MonitorId};
 use rocksdb::{ColumnFamily, DB, IteratorMode, WriteBatch};
-use store::StoreError;
+use store::{Kind, StoreError};
 use vault::Key;
 
 use crate::{keys, rows};
@@ -14,6 +14,7 @@ use crate::{keys, rows};
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     pub(crate) monitors: BTreeMap<MonitorId, Monitor>,
+    pub(crate) entries: BTreeMap<(Kind, String), Vec<u8>>,
     pub(crate) ordinals: BTreeMap<MonitorId, BTreeMap<String, u32>>,
     pub(crate) fences: BTreeMap<u16, u64>,
     pub(crate) generations: u64,
@@ -73,6 +74,14 @@ impl Control {
             let (id, sealed) = row.map_err(io)?;
             let monitor = rows::monitor_of(&id, &sealed, key)?;
             control.monitors.insert(monitor.id.clone(), monitor);
+        }
+        for row in db.iterator_cf(family(db, keys::ENTRIES)?, IteratorMode::Start) {
+            let (at, sealed) = row.map_err(io)?;
+            let damaged = |why: &str| StoreError::Io(format!("an entry is of no use: {why}"));
+            let entry = keys::entry_of(&at).ok_or_else(|| damaged("its key"))?;
+            let value = key.open_sealed(&at, &sealed);
+            let value = value.map_err(|error| damaged(&error.to_string()))?;
+            control.entries.insert(entry, value);
         }
         for row in db.iterator_cf(family(db, keys::ORDINALS)?, IteratorMode::Start) {
             let (name, ordinal) = row.map_err(io)?;

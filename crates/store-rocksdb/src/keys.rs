@@ -1,6 +1,6 @@
 //! Column families, and how their keys are made: big-endian, so that bytes sort as numbers do.
 
-use store::EvidenceKey;
+use store::{EvidenceKey, Kind};
 
 /// Counters and the format's version.
 pub(crate) const CONTROL: &str = "control";
@@ -15,8 +15,13 @@ pub(crate) const APPLIED: &str = "applied";
 /// Hour, lane, position → batch.
 pub(crate) const EVIDENCE: &str = "evidence";
 
+/// Kind, id → sealed value.
+pub(crate) const ENTRIES: &str = "entries";
+
 /// All of them.
-pub(crate) const ALL: [&str; 6] = [CONTROL, MONITORS, ORDINALS, SPOOLS, APPLIED, EVIDENCE];
+pub(crate) const ALL: [&str; 7] = [
+    CONTROL, MONITORS, ORDINALS, SPOOLS, APPLIED, EVIDENCE, ENTRIES,
+];
 
 /// In [`CONTROL`]: the layout of everything else.
 pub(crate) const FORMAT: &[u8] = b"format";
@@ -30,6 +35,28 @@ pub(crate) const SPOOL_EPOCHS: &[u8] = b"spool-epochs";
 /// In [`CONTROL`]: the fence of a shard.
 pub(crate) fn fence(shard: u16) -> Vec<u8> {
     [b"fence-", &shard.to_be_bytes()[..]].concat()
+}
+
+/// What is kept by name. The numbers are never used again.
+const KINDS: [(Kind, u8); 4] = [
+    (Kind::Authority, 1),
+    (Kind::Agent, 2),
+    (Kind::Token, 3),
+    (Kind::ApiKey, 4),
+];
+
+/// An entry.
+pub(crate) fn entry(kind: Kind, id: &str) -> Vec<u8> {
+    let known = KINDS.iter().find(|(known, _)| *known == kind);
+    let number = known.map_or(0, |(_, number)| *number);
+    [&[number], id.as_bytes()].concat()
+}
+
+/// Reads what [`entry`] wrote.
+pub(crate) fn entry_of(key: &[u8]) -> Option<(Kind, String)> {
+    let (number, id) = key.split_first()?;
+    let (kind, _) = KINDS.iter().find(|(_, known)| known == number)?;
+    Some((*kind, String::from_utf8(id.to_vec()).ok()?))
 }
 
 /// A name and what belongs to it. Neither monitors nor agents have a 0 in their names.

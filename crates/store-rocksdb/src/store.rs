@@ -8,7 +8,7 @@ use std::time::Duration;
 use delivery::Applied;
 use model::{Monitor, MonitorId, MonitorSpec};
 use rocksdb::{DB, Direction, IteratorMode, WriteBatch, WriteOptions};
-use store::{Batch, EvidenceKey, Kept, Position, Put, Store, StoreError};
+use store::{Batch, EvidenceKey, Kept, Kind, Position, Put, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use vault::Key;
 
@@ -204,6 +204,53 @@ impl Store for RocksStore {
         self.write(batch)?;
         control.ordinals.remove(id);
         control.monitors.remove(id);
+        Ok(true)
+    }
+
+    async fn entry(&self, kind: Kind, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let control = self.control();
+        Ok(control.entries.get(&(kind, id.to_owned())).cloned())
+    }
+
+    async fn entries(&self, kind: Kind) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let control = self.control();
+        let of_kind = control.entries.iter().filter(|((of, _), _)| *of == kind);
+        Ok(of_kind
+            .map(|((_, id), value)| (id.clone(), value.clone()))
+            .collect())
+    }
+
+    async fn replace(
+        &self,
+        kind: Kind,
+        id: &str,
+        expected: Option<&[u8]>,
+        new: Option<Vec<u8>>,
+    ) -> Result<bool, StoreError> {
+        let mut control = self.control();
+        let at = (kind, id.to_owned());
+        if control.entries.get(&at).map(Vec::as_slice) != expected {
+            return Ok(false);
+        }
+        let family = family(&self.db, keys::ENTRIES)?;
+        let key = keys::entry(kind, id);
+        let mut batch = WriteBatch::default();
+        match &new {
+            Some(new) => {
+                let sealed = self.key.seal(&key, new);
+                let sealed = sealed.map_err(|error| StoreError::Io(error.to_string()))?;
+                batch.put_cf(family, &key, sealed);
+            }
+            None => batch.delete_cf(family, &key),
+        }
+        // An identity or a token that was handed out must not be forgotten by a power cut.
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.write_opt(batch, &options).map_err(io)?;
+        match new {
+            Some(new) => control.entries.insert(at, new),
+            None => control.entries.remove(&at),
+        };
         Ok(true)
     }
 

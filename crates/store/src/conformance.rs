@@ -3,7 +3,7 @@
 use delivery::{Applied, Span};
 use model::{MonitorId, MonitorSpec};
 
-use crate::{Batch, EvidenceKey, PIECE_MS, Provenance, Store, StoreError};
+use crate::{Batch, EvidenceKey, Kind, PIECE_MS, Provenance, Store, StoreError};
 
 /// Runs the whole suite, each part on a fresh store.
 ///
@@ -16,6 +16,7 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S) {
     spools(&fresh()).await;
     fences(&fresh()).await;
     history(&fresh()).await;
+    entries(&fresh()).await;
 }
 
 fn spec(url: &str) -> MonitorSpec {
@@ -239,4 +240,32 @@ async fn history<S: Store>(store: &S) {
     let forgotten = store.forget_evidence(12 * PIECE_MS).await;
     forgotten.expect("forget");
     assert_eq!(read(0).await, wanted[4..]);
+}
+
+/// Entries change only for those who know what they are.
+async fn entries<S: Store>(store: &S) {
+    let replace = async |kind, id: &str, expected: Option<&[u8]>, new: Option<&[u8]>| {
+        let new = new.map(<[u8]>::to_vec);
+        let replaced = store.replace(kind, id, expected, new).await;
+        replaced.expect("replace")
+    };
+    assert!(replace(Kind::Token, "b", None, Some(b"1")).await);
+    assert!(!replace(Kind::Token, "b", None, Some(b"2")).await, "exists");
+    assert!(replace(Kind::Token, "a", None, Some(b"")).await);
+    assert!(replace(Kind::Agent, "b", None, Some(b"other")).await);
+    assert!(
+        !replace(Kind::Token, "b", Some(b"9"), None).await,
+        "differs"
+    );
+    assert!(replace(Kind::Token, "b", Some(b"1"), Some(b"3")).await);
+    let entry = store.entry(Kind::Token, "b").await.expect("entry");
+    assert_eq!(entry, Some(b"3".to_vec()));
+    let all = store.entries(Kind::Token).await.expect("entries");
+    let wanted = [
+        ("a".to_owned(), b"".to_vec()),
+        ("b".to_owned(), b"3".to_vec()),
+    ];
+    assert_eq!(all, wanted, "of the kind alone, by id");
+    assert!(replace(Kind::Token, "b", Some(b"3"), None).await);
+    assert_eq!(store.entry(Kind::Token, "b").await.expect("entry"), None);
 }

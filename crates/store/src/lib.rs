@@ -16,6 +16,19 @@ use tokio::sync::watch;
 pub use evidence::{Batch, EvidenceKey, Kept, PIECE_MS, Position, Provenance};
 pub use memory::MemoryStore;
 
+/// What is kept by name. Values are opaque to the store, and sealed where they lie on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Keys that sign for the mesh.
+    Authority,
+    /// Agents that were enrolled.
+    Agent,
+    /// Tokens to enrol with.
+    Token,
+    /// Keys of the API.
+    ApiKey,
+}
+
 /// Why the store did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -68,6 +81,29 @@ pub trait Store: Send + Sync + 'static {
     fn delete_monitor(
         &self,
         id: &MonitorId,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// One entry.
+    fn entry(
+        &self,
+        kind: Kind,
+        id: &str,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
+
+    /// All entries of a kind, by id.
+    fn entries(
+        &self,
+        kind: Kind,
+    ) -> impl Future<Output = Result<Vec<(String, Vec<u8>)>, StoreError>> + Send;
+
+    /// Makes an entry (`expected` is none), replaces it, or removes it (`new` is none), if it is
+    /// what the caller believes it to be; whether it was.
+    fn replace(
+        &self,
+        kind: Kind,
+        id: &str,
+        expected: Option<&[u8]>,
+        new: Option<Vec<u8>>,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// The persistent number of an agent among a monitor's agents, given at the first question.

@@ -2,22 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use delivery::Applied;
 use model::{Monitor, MonitorId, MonitorSpec};
 use tokio::sync::watch;
 
-use crate::{Batch, EvidenceKey, Kept, Position, Put, Store, StoreError};
+use crate::{Batch, EvidenceKey, Kept, Kind, Position, Put, Store, StoreError};
 
 /// Batches that are kept; the oldest make room.
 const MAX_BATCHES: usize = 50_000;
 
 /// Everything in memory. A position is durable as soon as it exists: the store and its process
 /// end together.
-#[derive(Debug)]
+/// Clones are the same store.
+#[derive(Debug, Clone)]
 pub struct MemoryStore {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     durable: watch::Sender<Position>,
 }
 
@@ -26,6 +27,7 @@ struct State {
     monitors: BTreeMap<MonitorId, Monitor>,
     /// Never reused, so that a monitor that comes back does not look unchanged.
     generations: u64,
+    entries: BTreeMap<(Kind, String), Vec<u8>>,
     ordinals: BTreeMap<MonitorId, BTreeMap<String, u32>>,
     next_spool_epoch: u64,
     spool_epochs: BTreeSet<(String, u64)>,
@@ -42,11 +44,11 @@ impl MemoryStore {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Arc::new(Mutex::new(State {
                 generations: seed,
                 next_spool_epoch: seed,
                 ..State::default()
-            }),
+            })),
             durable: watch::Sender::new(0),
         }
     }
@@ -93,6 +95,37 @@ impl Store for MemoryStore {
         let mut state = self.lock();
         state.ordinals.remove(id);
         Ok(state.monitors.remove(id).is_some())
+    }
+
+    async fn entry(&self, kind: Kind, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.lock().entries.get(&(kind, id.to_owned())).cloned())
+    }
+
+    async fn entries(&self, kind: Kind) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let state = self.lock();
+        let of_kind = state.entries.iter().filter(|((of, _), _)| *of == kind);
+        Ok(of_kind
+            .map(|((_, id), value)| (id.clone(), value.clone()))
+            .collect())
+    }
+
+    async fn replace(
+        &self,
+        kind: Kind,
+        id: &str,
+        expected: Option<&[u8]>,
+        new: Option<Vec<u8>>,
+    ) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let at = (kind, id.to_owned());
+        if state.entries.get(&at).map(Vec::as_slice) != expected {
+            return Ok(false);
+        }
+        match new {
+            Some(new) => state.entries.insert(at, new),
+            None => state.entries.remove(&at),
+        };
+        Ok(true)
     }
 
     async fn ordinal(&self, monitor: &MonitorId, agent: &str) -> Result<u32, StoreError> {

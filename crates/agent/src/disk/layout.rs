@@ -92,8 +92,7 @@ pub(super) fn open(folder: &Path) -> Result<(Database, Key, State), OpenError> {
         path: folder.to_owned(),
         problem,
     };
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| medium(error.to_string()))?;
+    private_folder(folder).map_err(|error| medium(error.to_string()))?;
     let path = folder.join("state.redb");
     let opened = match whole(&path) {
         Err(error) if is_damage(&error) => {
@@ -122,6 +121,11 @@ pub(super) fn open(folder: &Path) -> Result<(Database, Key, State), OpenError> {
         Err(redb::Error::DatabaseAlreadyOpen) => Err(OpenError::InUse(path)),
         Err(error) => Err(medium(error.to_string())),
     }
+}
+
+/// Made where it is missing, and nobody else's to read.
+pub(crate) fn private_folder(folder: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// The database and its format, once all its records could be read.

@@ -12,7 +12,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Presence, identify};
+use super::{Presence, Who, identify, peer, same_protocol, turned_out};
 use crate::Hub;
 use crate::fleet::{Beat, Identity};
 use crate::ledger::{Delivery, LedgerError, lane_state};
@@ -38,12 +38,14 @@ impl<S: Store> EvidenceService for Evidence<S> {
         &self,
         request: Request<Streaming<v1::ReportRequest>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
+        let who = peer(&request)?;
         let mut inbound = request.into_inner();
         let first = inbound.message().await?.and_then(|request| request.message);
         let Some(v1::report_request::Message::Hello(hello)) = first else {
             return Err(Status::invalid_argument("hello: must come first"));
         };
-        let identity = identify(hello.protocol_version, hello.claim.as_ref())?;
+        same_protocol(hello.protocol_version)?;
+        let identity = identify(&self.0, &who).await?;
         let presence = Presence::begin(&self.0, &identity, &hello.agent_version)?;
         let hub = Arc::clone(&self.0);
         let unavailable = |error: store::StoreError| Status::unavailable(error.to_string());
@@ -80,7 +82,7 @@ impl<S: Store> EvidenceService for Evidence<S> {
         tokio::spawn(async move {
             let opened = send(&sender, v1::report_response::Message::Opened(opened)).await;
             let ended = match opened {
-                Ok(()) => receive(&hub, &session, inbound, &sender).await,
+                Ok(()) => receive(&hub, &session, &who, inbound, &sender).await,
                 Err(status) => Err(status),
             };
             if let Err(status) = ended {
@@ -98,10 +100,14 @@ type Sender = mpsc::Sender<Result<v1::ReportResponse, Status>>;
 async fn receive<S: Store>(
     hub: &Arc<Hub<S>>,
     session: &Session,
+    who: &Who,
     mut inbound: Streaming<v1::ReportRequest>,
     sender: &Sender,
 ) -> Result<(), Status> {
     let mut durable = hub.store.durable();
+    // Asked between messages only: one that is being applied is applied whole.
+    let turned_out = turned_out(hub, who);
+    tokio::pin!(turned_out);
     loop {
         let request = tokio::select! {
             biased;
@@ -112,6 +118,7 @@ async fn receive<S: Store>(
                 };
                 return send(sender, v1::report_response::Message::GoAway(go_away)).await;
             }
+            status = &mut turned_out => return Err(status),
             request = inbound.next() => match request {
                 None => return Ok(()),
                 Some(request) => request?,

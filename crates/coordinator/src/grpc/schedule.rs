@@ -14,7 +14,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Presence, identify};
+use super::{Presence, identify, peer, same_protocol, turned_out};
 use crate::Hub;
 use crate::fleet::Identity;
 use crate::planner::{self, Plan};
@@ -36,17 +36,22 @@ impl<S: Store> ScheduleService for Schedule<S> {
         &self,
         request: Request<Streaming<v1::WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        let who = peer(&request)?;
         let mut inbound = request.into_inner();
         let first = inbound.message().await?.and_then(|request| request.message);
         let Some(v1::watch_request::Message::Hello(hello)) = first else {
             return Err(Status::invalid_argument("hello: must come first"));
         };
-        let identity = identify(hello.protocol_version, hello.claim.as_ref())?;
+        same_protocol(hello.protocol_version)?;
+        let identity = identify(&self.0, &who).await?;
         let presence = Presence::begin(&self.0, &identity, &hello.agent_version)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let hub = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let ended = follow(&hub, &identity, inbound, &sender).await;
+            let ended = tokio::select! {
+                ended = follow(&hub, &identity, inbound, &sender) => ended,
+                status = turned_out(&hub, &who) => Err(status),
+            };
             if let Err(status) = ended {
                 tracing::warn!(agent = %identity.agent, %status, "watch stream");
                 // The agent learns why, if it still listens.

@@ -1,0 +1,198 @@
+//! The coordinator's API, as commands use it: one request, one answer.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use clap::Args;
+use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Endpoint, Family, Origin, TlsOptions};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::rt::TokioIo;
+use model::TargetUrl;
+use serde_json::Value;
+
+use crate::exit;
+
+/// The largest answer.
+const MAX_BODY_BYTES: usize = 16 << 20;
+/// How long a call may take.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Where the API is, and what opens it.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Where the coordinator's API is
+    #[arg(long, env = "PARALLAX_API", default_value = "http://127.0.0.1:7080")]
+    api: TargetUrl,
+    /// The file with a key of the API
+    #[arg(long, env = "PARALLAX_API_KEY_FILE")]
+    api_key_file: Option<PathBuf>,
+    /// A PEM file with authorities to trust beside the system's
+    #[arg(long, env = "PARALLAX_API_CA_FILE")]
+    api_ca_file: Option<PathBuf>,
+}
+
+/// Why a call did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The key file cannot be used.
+    #[error("--api-key-file {}: {problem}", path.display())]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
+    /// This host's settings.
+    #[error(transparent)]
+    Setup(#[from] dial::SetupError),
+    /// The API cannot be reached.
+    #[error("{api}: {problem}; is the coordinator there, and is --api right?")]
+    Unreachable {
+        /// Where it should be.
+        api: String,
+        /// Why.
+        problem: String,
+    },
+    /// The API says no.
+    #[error("{detail}")]
+    Refused {
+        /// The status.
+        status: StatusCode,
+        /// What it says.
+        detail: String,
+    },
+    /// The answer cannot be written.
+    #[error("stdout: {0}")]
+    Stdout(#[from] std::io::Error),
+}
+
+impl Error {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Key { .. } | Self::Setup(_) => exit::CONFIG,
+            Self::Unreachable { .. } => exit::UNREACHABLE,
+            Self::Refused { status, .. } => match status.as_u16() {
+                401 | 403 => exit::REFUSED,
+                400 | 422 => exit::USAGE,
+                _ => exit::UNHEALTHY,
+            },
+            Self::Stdout(_) => exit::INTERNAL,
+        }
+    }
+}
+
+impl Options {
+    fn key(&self) -> Result<Option<String>, Error> {
+        let Some(path) = self.api_key_file.clone() else {
+            return Ok(None);
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
+            Ok(_) => Err(Error::Key {
+                path,
+                problem: "is empty".to_owned(),
+            }),
+            Err(error) => Err(Error::Key {
+                path,
+                problem: error.to_string(),
+            }),
+        }
+    }
+
+    /// Calls the API; its answer as JSON, null where there is none.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Error> {
+        let unreachable = |problem: String| Error::Unreachable {
+            api: self.api.to_string(),
+            problem,
+        };
+        let mut request = Request::builder().method(method).uri(path);
+        request = request
+            .header(header::HOST, self.api.as_url().authority())
+            .header(header::ACCEPT, "application/json");
+        if let Some(key) = self.key()? {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Bytes::from(body.to_string())
+            }
+            None => Bytes::new(),
+        };
+        let request = request.body(Full::new(body));
+        // The key's bytes are not shown.
+        let request = request.map_err(|_| unreachable("the key is no legal header".to_owned()))?;
+        let asked = tokio::time::timeout(PATIENCE, self.ask(request)).await;
+        let (status, body) = asked.map_err(|_| unreachable("no answer in time".to_owned()))??;
+        let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if status.is_success() {
+            return Ok(json);
+        }
+        Err(Error::Refused {
+            status,
+            detail: told(status, &json),
+        })
+    }
+
+    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error> {
+        let unreachable = |problem: String| Error::Unreachable {
+            api: self.api.to_string(),
+            problem,
+        };
+        let dialer = Dialer::new(DialerOptions {
+            name_servers: Vec::new(),
+            family: Family::Any,
+            tls: TlsOptions {
+                extra_roots: self.api_ca_file.iter().cloned().collect(),
+            },
+            policy: AddressPolicy::default(),
+        })?;
+        let endpoint = Endpoint::of(&self.api);
+        let endpoint = endpoint.ok_or_else(|| unreachable("the URL has no host".to_owned()))?;
+        let dialed = dialer
+            .dial(&endpoint, Origin::Operator, Alpn::Http1, &[], &|_| {})
+            .await;
+        let connection =
+            dialed.map_err(|error| unreachable(format!("{}: {}", error.reason, error.detail)))?;
+        let failed = |error: hyper::Error| unreachable(error.to_string());
+        let io = TokioIo::new(connection.io);
+        let (mut sender, driver) = hyper::client::conn::http1::handshake(io)
+            .await
+            .map_err(failed)?;
+        tokio::spawn(driver);
+        let response = sender.send_request(request).await.map_err(failed)?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_BODY_BYTES)
+            .collect()
+            .await;
+        let body = body.map_err(|error| unreachable(error.to_string()))?;
+        Ok((status, body.to_bytes()))
+    }
+}
+
+/// A problem document (RFC 9457) in words.
+fn told(status: StatusCode, problem: &Value) -> String {
+    let text = |value: &Value| value.as_str().map(|text| model::text::line(text, 300));
+    let fields: Vec<String> = problem["errors"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|error| {
+            Some(format!(
+                "{}: {}",
+                text(&error["pointer"])?,
+                text(&error["detail"])?
+            ))
+        })
+        .collect();
+    if !fields.is_empty() {
+        return fields.join("; ");
+    }
+    text(&problem["detail"]).unwrap_or_else(|| format!("the API answers {status}"))
+}

@@ -1,0 +1,226 @@
+//! Keys of the API: who may read, and who may change things.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, Method, StatusCode, header};
+use model::monitor::FieldError;
+use serde::{Deserialize, Serialize};
+use store::{Kind, Store, StoreError};
+
+use super::Shared;
+use super::problem::{Id, Json, Problem};
+use crate::Hub;
+use crate::keeper::millis;
+use crate::secret;
+
+/// In front of every key, so that scanners of repositories know one when they see it.
+const PREFIX: &str = "plxk_";
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Scope {
+    /// Read everything but secrets, which nobody reads.
+    Read,
+    /// Change everything too.
+    Admin,
+}
+
+/// A key as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Row {
+    name: String,
+    scope: Scope,
+    secret_sha256: String,
+    created_at_ms: u64,
+}
+
+/// The body of POST.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    name: String,
+    scope: Scope,
+}
+
+/// A key as it is shown: once with its value, later without.
+#[derive(Debug, Serialize)]
+struct Shown {
+    id: String,
+    name: String,
+    scope: Scope,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+fn row(bytes: &[u8]) -> Result<Row, StoreError> {
+    serde_json::from_slice(bytes).map_err(|_| StoreError::Io("a key is damaged".to_owned()))
+}
+
+fn shown(id: String, row: Row, key: Option<String>) -> Shown {
+    let created = i64::try_from(row.created_at_ms).unwrap_or_default();
+    let created = jiff::Timestamp::from_millisecond(created).unwrap_or_default();
+    Shown {
+        id,
+        name: row.name,
+        scope: row.scope,
+        created_at: created.to_string(),
+        key,
+    }
+}
+
+/// Makes a key; its id and its value.
+async fn create_key<S: Store>(
+    store: &S,
+    name: &str,
+    scope: Scope,
+) -> Result<(String, Row, String), StoreError> {
+    let io = |error: secret::NoRandomness| StoreError::Io(error.to_string());
+    let (id, secret) = (secret::id().map_err(io)?, secret::new().map_err(io)?);
+    let key = format!("{PREFIX}{id}_{secret}");
+    let row = keep(store, &id, name, scope, &secret).await?;
+    Ok((id, row, key))
+}
+
+async fn keep<S: Store>(
+    store: &S,
+    id: &str,
+    name: &str,
+    scope: Scope,
+    secret: &str,
+) -> Result<Row, StoreError> {
+    let row = Row {
+        name: name.to_owned(),
+        scope,
+        secret_sha256: secret::hash(secret),
+        created_at_ms: millis(telemetry::clock::wall()),
+    };
+    let bytes = serde_json::to_vec(&row);
+    let bytes = bytes.map_err(|_| StoreError::Io("a key cannot be written".to_owned()))?;
+    let known = store.entry(Kind::ApiKey, id).await?;
+    store
+        .replace(Kind::ApiKey, id, known.as_deref(), Some(bytes))
+        .await?;
+    Ok(row)
+}
+
+/// The parts of a key: its id and its secret.
+fn parts(key: &str) -> Option<(&str, &str)> {
+    key.strip_prefix(PREFIX)?.split_once('_')
+}
+
+/// The key in a file opens everything: one that is there already, or a new one, so that a new mesh
+/// can be set up by who may read the file, and by nobody else.
+pub(crate) async fn admin_key_file<S: Store>(store: &S, path: &Path) -> anyhow::Result<()> {
+    let named = || format!("admin-key-file: {}", path.display());
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let (_, _, key) = create_key(store, "admin-key-file", Scope::Admin).await?;
+            let mut options = OpenOptions::new();
+            let file = options.write(true).create_new(true).mode(0o600).open(path);
+            writeln!(file.with_context(named)?, "{key}").with_context(named)?;
+            tracing::info!(path = %path.display(), "wrote a key that may do everything");
+            return Ok(());
+        }
+        Err(error) => return Err(error).with_context(named),
+    };
+    let (id, secret) = parts(text.trim())
+        .filter(|(id, secret)| !id.is_empty() && secret.len() >= 43)
+        .with_context(|| format!("{}: holds no key; remove it to get a new one", named()))?;
+    let known = store.entry(Kind::ApiKey, id).await?;
+    let known = known.map(|bytes| row(&bytes)).transpose()?;
+    if !known.is_some_and(|row| secret::is(secret, &row.secret_sha256)) {
+        keep(store, id, "admin-key-file", Scope::Admin, secret).await?;
+    }
+    Ok(())
+}
+
+/// What the key of a request may do.
+async fn scope<S: Store>(store: &S, headers: &HeaderMap) -> Result<Scope, Problem> {
+    let refused = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "no-key", detail);
+    let value = headers.get(header::AUTHORIZATION);
+    let value = value.and_then(|value| value.to_str().ok()).ok_or_else(|| {
+        refused("this needs a key: send `Authorization: Bearer plxk_…`; admin.key of the data folder is one")
+    })?;
+    let unknown = || refused("the key is not known; was it removed?");
+    let (scheme, key) = value.split_once(' ').ok_or_else(unknown)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(refused("send the key as `Authorization: Bearer plxk_…`"));
+    }
+    let (id, secret) = parts(key.trim()).ok_or_else(unknown)?;
+    let known = store.entry(Kind::ApiKey, id).await?.ok_or_else(unknown)?;
+    let row = row(&known)?;
+    if !secret::is(secret, &row.secret_sha256) {
+        return Err(unknown());
+    }
+    Ok(row.scope)
+}
+
+/// Lets a request through if its key may do it.
+pub(super) async fn guard<S: Store>(
+    State(hub): State<Arc<Hub<S>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    match scope(&hub.store, request.headers()).await {
+        Ok(scope) if is_read || scope == Scope::Admin => next.run(request).await,
+        Ok(_) => {
+            let detail = "this key may only read; use one with the scope admin";
+            Problem::new(StatusCode::FORBIDDEN, "read-only-key", detail).into_response()
+        }
+        Err(problem) => {
+            let mut response = problem.into_response();
+            if response.status() == StatusCode::UNAUTHORIZED {
+                let challenge = http::HeaderValue::from_static("Bearer");
+                response
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            response
+        }
+    }
+}
+
+pub(super) async fn create<S: Store>(
+    State(hub): Shared<S>,
+    Json(wanted): Json<Wanted>,
+) -> Result<Response, Problem> {
+    if !model::monitor::is_id(&wanted.name) {
+        let detail = "use 1 to 64 letters, digits, `-`, `_` and `.`";
+        return Err(Problem::fields(vec![FieldError::new("/name", detail)]));
+    }
+    let (id, row, key) = create_key(&hub.store, &wanted.name, wanted.scope).await?;
+    let shown = shown(id, row, Some(key));
+    Ok((StatusCode::CREATED, axum::Json(shown)).into_response())
+}
+
+pub(super) async fn list<S: Store>(State(hub): Shared<S>) -> Result<Response, Problem> {
+    let mut keys = Vec::new();
+    for (id, bytes) in hub.store.entries(Kind::ApiKey).await? {
+        keys.push(shown(id, row(&bytes)?, None));
+    }
+    Ok(axum::Json(serde_json::json!({ "keys": keys })).into_response())
+}
+
+pub(super) async fn delete<S: Store>(
+    State(hub): Shared<S>,
+    Id(id): Id,
+) -> Result<StatusCode, Problem> {
+    let known = hub.store.entry(Kind::ApiKey, &id).await?;
+    let gone = || Problem::new(StatusCode::NOT_FOUND, "no-such-key", "there is no such key");
+    let known = known.ok_or_else(gone)?;
+    let removed = hub.store.replace(Kind::ApiKey, &id, Some(&known), None);
+    removed.await?;
+    Ok(StatusCode::NO_CONTENT)
+}
