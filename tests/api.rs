@@ -286,7 +286,7 @@ async fn keys_open_what_they_may() {
     let (id, read) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
     assert!(read.starts_with("plxk_"), "scanners know it");
     let list = coordinator.call("GET", "/api/v1/keys", "").await;
-    let secret = read.rsplit('_').next().unwrap();
+    let secret = read.splitn(3, '_').nth(2).unwrap();
     assert!(list.body.contains(id) && !list.body.contains(secret));
 
     let put = r#"{"url":"https://a/mcp"}"#;

@@ -223,12 +223,13 @@ fn check(kept: &Kept, listed: &[(String, u64)], kills: &BTreeMap<&'static str, V
     let mut finished = BTreeSet::new();
     let mut missing = 0;
     for (monitor, at_ms) in listed {
-        let slot = (monitor.clone(), slot(monitor, *at_ms));
+        let region = monitor.split('-').next().unwrap();
+        let agent = format!("{region}-1");
+        let slot = (agent, monitor.clone(), slot(monitor, *at_ms));
         if kept.outcomes.contains_key(&slot) {
             finished.insert(slot);
             continue;
         }
-        let region = monitor.split('-').next().unwrap();
         let before_a_kill = kills
             .get(region)
             .into_iter()

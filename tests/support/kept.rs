@@ -11,8 +11,8 @@ use store_rocksdb::{Durability, Options, RocksStore};
 /// What the store has in the end.
 #[derive(Default)]
 pub struct Kept {
-    /// Outcomes by monitor and slot.
-    pub outcomes: BTreeMap<(String, u64), u64>,
+    /// Outcomes by agent, monitor and slot.
+    pub outcomes: BTreeMap<(String, String, u64), u64>,
     /// By agent, epoch and lane: sequence, monitor, and whether a window counts it.
     pub sequences: BTreeMap<(String, u64, u16), BTreeMap<u64, (String, bool)>>,
     /// Windows of whole probes: where, monitor, range and count.
@@ -60,7 +60,7 @@ impl Kept {
                 let twice = of_lane.insert(seq, (outcome.monitor_id.clone(), counts));
                 assert!(twice.is_none(), "{lane:?} {seq} is kept twice");
                 if counts {
-                    let slot = (outcome.monitor_id, outcome.slot);
+                    let slot = (lane.0.clone(), outcome.monitor_id, outcome.slot);
                     *self.outcomes.entry(slot).or_default() += 1;
                 }
             }

@@ -42,10 +42,11 @@ pub(crate) enum EnrolError {
 pub(crate) async fn enrol(
     dialer: &Dialer,
     token: &Token,
+    coordinators: &[String],
     folder: Option<&Path>,
     shutdown: &CancellationToken,
 ) -> Result<Identity, EnrolError> {
-    let key = NewKey::open(folder)?;
+    let key = NewKey::open(folder, token)?;
     let request = v1::EnrolRequest {
         protocol_version: PROTOCOL_VERSION,
         token: token.secret.clone(),
@@ -53,11 +54,20 @@ pub(crate) async fn enrol(
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let tls = Arc::new(pinned(token.pin)?);
+    // What the settings name is tried instead of what the token names; the pin stays.
+    let named = [token.endpoint.clone()];
+    let coordinators = if coordinators.is_empty() {
+        &named[..]
+    } else {
+        coordinators
+    };
+    let mut next = coordinators.iter().cycle();
     let mut failures = 0;
     let response = loop {
+        let endpoint = next.next().unwrap_or(&token.endpoint);
         let asked = tokio::select! {
             () = shutdown.cancelled() => return Err(EnrolError::Stopped),
-            asked = ask(dialer, token, &tls, request.clone()) => asked,
+            asked = ask(dialer, endpoint, &tls, request.clone()) => asked,
         };
         let status = match asked {
             Ok(response) => break response,
@@ -79,7 +89,7 @@ pub(crate) async fn enrol(
         failures += 1;
         let pause = pause(failures, fastrand::f64());
         let reason = model::text::line(status.message(), 200);
-        tracing::warn!(coordinator = %token.endpoint, %reason, ?pause, "not enrolled yet");
+        tracing::warn!(coordinator = %endpoint, %reason, ?pause, "not enrolled yet");
         tokio::select! {
             () = shutdown.cancelled() => return Err(EnrolError::Stopped),
             () = tokio::time::sleep(pause) => {}
@@ -91,8 +101,8 @@ pub(crate) async fn enrol(
         generation: 0,
     };
     let place = (response.region, response.provider);
-    let coordinators = vec![token.endpoint.clone()];
-    let identity = key.becomes(response.agent_id, place, coordinators, &given);
+    let told = vec![token.endpoint.clone()];
+    let identity = key.becomes(response.agent_id, place, told, &given);
     // Whatever was given must be of use before the old key is forgotten.
     identity.tls()?;
     if let Some(folder) = folder {
@@ -108,11 +118,11 @@ pub(crate) async fn enrol(
 
 async fn ask(
     dialer: &Dialer,
-    token: &Token,
+    endpoint: &str,
     tls: &Arc<ClientConfig>,
     request: v1::EnrolRequest,
 ) -> Result<v1::EnrolResponse, tonic::Status> {
-    let channel = connect(dialer, &token.endpoint, tls).await?;
+    let channel = connect(dialer, endpoint, tls).await?;
     let mut client = EnrolmentServiceClient::new(channel);
     let mut request = tonic::Request::new(request);
     request.set_timeout(Duration::from_secs(20));

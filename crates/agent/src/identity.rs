@@ -15,10 +15,12 @@ use rustls::{ClientConfig, RootCertStore};
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::token::Token;
+
 /// In the state folder.
 const FILE: &str = "identity.json";
-/// A key whose enrolment has not been answered yet.
-const NEW_KEY: &str = "enrolling.pem";
+/// In front of the file of a key whose enrolment has not been answered yet.
+const NEW_KEY: &str = "enrolling-";
 
 /// What does not work about an identity.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +45,11 @@ pub(crate) enum IdentityError {
 }
 
 /// As it is kept, mode 0600. Certificates are base64 of DER.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
+    /// Which token it was got with.
+    token: String,
     agent: String,
     region: String,
     provider: String,
@@ -72,27 +76,29 @@ pub(crate) struct Given {
 /// A key that is to be enrolled, with the request for its certificate.
 pub(crate) struct NewKey {
     key: KeyPair,
+    token: String,
 }
 
 impl NewKey {
-    /// The key of an enrolment that was not answered, or a new one: kept before it is used, so
-    /// that a token is not lost with an answer.
-    pub(crate) fn open(folder: Option<&Path>) -> Result<Self, IdentityError> {
+    /// The key of an enrolment with this token that was not answered, or a new one: kept before it
+    /// is used, so that a token is not lost with an answer.
+    pub(crate) fn open(folder: Option<&Path>, token: &Token) -> Result<Self, IdentityError> {
+        let token = token.id();
         let Some(folder) = folder else {
-            return Ok(Self {
-                key: KeyPair::generate()?,
-            });
+            let key = KeyPair::generate()?;
+            return Ok(Self { key, token });
         };
-        let path = folder.join(NEW_KEY);
+        let name = format!("{NEW_KEY}{token}.pem");
+        let path = folder.join(&name);
         match std::fs::read_to_string(&path) {
             Ok(pem) => KeyPair::from_pem(&pem)
-                .map(|key| Self { key })
+                .map(|key| Self { key, token })
                 .map_err(|_| IdentityError::Damaged(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = KeyPair::generate()?;
-                let written = write(folder, NEW_KEY, key.serialize_pem().as_bytes());
+                let written = write(folder, &name, key.serialize_pem().as_bytes());
                 written.map_err(|error| IdentityError::Io { path, error })?;
-                Ok(Self { key })
+                Ok(Self { key, token })
             }
             Err(error) => Err(IdentityError::Io { path, error }),
         }
@@ -113,6 +119,7 @@ impl NewKey {
     ) -> Identity {
         let mut identity = Identity {
             row: Row {
+                token: self.token,
                 agent,
                 region,
                 provider,
@@ -155,10 +162,24 @@ impl Identity {
         };
         let bytes = serde_json::to_vec_pretty(&self.row);
         write(folder, FILE, &bytes.map_err(|error| io(error.into()))?).map_err(io)?;
-        match std::fs::remove_file(folder.join(NEW_KEY)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io(error)),
-            Ok(()) | Err(_) => Ok(()),
+        // Keys of other enrolments are of no use any more.
+        for entry in std::fs::read_dir(folder).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            if entry.file_name().to_string_lossy().starts_with(NEW_KEY) {
+                std::fs::remove_file(entry.path()).map_err(io)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Whether the identity was got with this token.
+    pub(crate) fn is_of(&self, token: &Token) -> bool {
+        self.row.token == token.id()
+    }
+
+    /// Whether a state folder has an identity.
+    pub(crate) fn is_in(folder: &Path) -> bool {
+        folder.join(FILE).exists()
     }
 
     pub(crate) fn agent(&self) -> &str {
@@ -265,4 +286,66 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     std::fs::rename(&new, folder.join(name))?;
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An identity whose certificate lasts from day 0 to day `days`.
+    fn identity(days: u64) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        let day = |n: u64| std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(n * 86_400);
+        (params.not_before, params.not_after) = (day(0).into(), day(days).into());
+        let certificate = params.self_signed(&key).unwrap().der().to_vec();
+        let token = format!("plxj_{}@h:1#sha256:{}", "s".repeat(43), "0".repeat(64));
+        let token: Token = token.parse().unwrap();
+        let given = Given {
+            chain: vec![certificate.clone()],
+            authorities: vec![certificate],
+            generation: 3,
+        };
+        let new = NewKey {
+            key,
+            token: token.id(),
+        };
+        let place = ("eu".to_owned(), "p".to_owned());
+        new.becomes("eu-1".to_owned(), place, vec!["h:1".to_owned()], &given)
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_at_half_of_its_life_give_or_take() {
+        let days = |n: f64| Duration::from_secs_f64(n * 86_400.0);
+        let identity = identity(10);
+        assert_eq!(identity.renew_in(days(0.0), 0.0), days(4.5));
+        assert_eq!(identity.renew_in(days(0.0), 1.0), days(5.5));
+        assert_eq!(identity.renew_in(days(4.0), 0.5), days(1.0));
+        assert_eq!(identity.renew_in(days(9.0), 0.5), Duration::ZERO);
+        assert_eq!(identity.renew_in(days(99.0), 0.5), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_identity_is_kept_whole_and_private() {
+        use std::os::unix::fs::MetadataExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Identity::load(folder.path()).unwrap().is_none());
+        let stale = folder.path().join("enrolling-0123.pem");
+        std::fs::write(&stale, b"key").unwrap();
+        identity(10).save(folder.path()).unwrap();
+        let again = Identity::load(folder.path()).unwrap().unwrap();
+        assert_eq!(
+            (again.agent(), again.region(), again.generation()),
+            ("eu-1", "eu", 3)
+        );
+        assert!(!stale.exists(), "keys that lead nowhere are gone");
+        let file = folder.path().join(FILE);
+        assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
+        std::fs::write(&file, b"{}").unwrap();
+        let error = Identity::load(folder.path()).map(|_| ()).unwrap_err();
+        assert!(
+            error.to_string().contains("identity.json: is damaged"),
+            "{error}"
+        );
+    }
 }

@@ -37,6 +37,12 @@ use tokio_util::sync::CancellationToken;
 pub use config::{Config, ConfigError};
 pub use token::{Token, TokenError};
 
+/// Whether a state folder has the identity of an enrolled agent.
+#[must_use]
+pub fn is_enrolled(state_dir: &std::path::Path) -> bool {
+    identity::Identity::is_in(state_dir)
+}
+
 /// Runs an agent until `shutdown` fires, then drains. An agent that is not a member yet enrols
 /// first, and waits for its coordinator as long as it takes.
 ///
@@ -47,13 +53,17 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let folder = config.state_dir.as_deref();
     let known = folder.map(identity::Identity::load).transpose()?.flatten();
     let identity = match (known, &config.token) {
-        (Some(identity), _) => identity,
-        (None, Some(token)) => {
+        (Some(identity), None) => identity,
+        // The one that it came with stays where it was put.
+        (Some(identity), Some(token)) if identity.is_of(token) => identity,
+        // Another one: whoever put it there wants the agent enrolled anew.
+        (_, Some(token)) => {
             if let Some(folder) = folder {
                 disk::private_folder(folder)
                     .with_context(|| format!("state-dir: {}", folder.display()))?;
             }
-            match enrol::enrol(&dialer, token, folder, &shutdown).await {
+            let coordinators = &config.coordinators;
+            match enrol::enrol(&dialer, token, coordinators, folder, &shutdown).await {
                 Err(enrol::EnrolError::Stopped) => return Ok(()),
                 enrolled => enrolled?,
             }

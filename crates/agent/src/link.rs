@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Uri};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use crate::config::Config;
 use crate::identity::{Given, Identity, IdentityError};
@@ -50,6 +50,8 @@ pub(crate) enum LinkEvent {
     Delta(v1::ScheduleDelta),
     /// The link is gone, and is being opened again.
     Down,
+    /// The coordinator knows the agent no more: its schedule holds no longer.
+    TurnedOut,
 }
 
 /// What the agent says of its spool when it opens a stream.
@@ -96,7 +98,14 @@ impl Link {
                 () = shutdown.cancelled() => return,
                 ended = self.hold(coordinator) => ended,
             };
-            if self.events.send(LinkEvent::Down).await.is_err() {
+            let event = if ended.code() == Code::PermissionDenied {
+                let why = model::text::line(ended.message(), 300);
+                tracing::error!(%why, "the coordinator turns this agent out");
+                LinkEvent::TurnedOut
+            } else {
+                LinkEvent::Down
+            };
+            if self.events.send(event).await.is_err() {
                 return;
             }
             failures = if begun.elapsed() >= HEALTHY {
@@ -194,10 +203,13 @@ impl Link {
             generation: response.generation,
         });
         renewed.tls().map_err(unfit)?;
-        self.identity = renewed;
-        if let Some(folder) = &self.config.state_dir {
-            self.identity.save(folder).map_err(unfit)?;
+        if let Some(folder) = &self.config.state_dir
+            && let Err(error) = renewed.save(folder)
+        {
+            // It holds for this life, and the one before for the next.
+            tracing::error!(%error, "the renewed certificate cannot be kept");
         }
+        self.identity = renewed;
         tracing::info!(
             generation = self.identity.generation(),
             "certificate renewed"

@@ -1,6 +1,7 @@
 //! `parallax-agent`.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::net::AddrParseError;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -82,9 +83,10 @@ fn config(cli: Cli) -> Result<Config, String> {
         let way_out = "name a folder, or say --in-memory to lose at exit what is not handed in";
         return Err(format!("state-dir: is not set; {way_out}"));
     }
+    let is_enrolled = folder.as_deref().is_some_and(parallax_agent::is_enrolled);
     let config = Config {
         coordinators: set(cli.coordinator),
-        token: token(cli.token_file)?,
+        token: token(cli.token_file, is_enrolled)?,
         name_servers: parse(cli.resolver, |text, _: AddrParseError| {
             format!("resolver: `{text}` is no address and port; write it like 9.9.9.9:53")
         })?,
@@ -101,10 +103,13 @@ fn config(cli: Cli) -> Result<Config, String> {
 }
 
 /// The token of a file or of the environment: never of the command line, which others can read.
-fn token(file: Option<OsString>) -> Result<Option<Token>, String> {
+/// One that was used may be gone.
+fn token(file: Option<OsString>, is_enrolled: bool) -> Result<Option<Token>, String> {
     let text = match file.filter(|file| !file.is_empty()).map(PathBuf::from) {
-        Some(file) => std::fs::read_to_string(&file)
-            .map_err(|error| format!("token-file: {}: {error}", file.display()))?,
+        Some(file) => match std::fs::read_to_string(&file) {
+            Err(error) if is_enrolled && error.kind() == ErrorKind::NotFound => String::new(),
+            text => text.map_err(|error| format!("token-file: {}: {error}", file.display()))?,
+        },
         None => std::env::var("PARALLAX_TOKEN").unwrap_or_default(),
     };
     if text.trim().is_empty() {

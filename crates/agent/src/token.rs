@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 /// A single-use token: `plxj_<secret>@<host:port>#sha256:<authority's public key>`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
@@ -18,6 +20,15 @@ pub struct Token {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("token: {0}; copy the whole token, which looks like plxj_…@host:port#sha256:…")]
 pub struct TokenError(&'static str);
+
+impl Token {
+    /// What is kept of a token that was used, to know another one by.
+    pub(crate) fn id(&self) -> String {
+        let hash = digest(&SHA256, self.secret.as_bytes());
+        let bytes = hash.as_ref().iter().take(8);
+        bytes.map(|byte| format!("{byte:02x}")).collect()
+    }
+}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -62,6 +62,12 @@ pub(crate) enum Error {
         /// What it says.
         detail: String,
     },
+    /// Something else answers.
+    #[error("--api: the answer has no {0}; is this the coordinator's API?")]
+    Answer(&'static str),
+    /// A key would be readable on its way.
+    #[error("--api {0}: the key would travel in the clear; use https://, or a loopback address")]
+    Clear(String),
     /// The answer cannot be written.
     #[error("stdout: {0}")]
     Stdout(#[from] std::io::Error),
@@ -71,6 +77,8 @@ impl Error {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Key { .. } | Self::Setup(_) => exit::CONFIG,
+            Self::Clear(_) => exit::USAGE,
+            Self::Answer(_) => exit::UNHEALTHY,
             Self::Unreachable { .. } => exit::UNREACHABLE,
             Self::Refused { status, .. } => match status.as_u16() {
                 401 | 403 => exit::REFUSED,
@@ -100,6 +108,18 @@ impl Options {
         }
     }
 
+    /// Whether nobody between here and the API can read what is sent.
+    fn is_private(&self) -> bool {
+        let url = self.api.as_url();
+        let is_loopback = match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        };
+        url.scheme() == "https" || is_loopback
+    }
+
     /// Calls the API; its answer as JSON, null where there is none.
     pub(crate) async fn call(
         &self,
@@ -111,11 +131,17 @@ impl Options {
             api: self.api.to_string(),
             problem,
         };
-        let mut request = Request::builder().method(method).uri(path);
+        let base = self.api.as_url().path().trim_end_matches('/');
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{base}{path}"));
         request = request
             .header(header::HOST, self.api.as_url().authority())
             .header(header::ACCEPT, "application/json");
         if let Some(key) = self.key()? {
+            if !self.is_private() {
+                return Err(Error::Clear(self.api.to_string()));
+            }
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
         }
         let body = match body {

@@ -57,6 +57,7 @@ struct Place {
 
 /// Agents of the mesh.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct AgentsArgs {
     #[command(subcommand)]
     command: Option<AgentsCommand>,
@@ -92,6 +93,18 @@ enum KeyCommand {
         /// What it may do
         #[arg(long, default_value = "read")]
         scope: Scope,
+        #[command(flatten)]
+        api: Options,
+    },
+    /// List the keys, without their values
+    List {
+        #[command(flatten)]
+        api: Options,
+    },
+    /// Remove a key: it opens nothing any more
+    Revoke {
+        /// Its id
+        id: String,
         #[command(flatten)]
         api: Options,
     },
@@ -132,7 +145,7 @@ pub(crate) async fn token(args: TokenArgs) -> Result<(), Error> {
         .api
         .call(Method::POST, "/api/v1/tokens", Some(&body))
         .await?;
-    style::print(&format!("{}\n", text(&made["token"])))?;
+    style::print(&secret(&made, "token")?)?;
     style::eprint(&format!(
         "agent {}: start it with --token-file before {}\n",
         text(&made["agent"]),
@@ -191,17 +204,42 @@ fn table<const N: usize>(rows: &[[String; N]]) -> String {
     text
 }
 
-/// Makes a key.
+/// What is printed once, whole, and alone on its line.
+fn secret(made: &Value, name: &str) -> Result<String, Error> {
+    let is_plain = |text: &&str| text.bytes().all(|b| b.is_ascii_graphic());
+    let secret = made[name].as_str().filter(is_plain);
+    let secret = secret.ok_or(Error::Answer(if name == "token" { "token" } else { "key" }))?;
+    Ok(format!("{secret}\n"))
+}
+
+/// Makes, lists or removes keys.
 pub(crate) async fn key(args: KeyArgs) -> Result<(), Error> {
-    let KeyCommand::Create { name, scope, api } = args.command;
-    let scope = match scope {
-        Scope::Read => "read",
-        Scope::Admin => "admin",
-    };
-    let body = json!({ "name": name, "scope": scope });
-    let made = api.call(Method::POST, "/api/v1/keys", Some(&body)).await?;
-    style::print(&format!("{}\n", text(&made["key"])))?;
-    style::eprint(&format!("key {}: may {scope}\n", text(&made["id"])));
+    match args.command {
+        KeyCommand::Create { name, scope, api } => {
+            let scope = match scope {
+                Scope::Read => "read",
+                Scope::Admin => "admin",
+            };
+            let body = json!({ "name": name, "scope": scope });
+            let made = api.call(Method::POST, "/api/v1/keys", Some(&body)).await?;
+            style::print(&secret(&made, "key")?)?;
+            style::eprint(&format!("key {}: may {scope}\n", text(&made["id"])));
+        }
+        KeyCommand::List { api } => {
+            let known = api.call(Method::GET, "/api/v1/keys", None).await?;
+            let mut rows = vec![["ID", "NAME", "SCOPE", "CREATED"].map(str::to_owned)];
+            for key in known["keys"].as_array().into_iter().flatten() {
+                rows.push([&key["id"], &key["name"], &key["scope"], &key["created_at"]].map(text));
+            }
+            style::print(&table(&rows))?;
+        }
+        KeyCommand::Revoke { id, api } => {
+            let name: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+            let path = format!("/api/v1/keys/{name}");
+            api.call(Method::DELETE, &path, None).await?;
+            style::eprint(&format!("revoked {}\n", model::text::line(&id, 64)));
+        }
+    }
     Ok(())
 }
 

@@ -7,14 +7,18 @@ mod monitors;
 mod problem;
 mod status;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
 use http::{StatusCode, header};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use store::Store;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -30,48 +34,45 @@ type Shared<S> = State<Arc<Hub<S>>>;
 
 pub(crate) use keys::admin_key_file;
 
-/// Connections for the API.
-pub(crate) struct Listener {
-    incoming: mpsc::Receiver<Accepted>,
-    address: SocketAddr,
-}
+/// How long the head of a request may take.
+const HEAD: Duration = Duration::from_secs(10);
 
-impl Listener {
-    pub(crate) const fn new(incoming: mpsc::Receiver<Accepted>, address: SocketAddr) -> Self {
-        Self { incoming, address }
-    }
-}
-
-impl axum::serve::Listener for Listener {
-    type Io = Accepted;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Accepted, SocketAddr) {
-        match self.incoming.recv().await {
-            Some(connection) => {
-                let address = connection.address();
-                (connection, address)
-            }
-            // Nothing comes any more: the coordinator leaves.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
-
-/// Serves the API until `shutdown` fires.
+/// Serves the API until `shutdown` fires, and what is being answered then.
 pub(crate) async fn serve<S: Store>(
     hub: Arc<Hub<S>>,
-    listener: Listener,
+    mut incoming: mpsc::Receiver<Accepted>,
     open_metrics: bool,
     shutdown: CancellationToken,
-) -> std::io::Result<()> {
-    axum::serve(listener, router(hub, open_metrics))
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await
+) {
+    let service = TowerToHyperService::new(router(hub, open_metrics));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEAD);
+    let graceful = GracefulShutdown::new();
+    loop {
+        let connection = tokio::select! {
+            () = shutdown.cancelled() => break,
+            connection = incoming.recv() => match connection {
+                Some(connection) => connection,
+                None => break,
+            },
+        };
+        let io = TokioIo::new(connection);
+        let served = builder.serve_connection(io, service.clone()).into_owned();
+        let served = graceful.watch(served);
+        tokio::spawn(async move {
+            if let Err(error) = served.await {
+                tracing::debug!(%error, "an API connection");
+            }
+        });
+    }
+    graceful.shutdown().await;
 }
 
 fn router<S: Store>(hub: Arc<Hub<S>>, open_metrics: bool) -> Router {

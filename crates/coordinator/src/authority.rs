@@ -184,6 +184,12 @@ pub(crate) fn key_sha256(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
     hash.as_ref().try_into().ok()
 }
 
+/// When a certificate ends.
+pub(crate) fn ends_at(certificate: &CertificateDer<'_>) -> Option<jiff::Timestamp> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    jiff::Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+}
+
 /// Whose a verified client certificate is: exactly one name, and that an agent's.
 pub(crate) fn agent_of(certificate: &CertificateDer<'_>) -> Option<String> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;

@@ -23,10 +23,14 @@ pub(crate) struct Identity {
 /// An agent as the API shows it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct AgentView {
+    #[serde(skip)]
     pub(crate) id: String,
+    #[serde(skip)]
     pub(crate) region: String,
+    #[serde(skip)]
     pub(crate) provider: String,
     pub(crate) version: String,
+    #[serde(skip)]
     pub(crate) connected: bool,
     /// When the agent was last heard, seconds since the epoch.
     pub(crate) heard_at: f64,

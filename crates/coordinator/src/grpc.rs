@@ -21,7 +21,7 @@ use tonic::{Code, Request, Status};
 use crate::Hub;
 use crate::fleet::Identity;
 use crate::roster::{self, Refusal};
-use crate::tls::{Accepted, Peer};
+use crate::tls::{Accepted, Peer, Shown};
 
 /// Serves agents until `shutdown` fires.
 pub(crate) async fn serve<S: Store>(
@@ -58,24 +58,27 @@ fn same_protocol(protocol: u32) -> Result<(), Status> {
     )))
 }
 
-/// An agent's name, and SHA-256 of its public key, as its certificate has them.
-type Who = (String, [u8; 32]);
-
-/// The agent that the certificate of a request names, and the key of it.
-fn peer<T>(request: &Request<T>) -> Result<Who, Status> {
+/// The agent that the certificate of a request names, while the certificate lasts.
+fn peer<T>(request: &Request<T>) -> Result<Shown, Status> {
     let peer = request.extensions().get::<Peer>();
-    let agent = peer.and_then(|peer| peer.agent.clone());
-    agent.ok_or_else(|| Status::unauthenticated("certificate: is missing; enrol with a token"))
+    let shown = peer.and_then(|peer| peer.shown.clone());
+    let missing = || Status::unauthenticated("certificate: is missing; enrol with a token");
+    let shown = shown.ok_or_else(missing)?;
+    if shown.left(telemetry::clock::wall()).is_zero() {
+        return Err(Status::unauthenticated("certificate: has expired"));
+    }
+    Ok(shown)
 }
 
 /// Who a verified certificate speaks for. Region and provider are those of the roster.
-async fn identify<S: Store>(hub: &Hub<S>, (agent, key): &Who) -> Result<Identity, Status> {
+async fn identify<S: Store>(hub: &Hub<S>, who: &Shown) -> Result<Identity, Status> {
+    let (agent, key) = &who.agent;
     let member = roster::member(&hub.store, agent, key).await;
-    let place = member.map_err(refused)?.place;
+    let (member, _) = member.map_err(refused)?;
     Ok(Identity {
-        agent: place.agent,
-        region: place.region,
-        provider: place.provider,
+        agent: member.place.agent,
+        region: member.place.region,
+        provider: member.place.provider,
     })
 }
 
@@ -83,24 +86,29 @@ fn refused(refusal: Refusal) -> Status {
     let text = refusal.to_string();
     match refusal {
         Refusal::Unknown | Refusal::Expired | Refusal::Used => Status::unauthenticated(text),
-        Refusal::NoMember(_) | Refusal::Revoked(_) | Refusal::OtherKey(_) | Refusal::Copied(_) => {
+        Refusal::NoMember(_) | Refusal::Revoked(_) | Refusal::OtherKey(_) | Refusal::Taken(_) => {
             Status::permission_denied(text)
         }
         Refusal::Store(_) | Refusal::Contended => Status::unavailable(text),
     }
 }
 
-/// Fires when the agent is a member no more.
-async fn turned_out<S: Store>(hub: &Hub<S>, who: &Who) -> Status {
+/// Fires when the agent is a member no more, or its certificate ends.
+async fn turned_out<S: Store>(hub: &Hub<S>, who: &Shown) -> Status {
     let mut changes = hub.roster_changes.subscribe();
+    let ends = tokio::time::sleep(who.left(telemetry::clock::wall()));
+    tokio::pin!(ends);
     loop {
         if let Err(status) = identify(hub, who).await
             && status.code() == Code::PermissionDenied
         {
             return status;
         }
-        if changes.changed().await.is_err() {
-            return Status::unavailable("shutting down");
+        tokio::select! {
+            () = &mut ends => return Status::unauthenticated("certificate: has expired"),
+            changed = changes.changed() => if changed.is_err() {
+                return Status::unavailable("shutting down");
+            },
         }
     }
 }

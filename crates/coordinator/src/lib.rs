@@ -164,9 +164,8 @@ async fn run_on<S: Store>(
     let http_tls = config.http_tls.as_ref();
     let http_tls = http_tls.map(|(chain, key)| tls::from_files(chain, key));
     let incoming = Incoming {
-        grpc: tls::incoming(grpc, Some(agents), shutdown.clone()),
-        http: tls::incoming(http, http_tls.transpose()?, shutdown.clone()),
-        http_address: addresses.http,
+        grpc: tls::incoming(grpc, Some(agents), true, shutdown.clone()),
+        http: tls::incoming(http, http_tls.transpose()?, false, shutdown.clone()),
     };
     let is_reachable = !addresses.grpc.ip().is_unspecified();
     let listens = is_reachable.then(|| addresses.grpc.to_string());
@@ -215,7 +214,6 @@ async fn run_on<S: Store>(
 struct Incoming {
     grpc: mpsc::Receiver<tls::Accepted>,
     http: mpsc::Receiver<tls::Accepted>,
-    http_address: SocketAddr,
 }
 
 async fn serve<S: Store>(
@@ -226,12 +224,12 @@ async fn serve<S: Store>(
 ) -> anyhow::Result<()> {
     let agents = grpc::serve(Arc::clone(&hub), incoming.grpc, shutdown.clone());
     let agents = tokio::spawn(agents);
-    let listener = api::Listener::new(incoming.http, incoming.http_address);
-    let api = tokio::spawn(api::serve(hub, listener, open_metrics, shutdown.clone()));
+    let api = api::serve(hub, incoming.http, open_metrics, shutdown.clone());
+    let api = tokio::spawn(api);
     let both = async {
         let (agents, api) = tokio::join!(agents, api);
         agents.context("the gRPC task")?.context("serving gRPC")?;
-        api.context("the HTTP task")?.context("serving HTTP")
+        api.context("the HTTP task")
     };
     tokio::pin!(both);
     tokio::select! {

@@ -41,6 +41,9 @@ pub(crate) struct Member {
 struct TokenRow {
     place: Place,
     expires_at_ms: u64,
+    /// Whether it may take the place of an agent that is there.
+    #[serde(default)]
+    replace: bool,
     /// The key that it was used for.
     used_by: Option<String>,
 }
@@ -66,11 +69,9 @@ pub(crate) enum Refusal {
     /// The certificate is of a key that the agent no longer has.
     #[error("agent: {0} was enrolled again with another key")]
     OtherKey(String),
-    /// Somebody renews with a copy of its state.
-    #[error(
-        "agent: {0} renews from an old state: its state folder was copied; revoke it and enrol each agent with a token of its own"
-    )]
-    Copied(String),
+    /// The place is taken.
+    #[error("token: agent {0} is enrolled already; revoke it, or make a token that replaces it")]
+    Taken(String),
     /// The store fails.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -92,11 +93,13 @@ pub(crate) async fn create_token<S: Store>(
     store: &S,
     place: Place,
     expires_at_ms: u64,
+    replace: bool,
 ) -> Result<String, StoreError> {
     let secret = secret::new().map_err(|error| StoreError::Io(error.to_string()))?;
     let row = TokenRow {
         place,
         expires_at_ms,
+        replace,
         used_by: None,
     };
     let id = secret::hash(&secret);
@@ -121,8 +124,8 @@ pub(crate) async fn holder<S: Store>(
     Ok(token.place)
 }
 
-/// Uses a token up for a key, and enrols the agent. The same key may do so again while the token
-/// lasts: its first answer may have been lost on the way.
+/// Uses a token up for a key, and enrols the agent. The same key may ask again while the token
+/// lasts, because its first answer may have been lost on the way: that changes nothing.
 pub(crate) async fn enrol<S: Store>(
     store: &S,
     secret: &str,
@@ -137,15 +140,35 @@ pub(crate) async fn enrol<S: Store>(
     if token.expires_at_ms <= now_ms {
         return Err(Refusal::Expired);
     }
-    match &token.used_by {
-        Some(used_by) if *used_by != key => return Err(Refusal::Used),
-        Some(_) => {}
-        None => {
-            token.used_by = Some(key.clone());
-            let used = Some(bytes(&token)?);
-            if !store.replace(Kind::Token, &id, Some(&known), used).await? {
-                return Err(Refusal::Used);
-            }
+    let agent = token.place.agent.clone();
+    let before = store.entry(Kind::Agent, &agent).await?;
+    let member: Option<Member> = before.as_deref().map(row).transpose()?;
+    if let Some(member) = &member
+        && member.key_sha256 == key
+    {
+        // A key that was turned out stays out, whatever token comes with it.
+        return match member.revoked_at_ms {
+            Some(_) => Err(Refusal::Revoked(agent)),
+            None => Ok(member.clone()),
+        };
+    }
+    if token
+        .used_by
+        .as_ref()
+        .is_some_and(|used_by| *used_by != key)
+    {
+        return Err(Refusal::Used);
+    }
+    let is_there = member.is_some_and(|member| member.revoked_at_ms.is_none());
+    // A token that was used once does not take a place back that somebody else was given since.
+    if is_there && (!token.replace || token.used_by.is_some()) {
+        return Err(Refusal::Taken(agent));
+    }
+    if token.used_by.is_none() {
+        token.used_by = Some(key.clone());
+        let used = Some(bytes(&token)?);
+        if !store.replace(Kind::Token, &id, Some(&known), used).await? {
+            return Err(Refusal::Contended);
         }
     }
     let member = Member {
@@ -155,31 +178,20 @@ pub(crate) async fn enrol<S: Store>(
         generation: 0,
         revoked_at_ms: None,
     };
-    put(store, &member).await?;
-    Ok(member)
-}
-
-async fn put<S: Store>(store: &S, member: &Member) -> Result<(), Refusal> {
-    let agent = &member.place.agent;
-    for _ in 0..TRIES {
-        let known = store.entry(Kind::Agent, agent).await?;
-        let new = Some(bytes(member)?);
-        if store
-            .replace(Kind::Agent, agent, known.as_deref(), new)
-            .await?
-        {
-            return Ok(());
-        }
+    let new = Some(bytes(&member)?);
+    let enrolled = store.replace(Kind::Agent, &agent, before.as_deref(), new);
+    if enrolled.await? {
+        return Ok(member);
     }
     Err(Refusal::Contended)
 }
 
-/// The member that a certificate speaks for.
+/// The member that a certificate speaks for, and how it is kept.
 pub(crate) async fn member<S: Store>(
     store: &S,
     agent: &str,
     key_sha256: &[u8; 32],
-) -> Result<Member, Refusal> {
+) -> Result<(Member, Vec<u8>), Refusal> {
     let known = store.entry(Kind::Agent, agent).await?;
     let known = known.ok_or_else(|| Refusal::NoMember(agent.to_owned()))?;
     let member: Member = row(&known)?;
@@ -189,7 +201,7 @@ pub(crate) async fn member<S: Store>(
     if member.revoked_at_ms.is_some() {
         return Err(Refusal::Revoked(agent.to_owned()));
     }
-    Ok(member)
+    Ok((member, known))
 }
 
 /// All members, by name.
@@ -198,24 +210,17 @@ pub(crate) async fn members<S: Store>(store: &S) -> Result<Vec<Member>, StoreErr
     entries.iter().map(|(_, bytes)| row(bytes)).collect()
 }
 
-/// A member asks for another certificate for the key that it is known by. `generation` is the
-/// last one that it was told.
+/// A member gets another certificate for the key that it is known by.
 pub(crate) async fn renewed<S: Store>(
     store: &S,
-    mut member: Member,
+    (mut member, known): (Member, Vec<u8>),
     issued: &Issued,
-    generation: u64,
 ) -> Result<Member, Refusal> {
     let agent = member.place.agent.clone();
     if member.key_sha256 != hex(&issued.key_sha256) {
         return Err(Refusal::OtherKey(agent));
     }
-    // One answer may have been lost on its way; more means that somebody else renews with a copy.
-    if generation + 1 < member.generation {
-        return Err(Refusal::Copied(agent));
-    }
-    let known = bytes(&member)?;
-    member.generation += 1;
+    member.generation = member.generation.saturating_add(1);
     let new = Some(bytes(&member)?);
     if store
         .replace(Kind::Agent, &agent, Some(&known), new)
@@ -226,11 +231,19 @@ pub(crate) async fn renewed<S: Store>(
     Err(Refusal::Contended)
 }
 
-/// Turns an agent out; whether there was one to turn out.
+/// Turns an agent out, with every token that would let it in; whether there was anything to turn
+/// out.
 pub(crate) async fn revoke<S: Store>(store: &S, agent: &str, now_ms: u64) -> Result<bool, Refusal> {
+    let mut found = false;
+    for (id, known) in store.entries(Kind::Token).await? {
+        let token: TokenRow = row(&known)?;
+        if token.place.agent == agent {
+            found |= store.replace(Kind::Token, &id, Some(&known), None).await?;
+        }
+    }
     for _ in 0..TRIES {
         let Some(known) = store.entry(Kind::Agent, agent).await? else {
-            return Ok(false);
+            return Ok(found);
         };
         let mut member: Member = row(&known)?;
         if member.revoked_at_ms.is_some() {
@@ -280,10 +293,14 @@ mod tests {
         }
     }
 
+    async fn token(store: &MemoryStore, replace: bool) -> String {
+        create_token(store, place(), 1000, replace).await.unwrap()
+    }
+
     #[tokio::test]
     async fn a_token_enrols_one_key_once_and_in_time() {
         let store = MemoryStore::new(0);
-        let secret = create_token(&store, place(), 1000).await.unwrap();
+        let secret = token(&store, false).await;
         let nobody = enrol(&store, "guess", &issued(1), 5).await;
         assert_eq!(nobody, Err(Refusal::Unknown));
         assert_eq!(holder(&store, &secret, 999).await.unwrap(), place());
@@ -291,7 +308,7 @@ mod tests {
         assert_eq!(late, Err(Refusal::Expired));
         let first = enrol(&store, &secret, &issued(1), 10).await.unwrap();
         let again = enrol(&store, &secret, &issued(1), 20).await.unwrap();
-        assert_eq!(first.place, again.place, "its answer was lost");
+        assert_eq!(first, again, "its answer was lost");
         let thief = enrol(&store, &secret, &issued(2), 30).await;
         assert_eq!(thief, Err(Refusal::Used));
         assert!(member(&store, "eu-1", &[1; 32]).await.is_ok());
@@ -302,27 +319,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_place_is_taken_once_unless_the_token_replaces() {
+        let store = MemoryStore::new(0);
+        let (one, two) = (token(&store, false).await, token(&store, false).await);
+        enrol(&store, &one, &issued(1), 10).await.unwrap();
+        let taken = enrol(&store, &two, &issued(2), 10).await;
+        assert_eq!(taken, Err(Refusal::Taken("eu-1".into())));
+        let three = token(&store, true).await;
+        enrol(&store, &three, &issued(3), 10).await.unwrap();
+        // The one that was replaced does not take its place back with its old token.
+        let back = enrol(&store, &one, &issued(1), 20).await;
+        assert_eq!(back, Err(Refusal::Taken("eu-1".into())));
+        assert!(member(&store, "eu-1", &[3; 32]).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn a_member_is_known_by_its_key_until_it_is_revoked() {
         let store = MemoryStore::new(0);
-        let secret = create_token(&store, place(), 1000).await.unwrap();
-        let enrolled = enrol(&store, &secret, &issued(1), 10).await.unwrap();
+        let (secret, spare) = (token(&store, false).await, token(&store, true).await);
+        enrol(&store, &secret, &issued(1), 10).await.unwrap();
         let other = member(&store, "eu-1", &[2; 32]).await;
-        assert_eq!(other, Err(Refusal::OtherKey("eu-1".into())));
-        let newer = renewed(&store, enrolled.clone(), &issued(1), 0).await;
-        assert_eq!(newer.as_ref().map(|m| m.generation), Ok(1));
-        let lost = renewed(&store, newer.unwrap(), &issued(1), 0).await;
-        assert_eq!(
-            lost.as_ref().map(|m| m.generation),
-            Ok(2),
-            "an answer was lost"
-        );
-        let copy = renewed(&store, lost.unwrap(), &issued(1), 0).await;
-        assert_eq!(copy, Err(Refusal::Copied("eu-1".into())));
-        let key = renewed(&store, enrolled, &issued(2), 2).await;
+        assert_eq!(other.unwrap_err(), Refusal::OtherKey("eu-1".into()));
+        let known = member(&store, "eu-1", &[1; 32]).await.unwrap();
+        let newer = renewed(&store, known.clone(), &issued(1)).await.unwrap();
+        assert_eq!(newer.generation, 1);
+        let key = renewed(&store, known, &issued(2)).await;
         assert_eq!(key, Err(Refusal::OtherKey("eu-1".into())));
+
         assert!(revoke(&store, "eu-1", 50).await.unwrap());
-        let gone = member(&store, "eu-1", &[1; 32]).await;
-        assert_eq!(gone, Err(Refusal::Revoked("eu-1".into())));
+        let out = Refusal::Revoked("eu-1".into());
+        assert_eq!(member(&store, "eu-1", &[1; 32]).await.unwrap_err(), out);
+        for old in [secret, spare] {
+            let back = enrol(&store, &old, &issued(1), 60).await;
+            assert_eq!(back, Err(Refusal::Unknown), "its tokens are gone too");
+        }
+        let new = token(&store, false).await;
+        let back = enrol(&store, &new, &issued(1), 60).await;
+        assert_eq!(back, Err(out), "and so is its key");
+        assert!(enrol(&store, &new, &issued(4), 60).await.is_ok());
         assert!(!revoke(&store, "us-1", 50).await.unwrap());
         assert_eq!(members(&store).await.unwrap().len(), 1);
     }

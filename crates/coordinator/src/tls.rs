@@ -1,10 +1,12 @@
 //! Listening with TLS, and who is on the other side.
 
+use std::collections::BTreeMap;
+use std::future::Future as _;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +17,8 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
@@ -24,10 +27,18 @@ use tonic::transport::server::Connected;
 
 use crate::authority::{self, Authority, Leaf};
 
-/// Handshakes that may go on at once; then the next ones wait in the kernel.
-const HANDSHAKES: usize = 256;
+/// Connections to one listener; then the next ones wait in the kernel.
+const CONNECTIONS: usize = 16_384;
+/// Handshakes that may go on at once, in all and from one address: a stranger who never ends his
+/// keeps nobody else out.
+const HANDSHAKES: usize = 1024;
+const HANDSHAKES_OF_ONE: usize = 32;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Connections of clients without a certificate, which may do no more than enrol, and how long
+/// they may last.
+const STRANGERS: usize = 128;
+const STRANGER: Duration = Duration::from_secs(30);
 /// Connections that may wait to be served.
 const QUEUE: usize = 64;
 /// How long to leave a listener alone that fails, as it does when files run out.
@@ -36,22 +47,34 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Who is on the other side, as the handshake proved it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Peer {
-    /// Agent and SHA-256 of its public key; none for a client without a certificate.
-    pub(crate) agent: Option<(String, [u8; 32])>,
+    /// None for a client without a certificate.
+    pub(crate) shown: Option<Shown>,
+}
+
+/// A verified certificate of an agent.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    /// The agent, and SHA-256 of its public key.
+    pub(crate) agent: (String, [u8; 32]),
+    /// When the certificate ends.
+    pub(crate) ends_at: jiff::Timestamp,
+}
+
+impl Shown {
+    /// How long the certificate still lasts.
+    pub(crate) fn left(&self, now: jiff::Timestamp) -> Duration {
+        Duration::try_from(self.ends_at.duration_since(now)).unwrap_or_default()
+    }
 }
 
 /// A connection.
 pub(crate) struct Accepted {
     io: Either<TcpStream, TlsStream<TcpStream>>,
     peer: Peer,
-    address: SocketAddr,
-}
-
-impl Accepted {
-    /// Where it comes from.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
-    }
+    /// When it is cut off, whatever it does.
+    cut: Option<Pin<Box<Sleep>>>,
+    /// Given back when it ends.
+    _permits: Vec<OwnedSemaphorePermit>,
 }
 
 impl Connected for Accepted {
@@ -68,6 +91,11 @@ impl AsyncRead for Accepted {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(cut) = self.cut.as_mut()
+            && cut.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
@@ -132,67 +160,159 @@ pub(crate) fn from_files(certificate: &Path, key: &Path) -> anyhow::Result<Serve
     Ok(config)
 }
 
-/// Accepts until `shutdown` fires. A handshake that hangs holds up nobody else.
+/// What a listener needs for each connection.
+struct Doors {
+    acceptor: Option<TlsAcceptor>,
+    connections: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
+    /// Where clients show certificates: room for those that do not.
+    strangers: Option<Arc<Semaphore>>,
+    /// Handshakes by address.
+    shaking: Mutex<BTreeMap<IpAddr, usize>>,
+}
+
+/// One handshake of an address; given back when dropped.
+struct Turn<'a> {
+    doors: &'a Doors,
+    address: IpAddr,
+}
+
+impl Doors {
+    fn turn(&self, address: IpAddr) -> Option<Turn<'_>> {
+        let mut shaking = self.shaking.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = shaking.entry(address).or_default();
+        if *count >= HANDSHAKES_OF_ONE {
+            return None;
+        }
+        *count += 1;
+        Some(Turn {
+            doors: self,
+            address,
+        })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let shaking = self.doors.shaking.lock();
+        let mut shaking = shaking.unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = shaking.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                shaking.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Accepts until `shutdown` fires. A handshake that hangs holds up nobody else; where agents are
+/// expected, a client that shows no certificate is cut off soon.
 pub(crate) fn incoming(
     listener: TcpListener,
     config: Option<ServerConfig>,
+    for_agents: bool,
     shutdown: CancellationToken,
 ) -> mpsc::Receiver<Accepted> {
     let (accepted, receiver) = mpsc::channel(QUEUE);
-    let acceptor = config.map(|config| TlsAcceptor::from(Arc::new(config)));
-    let permits = Arc::new(Semaphore::new(HANDSHAKES));
+    let doors = Arc::new(Doors {
+        acceptor: config.map(|config| TlsAcceptor::from(Arc::new(config))),
+        connections: Arc::new(Semaphore::new(CONNECTIONS)),
+        handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+        strangers: for_agents.then(|| Arc::new(Semaphore::new(STRANGERS))),
+        shaking: Mutex::default(),
+    });
     tokio::spawn(async move {
-        loop {
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            let connection = tokio::select! {
-                () = shutdown.cancelled() => return,
-                connection = listener.accept() => connection,
-            };
-            let Ok((stream, address)) = connection else {
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            };
-            let (acceptor, accepted) = (acceptor.clone(), accepted.clone());
-            tokio::spawn(async move {
-                let shaken = tokio::time::timeout(HANDSHAKE, shake(acceptor, stream, address));
-                match shaken.await {
-                    Ok(Ok(connection)) => {
-                        // Nobody takes it while the coordinator leaves.
-                        let _ = accepted.send(connection).await;
+        let accept = async {
+            loop {
+                let permit = Arc::clone(&doors.connections).acquire_owned().await;
+                let (Ok(permit), connection) = (permit, listener.accept().await) else {
+                    return;
+                };
+                match connection {
+                    Ok((stream, address)) => {
+                        let (doors, accepted) = (Arc::clone(&doors), accepted.clone());
+                        tokio::spawn(async move {
+                            welcome(&doors, stream, address, permit, &accepted).await;
+                        });
                     }
-                    Ok(Err(error)) => tracing::debug!(%address, %error, "handshake"),
-                    Err(_) => tracing::debug!(%address, "the handshake takes too long"),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection cannot be accepted");
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
-                drop(permit);
-            });
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = accept => {}
         }
     });
     receiver
 }
 
-async fn shake(
-    acceptor: Option<TlsAcceptor>,
+async fn welcome(
+    doors: &Doors,
     stream: TcpStream,
     address: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    accepted: &mpsc::Sender<Accepted>,
+) {
+    let Some(turn) = doors.turn(address.ip()) else {
+        tracing::debug!(%address, "too many handshakes of this address");
+        return;
+    };
+    let shaken = async {
+        let _handshake = doors.handshakes.acquire().await;
+        shake(doors, stream, permit).await
+    };
+    let shaken = tokio::time::timeout(HANDSHAKE, shaken).await;
+    drop(turn);
+    match shaken {
+        Ok(Ok(connection)) => {
+            // Nobody takes it while the coordinator leaves.
+            let _ = accepted.send(connection).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%address, %error, "handshake"),
+        Err(_) => tracing::debug!(%address, "the handshake takes too long"),
+    }
+}
+
+async fn shake(
+    doors: &Doors,
+    stream: TcpStream,
+    permit: OwnedSemaphorePermit,
 ) -> io::Result<Accepted> {
     stream.set_nodelay(true)?;
-    let Some(acceptor) = acceptor else {
-        return Ok(Accepted {
-            io: Either::Left(stream),
-            peer: Peer::default(),
-            address,
-        });
+    let mut connection = Accepted {
+        io: Either::Left(stream),
+        peer: Peer::default(),
+        cut: None,
+        _permits: vec![permit],
+    };
+    let Some(acceptor) = &doors.acceptor else {
+        return Ok(connection);
+    };
+    let Either::Left(stream) = connection.io else {
+        return Err(io::ErrorKind::InvalidInput.into());
     };
     let stream = acceptor.accept(stream).await?;
     let (_, session) = stream.get_ref();
     let leaf = session.peer_certificates().and_then(<[_]>::first);
-    let agent = leaf.and_then(|leaf| {
-        let key = authority::key_sha256(leaf)?;
-        Some((authority::agent_of(leaf)?, key))
+    let shown = leaf.and_then(|leaf| {
+        Some(Shown {
+            agent: (authority::agent_of(leaf)?, authority::key_sha256(leaf)?),
+            ends_at: authority::ends_at(leaf)?,
+        })
     });
-    Ok(Accepted {
-        io: Either::Right(stream),
-        peer: Peer { agent },
-        address,
-    })
+    if shown.is_none()
+        && let Some(strangers) = &doors.strangers
+    {
+        let permit = Arc::clone(strangers).try_acquire_owned();
+        let full = |_| io::Error::other("too many clients without a certificate");
+        connection._permits.push(permit.map_err(full)?);
+        connection.cut = Some(Box::pin(tokio::time::sleep(STRANGER)));
+    }
+    connection.io = Either::Right(stream);
+    connection.peer = Peer { shown };
+    Ok(connection)
 }

@@ -11,7 +11,7 @@ use vault::Key;
 use crate::{keys, rows};
 
 /// The state in memory: always what the database has.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Control {
     pub(crate) monitors: BTreeMap<MonitorId, Monitor>,
     pub(crate) entries: BTreeMap<(Kind, String), Vec<u8>>,

@@ -14,7 +14,7 @@ use crate::link::LinkEvent;
 
 impl Core {
     pub(super) fn handle_link(&mut self, event: LinkEvent) {
-        if !matches!(event, LinkEvent::Down) {
+        if !matches!(event, LinkEvent::Down | LinkEvent::TurnedOut) {
             self.heard = now();
         }
         match event {
@@ -40,6 +40,12 @@ impl Core {
                 }
             }
             LinkEvent::Down => (self.frames, self.opening) = (None, None),
+            LinkEvent::TurnedOut => {
+                (self.frames, self.opening) = (None, None);
+                let all: Vec<String> = self.items.keys().cloned().collect();
+                self.remove(&all);
+                self.lease = None;
+            }
             LinkEvent::Snapshot(snapshot) => {
                 self.lease = Some(Duration::from_secs(snapshot.lease_seconds.into()));
                 self.lease_kept = None;

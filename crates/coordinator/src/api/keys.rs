@@ -1,8 +1,8 @@
 //! Keys of the API: who may read, and who may change things.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -118,31 +118,57 @@ fn parts(key: &str) -> Option<(&str, &str)> {
     key.strip_prefix(PREFIX)?.split_once('_')
 }
 
+/// The id of the file's key: another key in the file takes the place of the one before.
+const FILE_ID: &str = "file";
+
 /// The key in a file opens everything: one that is there already, or a new one, so that a new mesh
-/// can be set up by who may read the file, and by nobody else.
+/// can be set up by who may read the file, and by nobody else. To rotate it, remove the file.
 pub(crate) async fn admin_key_file<S: Store>(store: &S, path: &Path) -> anyhow::Result<()> {
     let named = || format!("admin-key-file: {}", path.display());
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
+    let text = match File::open(path) {
+        Ok(mut file) => {
+            let mode = file.metadata().with_context(named)?.mode() & 0o777;
+            let way_out = "others may read it; run `chmod 600` on it";
+            anyhow::ensure!(mode & 0o077 == 0, "{}: {way_out}", named());
+            let mut text = String::new();
+            file.read_to_string(&mut text).with_context(named)?;
+            text
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let (_, _, key) = create_key(store, "admin-key-file", Scope::Admin).await?;
-            let mut options = OpenOptions::new();
-            let file = options.write(true).create_new(true).mode(0o600).open(path);
-            writeln!(file.with_context(named)?, "{key}").with_context(named)?;
+            let key = format!("{PREFIX}{FILE_ID}_{}", secret::new()?);
+            write(path, &key).with_context(named)?;
             tracing::info!(path = %path.display(), "wrote a key that may do everything");
-            return Ok(());
+            key
         }
         Err(error) => return Err(error).with_context(named),
     };
-    let (id, secret) = parts(text.trim())
-        .filter(|(id, secret)| !id.is_empty() && secret.len() >= 43)
+    let (_, secret) = parts(text.trim())
+        .filter(|(id, secret)| *id == FILE_ID && secret.len() >= 43)
         .with_context(|| format!("{}: holds no key; remove it to get a new one", named()))?;
-    let known = store.entry(Kind::ApiKey, id).await?;
+    let known = store.entry(Kind::ApiKey, FILE_ID).await?;
     let known = known.map(|bytes| row(&bytes)).transpose()?;
     if !known.is_some_and(|row| secret::is(secret, &row.secret_sha256)) {
-        keep(store, id, "admin-key-file", Scope::Admin, secret).await?;
+        keep(store, FILE_ID, "admin-key-file", Scope::Admin, secret).await?;
     }
     Ok(())
+}
+
+/// Whole and on the medium, or not at all.
+fn write(path: &Path, key: &str) -> io::Result<()> {
+    let new = path.with_extension("new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut options = File::options();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)?;
+    writeln!(file, "{key}")?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)
 }
 
 /// What the key of a request may do.

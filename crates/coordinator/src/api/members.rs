@@ -128,7 +128,8 @@ pub(super) async fn create_token<S: Store>(
     let wall = telemetry::clock::wall();
     let ttl = jiff::SignedDuration::try_from(wanted.ttl.duration()).unwrap_or_default();
     let expires_at = wall.checked_add(ttl).unwrap_or(wall);
-    let secret = roster::create_token(&hub.store, place, millis(expires_at)).await?;
+    let secret =
+        roster::create_token(&hub.store, place, millis(expires_at), wanted.replace).await?;
     let pin = secret::hex(&hub.authority.pin());
     let token = Token {
         token: format!("plxj_{secret}@{endpoint}#sha256:{pin}"),

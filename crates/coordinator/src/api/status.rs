@@ -1,5 +1,7 @@
 //! What is known: one GET a monitor, and the agents.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use model::{Outcome, RegionState};
@@ -11,6 +13,7 @@ use super::monitors::parse;
 use super::problem::{Id, Problem};
 use crate::board::{Percentiles, RegionView};
 use crate::fleet::AgentView;
+use crate::roster;
 
 /// The status of a monitor.
 #[derive(Debug, Serialize)]
@@ -58,7 +61,24 @@ struct Agent {
 #[derive(Debug, Serialize)]
 struct Agents {
     as_of: String,
-    agents: Vec<AgentView>,
+    agents: Vec<Listed>,
+}
+
+/// A member of the mesh, and what was heard of it since the coordinator started.
+#[derive(Debug, Serialize)]
+struct Listed {
+    id: String,
+    region: String,
+    provider: String,
+    latitude: Option<f64>,
+    longitude: Option<f64>,
+    private: bool,
+    enrolled_at: String,
+    revoked_at: Option<String>,
+    certificate_generation: u64,
+    connected: bool,
+    #[serde(flatten)]
+    heard: Option<AgentView>,
 }
 
 pub(super) async fn monitor<S: Store>(
@@ -79,13 +99,38 @@ pub(super) async fn monitor<S: Store>(
     Ok(axum::Json(status).into_response())
 }
 
-pub(super) async fn agents<S: Store>(State(hub): Shared<S>) -> Response {
+pub(super) async fn agents<S: Store>(State(hub): Shared<S>) -> Result<Response, Problem> {
     let now = tokio::time::Instant::now().into_std();
-    axum::Json(Agents {
+    let mut heard: BTreeMap<String, AgentView> = BTreeMap::new();
+    for view in hub.fleet.views(now) {
+        heard.insert(view.id.clone(), view);
+    }
+    let at = |ms: u64| {
+        let at = jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap_or_default());
+        at.unwrap_or_default().to_string()
+    };
+    let members = roster::members(&hub.store).await?.into_iter();
+    let agents = members.map(|member| {
+        let heard = heard.remove(&member.place.agent);
+        Listed {
+            id: member.place.agent,
+            region: member.place.region,
+            provider: member.place.provider,
+            latitude: member.place.latitude,
+            longitude: member.place.longitude,
+            private: member.place.private,
+            enrolled_at: at(member.enrolled_at_ms),
+            revoked_at: member.revoked_at_ms.map(at),
+            certificate_generation: member.generation,
+            connected: heard.as_ref().is_some_and(|heard| heard.connected),
+            heard,
+        }
+    });
+    let agents = Agents {
         as_of: telemetry::clock::wall().to_string(),
-        agents: hub.fleet.views(now),
-    })
-    .into_response()
+        agents: agents.collect(),
+    };
+    Ok(axum::Json(agents).into_response())
 }
 
 fn region(view: RegionView) -> Region {

@@ -49,14 +49,14 @@ impl<S: Store> EnrolmentService for Enrolment<S> {
         request: Request<v1::RenewRequest>,
     ) -> Result<Response<v1::RenewResponse>, Status> {
         let hub = &self.0;
-        let (agent, key) = peer(&request)?;
+        let (agent, key) = peer(&request)?.agent;
         let request = request.into_inner();
         super::same_protocol(request.protocol_version)?;
         let member = roster::member(&hub.store, &agent, &key).await;
         let member = member.map_err(refused)?;
         let now = telemetry::clock::wall().into();
         let issued = sign(hub, &agent, &request.certificate_request, now)?;
-        let renewed = roster::renewed(&hub.store, member, &issued, request.generation).await;
+        let renewed = roster::renewed(&hub.store, member, &issued).await;
         let member = renewed.map_err(refused)?;
         tracing::info!(%agent, generation = member.generation, "certificate renewed");
         Ok(Response::new(v1::RenewResponse {

@@ -12,10 +12,11 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Presence, Who, identify, peer, same_protocol, turned_out};
+use super::{Presence, identify, peer, same_protocol, turned_out};
 use crate::Hub;
 use crate::fleet::{Beat, Identity};
 use crate::ledger::{Delivery, LedgerError, lane_state};
+use crate::tls::Shown;
 
 /// Acknowledgements that may wait for a slow agent; then it is waited for.
 const QUEUE: usize = 64;
@@ -87,7 +88,8 @@ impl<S: Store> EvidenceService for Evidence<S> {
             };
             if let Err(status) = ended {
                 tracing::debug!(agent = %session.identity.agent, %status, "report stream");
-                let _ = sender.send(Err(status)).await;
+                // One that does not read is not waited for.
+                let _ = sender.try_send(Err(status));
             }
             drop(presence);
         });
@@ -100,7 +102,7 @@ type Sender = mpsc::Sender<Result<v1::ReportResponse, Status>>;
 async fn receive<S: Store>(
     hub: &Arc<Hub<S>>,
     session: &Session,
-    who: &Who,
+    who: &Shown,
     mut inbound: Streaming<v1::ReportRequest>,
     sender: &Sender,
 ) -> Result<(), Status> {

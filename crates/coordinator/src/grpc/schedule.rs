@@ -54,8 +54,8 @@ impl<S: Store> ScheduleService for Schedule<S> {
             };
             if let Err(status) = ended {
                 tracing::warn!(agent = %identity.agent, %status, "watch stream");
-                // The agent learns why, if it still listens.
-                let _ = sender.send(Err(status)).await;
+                // The agent learns why, if it listens.
+                let _ = sender.try_send(Err(status));
             }
             drop(presence);
         });
