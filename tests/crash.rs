@@ -216,6 +216,7 @@ fn slot(monitor: &str, at_ms: u64) -> u64 {
     next - 1
 }
 
+#[expect(clippy::print_stdout, reason = "what the run measured")]
 fn check(kept: &Kept, listed: &[(String, u64)], kills: &BTreeMap<&'static str, Vec<u64>>) {
     for (slot, count) in &kept.outcomes {
         assert_eq!(*count, 1, "{slot:?} is kept {count} times");

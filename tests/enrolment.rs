@@ -5,7 +5,8 @@
     reason = "a test that cannot be set up has failed"
 )]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
 use support::mesh::{Agent, Coordinator, config};
+use support::process::{Daemon, binary};
 use testbed::server::{Dialect, Options, Server};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
@@ -161,6 +163,61 @@ async fn a_state_folder_has_one_agent() {
         "{said}"
     );
     first.stop().await;
+    coordinator.stop().await;
+}
+
+/// The library of Debian's package `faketime`, if it is there.
+#[expect(clippy::print_stderr, reason = "a skip is said aloud")]
+fn faketime() -> Option<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").unwrap().flatten();
+    let library = folders
+        .map(|folder| folder.path().join("faketime/libfaketime.so.1"))
+        .find(|library| library.exists());
+    if library.is_none() {
+        let required = std::env::var("PARALLAX_REQUIRE_REAL").is_ok_and(|value| value == "1");
+        assert!(!required, "faketime is required; install it");
+        eprintln!("skipped: faketime is not installed");
+    }
+    library
+}
+
+/// A clock that is an hour off is shown, and changes nothing: neither certificates nor ages.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_whose_clock_is_off_by_an_hour_works() {
+    let Some(library) = faketime() else { return };
+    let server = Server::start(Options::new(Dialect::Modern)).await.unwrap();
+    let coordinator = Coordinator::start().await;
+    let spec = json!({ "url": server.url(), "interval": "10s" });
+    coordinator.put("docs", &spec).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut agents = Vec::new();
+    for (region, offset) in [("ahead", "+3600s"), ("behind", "-3600s")] {
+        let mut command = Command::new(binary("parallax-agent"));
+        command.env("LD_PRELOAD", &library).env("FAKETIME", offset);
+        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        let token = coordinator.token(region, region).await;
+        command.env("PARALLAX_TOKEN", token);
+        command.args(["--allow", "127.0.0.0/8", "--resolver", "127.0.0.1:9"]);
+        command.arg("--state-dir").arg(folder.path().join(region));
+        agents.push(Daemon::run(command, &folder.path().join("log")));
+    }
+    for (region, offset) in [("ahead", 3600.0), ("behind", -3600.0)] {
+        let seen = coordinator.until_state("docs", region, "ok").await;
+        let probed: jiff::Timestamp = seen["last_probe_at"].as_str().unwrap().parse().unwrap();
+        let age = telemetry::clock::wall().duration_since(probed).as_secs();
+        assert!((0..60).contains(&age), "{age} s ago by our clock");
+        let near = |agents: &serde_json::Value| {
+            let agents = agents.as_array().unwrap().iter();
+            let skew = agents.filter(|a| a["id"] == region);
+            let mut skew = skew.filter_map(|a| a["clock_offset_seconds"].as_f64());
+            skew.next()
+                .is_some_and(|skew: f64| (skew - offset).abs() < 60.0)
+        };
+        coordinator.until("the skew is shown", near).await;
+    }
+    for agent in agents {
+        assert!(agent.terminate().await.success());
+    }
     coordinator.stop().await;
 }
 

@@ -53,6 +53,10 @@ const fn watched(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story from registration to what was kept"
+)]
 async fn five_minutes_of_the_mesh_on_real_servers() {
     let Some(real) = installed() else { return };
     let everything = |mode: &str| {

@@ -8,15 +8,21 @@ use rpc::v1;
 use store::Store as _;
 use store_rocksdb::{Durability, Options, RocksStore};
 
+/// Agent, spool epoch and lane.
+pub type Lane = (String, u64, u16);
+
+/// By sequence: the monitor of an outcome, and whether a window counts it.
+pub type Outcomes = BTreeMap<u64, (String, bool)>;
+
 /// What the store has in the end.
 #[derive(Default)]
 pub struct Kept {
     /// Outcomes by agent, monitor and slot.
     pub outcomes: BTreeMap<(String, String, u64), u64>,
     /// By agent, epoch and lane: sequence, monitor, and whether a window counts it.
-    pub sequences: BTreeMap<(String, u64, u16), BTreeMap<u64, (String, bool)>>,
+    pub sequences: BTreeMap<Lane, Outcomes>,
     /// Windows of whole probes: where, monitor, range and count.
-    pub windows: Vec<((String, u64, u16), v1::LatencyWindow)>,
+    pub windows: Vec<(Lane, v1::LatencyWindow)>,
     /// Records that gap records name.
     pub gaps: u64,
     /// Windows that came as HdrHistogram V2.
@@ -52,7 +58,7 @@ impl Kept {
         }
     }
 
-    fn take(&mut self, lane: &(String, u64, u16), seq: u64, record: v1::Record) {
+    fn take(&mut self, lane: &Lane, seq: u64, record: v1::Record) {
         match record.kind.unwrap() {
             v1::record::Kind::Outcome(outcome) => {
                 let counts = outcome.kind() == v1::OutcomeKind::Ok;

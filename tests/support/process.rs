@@ -31,9 +31,19 @@ impl Daemon {
     /// Where it cannot be started.
     #[must_use]
     pub fn start(name: &str, args: &[&str], log: &Path) -> Self {
+        let mut command = Command::new(binary(name));
+        command.args(args);
+        Self::run(command, log)
+    }
+
+    /// Starts a command; what it logs goes to the end of a file.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn run(mut command: Command, log: &Path) -> Self {
         let file = File::options().create(true).append(true).open(log).unwrap();
-        let child = Command::new(binary(name))
-            .args(args)
+        let child = command
             .env_remove("PARALLAX_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -124,8 +124,11 @@ impl RocksStore {
     }
 }
 
+/// Key and value.
+type Row = (Vec<u8>, Vec<u8>);
+
 /// Rows of a family whose keys begin so.
-fn prefixed(db: &DB, name: &str, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+fn prefixed(db: &DB, name: &str, prefix: &[u8]) -> Result<Vec<Row>, StoreError> {
     let mut found = Vec::new();
     let begin = IteratorMode::From(prefix, Direction::Forward);
     for row in db.iterator_cf(family(db, name)?, begin) {
