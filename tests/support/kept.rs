@@ -17,8 +17,9 @@ pub type Outcomes = BTreeMap<u64, (String, bool)>;
 /// What the store has in the end.
 #[derive(Default)]
 pub struct Kept {
-    /// Outcomes by agent, monitor and slot.
-    pub outcomes: BTreeMap<(String, String, u64), u64>,
+    /// Outcomes by agent, monitor and slot: how often each is kept, and whether it ended well. Those
+    /// that did not were cancelled when their agent was stopped.
+    pub outcomes: BTreeMap<(String, String, u64), (u64, bool)>,
     /// By agent, epoch and lane: sequence, monitor, and whether a window counts it.
     pub sequences: BTreeMap<Lane, Outcomes>,
     /// Windows of whole probes: where, monitor, range and count.
@@ -65,10 +66,9 @@ impl Kept {
                 let of_lane = self.sequences.entry(lane.clone()).or_default();
                 let twice = of_lane.insert(seq, (outcome.monitor_id.clone(), counts));
                 assert!(twice.is_none(), "{lane:?} {seq} is kept twice");
-                if counts {
-                    let slot = (lane.0.clone(), outcome.monitor_id, outcome.slot);
-                    *self.outcomes.entry(slot).or_default() += 1;
-                }
+                let slot = (lane.0.clone(), outcome.monitor_id, outcome.slot);
+                let kept = self.outcomes.entry(slot).or_insert((0, counts));
+                kept.0 += 1;
             }
             v1::record::Kind::Window(window)
                 if !window.hdr_v2.is_empty() && window.step() != v1::Step::Probe =>
@@ -84,6 +84,12 @@ impl Kept {
             | v1::record::Kind::Missed(_)
             | v1::record::Kind::Attestation(_) => {}
         }
+    }
+
+    /// How many outcomes ended well.
+    #[must_use]
+    pub fn ok(&self) -> usize {
+        self.outcomes.values().filter(|(_, ok)| *ok).count()
     }
 
     /// Checks that every window of whole probes counts the outcomes of the sequences it names.

@@ -33,7 +33,7 @@ const QUEUE: usize = 64;
 /// How long to leave a link alone that takes no more.
 const RETRY: Duration = Duration::from_millis(50);
 /// How long the disk may leave something undone; then it is taken for broken.
-const DISK_PATIENCE: Duration = Duration::from_secs(30);
+const DISK_PATIENCE: Duration = Duration::from_secs(60);
 /// How long running probes and unacknowledged records may take when the agent stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -68,6 +68,8 @@ struct Core {
     claims: watch::Sender<Claim>,
     /// When the disk last had nothing to do, or answered.
     disk_answered: Instant,
+    /// When the disk was last looked after.
+    kept_at: Instant,
     /// Report streams so far.
     streams: u64,
     /// Makes the link begin anew.
@@ -145,6 +147,7 @@ pub(crate) async fn run(
         },
         claims,
         disk_answered: boot,
+        kept_at: boot,
         streams: 0,
         relink,
         frames: None,

@@ -86,8 +86,10 @@ fn listening(folder: &str) -> (Child, BufReader<std::process::ChildStderr>) {
         .unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
-    stderr.read_line(&mut line).unwrap();
-    assert!(line.contains("listening"), "{line}");
+    while !line.contains("listening") {
+        line.clear();
+        assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it ended");
+    }
     (child, stderr)
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use model::{Monitor, MonitorId};
-use rocksdb::{ColumnFamily, DB, IteratorMode, WriteBatch};
+use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, WriteBatch};
 use store::{Kind, StoreError};
 use vault::Key;
 
@@ -41,6 +41,23 @@ pub(crate) fn number(db: &DB, key: &[u8]) -> Result<Option<u64>, StoreError> {
         .try_into()
         .map_err(|_| StoreError::Io("a counter is damaged".to_owned()))?;
     Ok(Some(u64::from_be_bytes(bytes)))
+}
+
+/// Key and value.
+pub(crate) type Row = (Vec<u8>, Vec<u8>);
+
+/// Rows of a family whose keys begin so.
+pub(crate) fn prefixed(db: &DB, name: &str, prefix: &[u8]) -> Result<Vec<Row>, StoreError> {
+    let mut found = Vec::new();
+    let begin = IteratorMode::From(prefix, Direction::Forward);
+    for row in db.iterator_cf(family(db, name)?, begin) {
+        let (key, value) = row.map_err(io)?;
+        if !key.starts_with(prefix) {
+            break;
+        }
+        found.push((key.into_vec(), value.into_vec()));
+    }
+    Ok(found)
 }
 
 /// Writes what every store begins with.

@@ -12,7 +12,7 @@ use store::{Batch, EvidenceKey, Kept, Kind, Position, Put, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use vault::Key;
 
-use crate::control::{self, Control, family, io};
+use crate::control::{self, Control, family, io, prefixed};
 use crate::open::{self, Durability, OpenError, Options};
 use crate::writer::{QUEUE, Work, Writer};
 use crate::{keys, rows};
@@ -122,23 +122,6 @@ impl RocksStore {
         }
         Ok(())
     }
-}
-
-/// Key and value.
-type Row = (Vec<u8>, Vec<u8>);
-
-/// Rows of a family whose keys begin so.
-fn prefixed(db: &DB, name: &str, prefix: &[u8]) -> Result<Vec<Row>, StoreError> {
-    let mut found = Vec::new();
-    let begin = IteratorMode::From(prefix, Direction::Forward);
-    for row in db.iterator_cf(family(db, name)?, begin) {
-        let (key, value) = row.map_err(io)?;
-        if !key.starts_with(prefix) {
-            break;
-        }
-        found.push((key.into_vec(), value.into_vec()));
-    }
-    Ok(found)
 }
 
 impl Drop for RocksStore {

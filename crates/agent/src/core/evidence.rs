@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rpc::v1;
+use rpc::{limits, v1};
 
 use super::{Core, DISK_PATIENCE, RETRY, now};
 use crate::disk::DiskEvent;
@@ -70,7 +70,10 @@ impl Core {
             }
         }
         let at = now();
-        if !self.spool.is_waiting() && self.opening.is_none() {
+        // The process itself was stopped: that is not the disk's fault.
+        let slept = at.saturating_duration_since(self.kept_at) > 2 * limits::HEARTBEAT;
+        self.kept_at = at;
+        if slept || (!self.spool.is_waiting() && self.opening.is_none()) {
             self.disk_answered = at;
         } else if at.saturating_duration_since(self.disk_answered) > DISK_PATIENCE {
             self.leave_disk("it does not answer");
