@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may import whom, besides outside libraries. A crate that is not here may not exist.
-const IMPORTS: [(&str, &[&str]); 16] = [
+const IMPORTS: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("mcp", &["model"]),
     ("delivery", &["model"]),
@@ -27,6 +27,7 @@ const IMPORTS: [(&str, &[&str]); 16] = [
         &["model", "window", "delivery", "store", "vault"],
     ),
     ("vault", &[]),
+    ("settings", &[]),
     (
         "agent",
         &[
@@ -38,6 +39,7 @@ const IMPORTS: [(&str, &[&str]); 16] = [
             "dial",
             "probe",
             "rpc",
+            "settings",
             "telemetry",
             "vault",
         ],
@@ -50,6 +52,7 @@ const IMPORTS: [(&str, &[&str]); 16] = [
             "window",
             "delivery",
             "rpc",
+            "settings",
             "telemetry",
             "store",
             "store-rocksdb",

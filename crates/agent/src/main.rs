@@ -16,7 +16,7 @@ use telemetry::logs::Format;
 const NAME: &str = "parallax-agent";
 
 /// An agent of a Parallax mesh.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "parallax-agent", version)]
 struct Cli {
     /// The file with the token to join the mesh with: needed once. It may also be in the variable
@@ -55,17 +55,22 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    if let Err(status) = daemon::begin(NAME, cli.log_format) {
+    let settings = match settings::read::<Cli>(std::env::args_os()) {
+        Ok(settings) => settings,
+        Err(problem) => return problem.tell(NAME),
+    };
+    let log_format = settings.cli.log_format;
+    let checked = config(settings.cli.clone());
+    if settings.only_check {
+        return settings.show(NAME, checked.map(|_| ()));
+    }
+    if let Err(status) = daemon::begin(NAME, log_format) {
         return status;
     }
-    let config = match config(cli) {
+    let config = match checked {
         Ok(config) => config,
         Err(problem) => return daemon::refuse(NAME, &problem),
     };
-    if let Err(error) = config.dialer() {
-        return daemon::refuse(NAME, &error.to_string());
-    }
     daemon::run(async |shutdown| run(config, shutdown).await)
 }
 
@@ -99,7 +104,10 @@ fn config(cli: Cli) -> Result<Config, String> {
         state_dir: folder,
         spool_bytes: cli.spool_bytes,
     };
-    config.check().map_err(|error| error.to_string())
+    let config = config.check().map_err(|error| error.to_string())?;
+    // What only this host can tell: its name servers, its files of authorities.
+    config.dialer().map_err(|error| error.to_string())?;
+    Ok(config)
 }
 
 /// The token of a file or of the environment: never of the command line, which others can read.

@@ -13,7 +13,7 @@ use telemetry::logs::Format;
 const NAME: &str = "parallax-coordinator";
 
 /// The coordinator of a Parallax mesh.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "parallax-coordinator", version)]
 struct Cli {
     /// Where agents connect
@@ -69,11 +69,19 @@ enum Survives {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    if let Err(status) = daemon::begin(NAME, cli.log_format) {
+    let settings = match settings::read::<Cli>(std::env::args_os()) {
+        Ok(settings) => settings,
+        Err(problem) => return problem.tell(NAME),
+    };
+    let log_format = settings.cli.log_format;
+    let checked = config(settings.cli.clone());
+    if settings.only_check {
+        return settings.show(NAME, checked.map(|_| ()));
+    }
+    if let Err(status) = daemon::begin(NAME, log_format) {
         return status;
     }
-    let config = match config(cli) {
+    let config = match checked {
         Ok(config) => config,
         Err(problem) => return daemon::refuse(NAME, &problem),
     };

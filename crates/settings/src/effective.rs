@@ -1,0 +1,81 @@
+//! Every setting as it is in force.
+
+use std::fmt;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command};
+
+/// Where a setting came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag.
+    CommandLine,
+    /// A variable.
+    Environment,
+    /// The file.
+    File,
+    /// Nobody set it.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CommandLine => "command line",
+            Self::Environment => "environment",
+            Self::File => "file",
+            Self::Default => "default",
+        })
+    }
+}
+
+/// A setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// As it is written after `--`, and in a file.
+    pub name: String,
+    /// Its values; none where it is not set and has no default.
+    pub values: Vec<String>,
+    /// Where they came from.
+    pub origin: Origin,
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values = if self.values.is_empty() {
+            "(not set)".to_owned()
+        } else {
+            self.values.join(", ")
+        };
+        write!(f, "{:<16} {values:<32} {}", self.name, self.origin)
+    }
+}
+
+/// All settings of a command.
+pub(crate) fn all(command: &Command, matches: &ArgMatches, from_file: &[String]) -> Vec<Setting> {
+    let settings = command.get_arguments().filter_map(|arg| {
+        let id = arg.get_id().as_str();
+        let name = arg
+            .get_long()
+            .filter(|_| !matches!(id, "help" | "version"))?;
+        let origin = if from_file.iter().any(|known| known == id) {
+            Origin::File
+        } else {
+            match matches.value_source(id) {
+                Some(ValueSource::CommandLine) => Origin::CommandLine,
+                Some(ValueSource::EnvVariable) => Origin::Environment,
+                _ => Origin::Default,
+            }
+        };
+        let raw = matches.get_raw(id).into_iter().flatten();
+        let raw = raw.filter(|value| !value.is_empty());
+        Some(Setting {
+            name: name.to_owned(),
+            values: raw
+                .map(|value| value.to_string_lossy().into_owned())
+                .collect(),
+            origin,
+        })
+    });
+    settings.collect()
+}

@@ -1,0 +1,106 @@
+//! Which value wins, and what is said of a bad file.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::Parser;
+use parallax_settings::{Origin, Problem, read};
+
+#[derive(Debug, Parser)]
+#[command(name = "daemon", version)]
+struct Cli {
+    /// A number
+    #[arg(long, default_value_t = 5)]
+    most: u32,
+    /// Some texts
+    #[arg(long, value_delimiter = ',')]
+    allow: Vec<String>,
+    /// A flag
+    #[arg(long)]
+    open: bool,
+    /// A text
+    #[arg(long, env = "PARALLAX_SETTINGS_TEST_NAME")]
+    name: Option<String>,
+}
+
+fn args(file: Option<&Path>, more: &[&str]) -> Vec<OsString> {
+    let mut args = vec![OsString::from("daemon")];
+    args.extend(more.iter().map(OsString::from));
+    if let Some(file) = file {
+        args.push("--config".into());
+        args.push(file.into());
+    }
+    args
+}
+
+fn file(text: &str) -> tempfile::TempPath {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file.into_temp_path()
+}
+
+#[test]
+fn the_command_line_wins_over_the_file_and_the_file_over_defaults() {
+    let file = file("most = 7\nallow = [\"10.0.0.0/8\", \"::1/128\"]\nopen = true\n");
+    let settings = read::<Cli>(args(Some(&file), &["--most", "9"])).unwrap();
+    let cli = &settings.cli;
+    assert_eq!((cli.most, cli.open, &cli.name), (9, true, &None));
+    assert_eq!(cli.allow, ["10.0.0.0/8", "::1/128"]);
+    assert!(!settings.only_check);
+    let origin = |name: &str| {
+        let setting = settings.effective.iter().find(|s| s.name == name);
+        setting.map(|setting| (setting.origin, setting.values.join(" ")))
+    };
+    assert_eq!(origin("most"), Some((Origin::CommandLine, "9".into())));
+    assert_eq!(origin("allow").unwrap().0, Origin::File);
+    assert_eq!(origin("open"), Some((Origin::File, "true".into())));
+    assert_eq!(origin("name"), Some((Origin::Default, String::new())));
+    let shown: Vec<String> = settings.effective.iter().map(ToString::to_string).collect();
+    assert!(shown.contains(&format!("{:<16} {:<32} default", "name", "(not set)")));
+}
+
+#[test]
+fn without_a_file_there_are_defaults_and_the_check_is_a_word() {
+    let settings = read::<Cli>(args(None, &["check-config", "--open"])).unwrap();
+    assert!(settings.only_check && settings.cli.open);
+    assert_eq!(settings.cli.most, 5);
+}
+
+#[test]
+fn a_bad_file_names_the_setting_the_problem_and_the_way_out() {
+    let table = [
+        (
+            "mots = 7",
+            "`mots` is no setting; they are most, allow, open, name",
+        ),
+        ("most = \"x\"", "invalid value 'x' for '--most <MOST>'"),
+        ("most = [1, 2]", "most: takes one value, not a list"),
+        ("most = true", "most: write a text or a number"),
+        ("allow = [true]", "allow: write a list of texts"),
+        ("open = \"yes\"", "open: write true or false"),
+        ("config = \"x\"", "`config` is no setting"),
+        ("a = 1\nmost = ", "line 2: "),
+    ];
+    for (text, message) in table {
+        let file = file(text);
+        let problem = read::<Cli>(args(Some(&file), &[])).map(|_| ()).unwrap_err();
+        assert!(matches!(problem, Problem::File(_)), "{text}: {problem}");
+        let said = problem.to_string();
+        assert!(
+            said.starts_with("config: /") && said.contains(message),
+            "{said}"
+        );
+    }
+    let nowhere = read::<Cli>(args(Some(Path::new("/no/such")), &[])).map(|_| ());
+    let said = nowhere.unwrap_err().to_string();
+    assert!(said.contains("/no/such: No such file"), "{said}");
+    let usage = read::<Cli>(args(None, &["--mots"]))
+        .map(|_| ())
+        .unwrap_err();
+    assert!(matches!(usage, Problem::CommandLine(_)), "{usage}");
+}
