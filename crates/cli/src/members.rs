@@ -39,7 +39,7 @@ struct Place {
     /// Degrees east
     #[arg(long, requires = "latitude", allow_negative_numbers = true)]
     longitude: Option<f64>,
-    /// It serves only monitors that name it
+    /// It serves only monitors that name its region
     #[arg(long)]
     private: bool,
     /// How long the token may wait to be used

@@ -18,6 +18,8 @@ pub(crate) struct Identity {
     pub(crate) agent: String,
     pub(crate) region: String,
     pub(crate) provider: String,
+    /// Serves only monitors that name its region.
+    pub(crate) is_private: bool,
 }
 
 /// An agent as the API shows it.

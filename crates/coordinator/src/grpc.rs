@@ -79,6 +79,7 @@ async fn identify<S: Store>(hub: &Hub<S>, who: &Shown) -> Result<Identity, Statu
         agent: member.place.agent,
         region: member.place.region,
         provider: member.place.provider,
+        is_private: member.place.private,
     })
 }
 

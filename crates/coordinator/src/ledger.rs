@@ -263,6 +263,7 @@ pub(crate) fn recall(board: &Board, kept: Kept, now: Instant, wall: jiff::Timest
         agent: from.agent,
         region: from.region,
         provider: from.provider,
+        is_private: false,
     };
     let delivery = Delivery {
         identity: &identity,

@@ -22,7 +22,9 @@ pub(crate) async fn plan<S: Store>(
     let mut plan = Plan::new();
     for monitor in store.monitors().await? {
         let regions = &monitor.spec.regions;
-        if regions.is_empty() || regions.contains(&identity.region) {
+        // "Everywhere" is every place that is open to all.
+        let is_everywhere = regions.is_empty() && !identity.is_private;
+        if is_everywhere || regions.contains(&identity.region) {
             let ordinal = store.ordinal(&monitor.id, &identity.agent).await?;
             let item = item(&monitor, ordinal, since_epoch);
             plan.insert(monitor.id, item);
@@ -110,6 +112,7 @@ mod tests {
             agent: format!("{region}-1"),
             region: region.into(),
             provider: "p".into(),
+            is_private: false,
         }
     }
 
@@ -149,6 +152,20 @@ mod tests {
         assert_eq!(upserts.len(), 1);
         assert_eq!(upserts[0].probe.as_ref().unwrap().url, "https://c/mcp");
         assert_eq!(removed, ["everywhere"]);
+    }
+
+    #[tokio::test]
+    async fn a_private_agent_gets_what_names_its_region() {
+        let store = MemoryStore::new(0);
+        put(&store, "everywhere", &[], "https://a/mcp").await;
+        put(&store, "inside", &["vpc"], "https://b/mcp").await;
+        let mut private = agent("vpc");
+        private.is_private = true;
+        let plan = plan(&store, &private, Duration::from_secs(1))
+            .await
+            .unwrap();
+        let names: Vec<String> = plan.keys().map(ToString::to_string).collect();
+        assert_eq!(names, ["inside"]);
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ pub(crate) struct Place {
     pub(crate) latitude: Option<f64>,
     #[serde(default)]
     pub(crate) longitude: Option<f64>,
-    /// Serves only monitors that name it.
+    /// Serves only monitors that name its region.
     #[serde(default)]
     pub(crate) private: bool,
 }

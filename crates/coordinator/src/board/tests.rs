@@ -42,6 +42,7 @@ impl Stage {
             agent: agent.into(),
             region: "eu".into(),
             provider: "p".into(),
+            is_private: false,
         };
         let mut record = v1::ProbeOutcome {
             monitor_id: "docs".into(),
@@ -139,6 +140,7 @@ fn late_and_old_evidence_is_counted_and_says_nothing_about_now() {
         agent: "a".into(),
         region: "eu".into(),
         provider: "p".into(),
+        is_private: false,
     };
     let mut record = v1::ProbeOutcome {
         monitor_id: "docs".into(),
@@ -268,6 +270,7 @@ fn another_meaning_of_the_monitor_begins_with_no_word() {
         agent: "u".into(),
         region: "us".into(),
         provider: "p".into(),
+        is_private: false,
     };
     let record = v1::Missed {
         monitor_id: "docs".into(),
