@@ -68,7 +68,7 @@ fn the_example_files_are_settings_of_the_daemons() {
     let output = check_config("parallax-coordinator", &[], &[]);
     let (_, problem) = said(&output);
     assert_eq!(output.status.code(), Some(78), "{problem}");
-    assert!(problem.contains("--http-tls-key"), "{problem}");
+    assert!(problem.contains("http-tls-key: is not set"), "{problem}");
 }
 
 /// The units are whole, name existing settings, and leave a daemon no more than it needs.
@@ -79,6 +79,8 @@ fn the_units_are_hardened() {
         .output()
         .is_err()
     {
+        let required = std::env::var("PARALLAX_REQUIRE_REAL").is_ok_and(|value| value == "1");
+        assert!(!required, "systemd-analyze is required; install systemd");
         eprintln!("skipped: systemd is not installed");
         return;
     }

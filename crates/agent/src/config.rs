@@ -22,7 +22,7 @@ pub struct Config {
     pub extra_roots: Vec<PathBuf>,
     /// Probes that may run at once.
     pub max_probes: usize,
-    /// Where schedule and results are kept; nowhere where absent.
+    /// Where identity, schedule and results are kept; nowhere where absent.
     pub state_dir: Option<PathBuf>,
     /// How much may wait to be handed in; then the oldest makes room.
     pub spool_bytes: u64,

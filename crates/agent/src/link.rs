@@ -341,7 +341,7 @@ pub(crate) async fn connect(
     let connector = tower::service_fn(move |_: Uri| {
         let (dialer, endpoint, tls) = (dialer.clone(), endpoint.clone(), tls.clone());
         async move {
-            // The operator's own setting names the coordinator.
+            // The operator's own setting, or the token, names the coordinator.
             let dialed = dialer
                 .dial(&endpoint, Origin::Operator, Alpn::Any, &[], &|_| {})
                 .await;

@@ -39,14 +39,16 @@ struct Cli {
     /// Probes that may run at once
     #[arg(long, env = "PARALLAX_MAX_PROBES", default_value_t = 256)]
     max_probes: usize,
-    /// The folder where schedule and results are kept; made if it is missing. Under systemd, by
+    /// The folder where identity, schedule and results are kept; made if it is missing. Under systemd, by
     /// default its state directory
     #[arg(long, env = "PARALLAX_STATE_DIR")]
     state_dir: Option<OsString>,
-    /// Keep nothing: what is not handed in is lost at exit
+    /// Keep nothing: what is not handed in is lost at exit, and so is the identity: each start needs
+    /// a new token
     #[arg(long)]
     in_memory: bool,
-    /// Bytes that may wait to be handed in; then the oldest makes room
+    /// Bytes that may wait to be handed in (without a disk at most 32 MiB); then the oldest makes
+    /// room
     #[arg(long, env = "PARALLAX_SPOOL_BYTES", default_value_t = Config::SPOOL_BYTES)]
     spool_bytes: u64,
     /// How log lines look
@@ -74,7 +76,7 @@ fn main() -> ExitCode {
     daemon::run(async |shutdown| run(config, shutdown).await)
 }
 
-/// The settings of the command line and the environment, checked.
+/// The settings, checked.
 fn config(cli: Cli) -> Result<Config, String> {
     let named = cli.state_dir.filter(|folder| !folder.is_empty());
     if named.is_some() && cli.in_memory {

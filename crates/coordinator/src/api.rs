@@ -122,7 +122,7 @@ async fn metrics<S: Store>(State(hub): Shared<S>) -> Response {
 }
 
 async fn unknown() -> Problem {
-    let detail = "no such resource; the API begins at /api/v1/monitors";
+    let detail = "no such resource; the API begins at /api/v1";
     Problem::new(StatusCode::NOT_FOUND, "not-found", detail)
 }
 

@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use store::{Kind, Store, StoreError};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-/// Clocks of agents may be wrong by so much: certificates begin earlier (DESIGN: clocks).
+/// Clocks of agents may be wrong by so much: certificates begin earlier.
 const BACKDATED: Duration = Duration::from_secs(24 * 3600);
 /// How long the authority is good for.
 const AUTHORITY_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// How long an agent's certificate is good for. Agents renew at half of it, so that one that was
+/// How long an agent's certificate is good for. Agents renew at about half of it, so that one that was
 /// away for days comes back by itself.
 pub(crate) const AGENT_LIFE: Duration = Duration::from_secs(14 * 24 * 3600);
 /// The coordinator's own certificate, which is made anew with each start.

@@ -14,7 +14,8 @@ pub struct Config {
     pub http_tls: Option<(PathBuf, PathBuf)>,
     /// Whether the API may be plain where others can reach it.
     pub insecure_bind: bool,
-    /// Where agents reach this coordinator, `host:port`; where it listens if absent.
+    /// Where agents reach this coordinator, `host:port`; where it listens if absent, unless that is
+    /// every address: then each token must say it.
     pub endpoint: Option<String>,
     /// The file with a key that may do everything; made where it is missing.
     pub admin_key_file: Option<PathBuf>,

@@ -23,11 +23,11 @@ struct Cli {
     #[arg(long, env = "PARALLAX_HTTP_LISTEN", default_value = "127.0.0.1:7080")]
     http_listen: SocketAddr,
     /// Certificate chain of API and metrics, PEM
-    #[arg(long, env = "PARALLAX_HTTP_TLS_CERT", requires = "http_tls_key")]
-    http_tls_cert: Option<PathBuf>,
+    #[arg(long, env = "PARALLAX_HTTP_TLS_CERT")]
+    http_tls_cert: Option<OsString>,
     /// Its key, PEM
-    #[arg(long, env = "PARALLAX_HTTP_TLS_KEY", requires = "http_tls_cert")]
-    http_tls_key: Option<PathBuf>,
+    #[arg(long, env = "PARALLAX_HTTP_TLS_KEY")]
+    http_tls_key: Option<OsString>,
     /// Serve the API in the clear where others can reach it: behind a proxy that has TLS
     #[arg(long, env = "PARALLAX_INSECURE_BIND")]
     insecure_bind: bool,
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// The settings of the command line and the environment, checked.
+/// The settings, checked.
 fn config(cli: Cli) -> Result<Config, String> {
     let named = cli.data_dir.filter(|folder| !folder.is_empty());
     if named.is_some() && cli.in_memory {
@@ -124,11 +124,25 @@ fn config(cli: Cli) -> Result<Config, String> {
         return Err(format!("admin-key-file: is not set; {way_out}"));
     }
     let mut config = Config::new(cli.grpc_listen, cli.http_listen, storage);
-    config.http_tls = cli.http_tls_cert.zip(cli.http_tls_key);
+    config.http_tls = http_tls(cli.http_tls_cert, cli.http_tls_key)?;
     config.insecure_bind = cli.insecure_bind;
     config.endpoint = cli.endpoint.filter(|text| !text.is_empty());
     config.admin_key_file = admin_key_file.or(in_folder);
     config.open_metrics = cli.open_metrics;
     config.retention_hours = cli.retention_hours;
     config.check().map_err(|error| error.to_string())
+}
+
+/// Both files, or neither.
+fn http_tls(
+    certificate: Option<OsString>,
+    key: Option<OsString>,
+) -> Result<Option<(PathBuf, PathBuf)>, String> {
+    let set = |path: Option<OsString>| path.filter(|path| !path.is_empty()).map(PathBuf::from);
+    match (set(certificate), set(key)) {
+        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err("http-tls-key: is not set; a certificate needs its key".to_owned()),
+        (None, Some(_)) => Err("http-tls-cert: is not set; a key needs its certificate".to_owned()),
+    }
 }

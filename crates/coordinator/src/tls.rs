@@ -138,7 +138,7 @@ pub(crate) fn for_agents(authority: &Authority, leaf: Leaf) -> anyhow::Result<Se
     Ok(config)
 }
 
-/// TLS for API and pages, from PEM files.
+/// TLS for API and metrics, from PEM files.
 pub(crate) fn from_files(certificate: &Path, key: &Path) -> anyhow::Result<ServerConfig> {
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

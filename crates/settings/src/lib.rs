@@ -2,7 +2,8 @@
 //! the default; and for each of them, where it came from.
 //!
 //! The file's keys are the names of the flags, so that there is one list of settings, one place
-//! that says what they mean, and one message when a value is wrong.
+//! that says what they mean, and one message when a value is wrong. What settings mean to each other
+//! must be checked after reading: one may be in the file, the other a flag.
 
 mod effective;
 mod file;

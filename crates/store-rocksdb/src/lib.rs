@@ -6,7 +6,7 @@
 //! - A write is durable when its log record is with the operating system
 //!   ([`Durability::Process`]: survives the death of the process) or on the medium
 //!   ([`Durability::Power`]: survives the death of the machine).
-//! - What a monitor's spec holds is sealed: it carries credentials.
+//! - Monitors and entries (authority, agents, tokens, keys of the API) are sealed.
 //! - One process at a time: RocksDB's lock on the folder sees to that.
 
 mod control;

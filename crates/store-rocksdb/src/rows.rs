@@ -1,4 +1,5 @@
-//! What is kept, as bytes. Rows are protobuf: fields are only ever added.
+//! What is kept, as bytes. Rows are protobuf, but for a sealed monitor, which is JSON:
+//! fields are only ever added.
 
 use delivery::{Applied, Span};
 use model::{Monitor, MonitorId, MonitorSpec};

@@ -13,9 +13,9 @@ pub const PIECE_MS: u64 = 3_600_000;
 pub struct Provenance {
     /// The agent.
     pub agent: String,
-    /// Its region, as the fleet had it.
+    /// Its region, as the roster had it.
     pub region: String,
-    /// Its provider, as the fleet had it.
+    /// Its provider, as the roster had it.
     pub provider: String,
     /// Which spool of that agent.
     pub spool_epoch: u64,

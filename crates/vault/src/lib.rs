@@ -1,4 +1,5 @@
-//! Seals what a daemon must keep on disk and nobody may read there: credentials of monitors.
+//! Seals what a daemon must keep on disk and nobody may read there: credentials of monitors,
+//! the authority of the mesh, its roster.
 //!
 //! A [`Key`] lies in a file of its own beside the data, readable by its owner alone, so that a
 //! copy or a backup of the data is of no use without it. Sealed bytes are AES-256-GCM with a

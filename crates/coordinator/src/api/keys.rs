@@ -24,6 +24,9 @@ use crate::secret;
 /// In front of every key, so that scanners of repositories know one when they see it.
 const PREFIX: &str = "plxk_";
 
+/// Keys of one mesh.
+const MAX_KEYS: usize = 1000;
+
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -225,6 +228,11 @@ pub(super) async fn create<S: Store>(
     if !model::monitor::is_id(&wanted.name) {
         let detail = "use 1 to 64 letters, digits, `-`, `_` and `.`";
         return Err(Problem::fields(vec![FieldError::new("/name", detail)]));
+    }
+    if hub.store.entries(Kind::ApiKey).await?.len() >= MAX_KEYS {
+        let detail = format!("there are {MAX_KEYS} keys; remove some first");
+        let status = StatusCode::INSUFFICIENT_STORAGE;
+        return Err(Problem::new(status, "too-many-keys", detail));
     }
     let (id, row, key) = create_key(&hub.store, &wanted.name, wanted.scope).await?;
     let shown = shown(id, row, Some(key));

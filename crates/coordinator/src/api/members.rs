@@ -6,7 +6,7 @@ use http::StatusCode;
 use model::monitor::{FieldError, is_id};
 use model::period::Period;
 use serde::{Deserialize, Serialize};
-use store::Store;
+use store::{Kind, Store};
 
 use super::Shared;
 use super::problem::{Id, Json, Problem};
@@ -15,7 +15,9 @@ use crate::roster::{self, Place};
 use crate::secret;
 
 /// The longest that a token may wait to be used.
-const LONGEST: u64 = 7 * 24 * 3600;
+const LONGEST: u64 = 24 * 3600;
+/// Tokens that may wait to be used, or to be forgotten.
+const MAX_TOKENS: usize = 10_000;
 
 /// The body of POST: a place for an agent.
 #[derive(Debug, Deserialize)]
@@ -83,7 +85,7 @@ impl Wanted {
         }
         let seconds = self.ttl.duration().as_secs();
         if !(1..=LONGEST).contains(&seconds) {
-            let detail = format!("{} is not within 1s to 168h", self.ttl);
+            let detail = format!("{} is not within 1s to 24h", self.ttl);
             problems.push(FieldError::new("/ttl", detail));
         }
         problems
@@ -105,6 +107,11 @@ pub(super) async fn create_token<S: Store>(
     });
     if !problems.is_empty() {
         return Err(Problem::fields(problems));
+    }
+    if hub.store.entries(Kind::Token).await?.len() >= MAX_TOKENS {
+        let detail = format!("{MAX_TOKENS} tokens wait already; they end by themselves");
+        let status = StatusCode::INSUFFICIENT_STORAGE;
+        return Err(Problem::new(status, "too-many-tokens", detail));
     }
     let internal = |error: secret::NoRandomness| Problem::internal(error.to_string());
     let agent = match &wanted.agent {

@@ -72,7 +72,7 @@ impl Stage {
     }
 }
 
-/// DESIGN words: failing is every agent, twice in a row; one of them alone is degraded.
+/// Failing is every agent, twice in a row; one of them alone is degraded.
 #[test]
 fn a_region_fails_when_all_its_agents_fail_twice() {
     let mut stage = stage();
