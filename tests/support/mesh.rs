@@ -119,13 +119,14 @@ impl Coordinator {
         panic!("{monitor} in {region} does not become {state}: {last:#}");
     }
 
-    /// Waits until the agents, as the API lists them, are as wanted, for at most 20 s.
+    /// Waits until the agents, as the API lists them, are as wanted, for at most a minute: the
+    /// longest that an agent leaves a coordinator alone that it could not reach.
     ///
     /// # Panics
     /// Where they do not come to be.
     pub async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) {
         let mut last = Value::Null;
-        for _ in 0..200 {
+        for _ in 0..600 {
             last = self.call("GET", "/api/v1/agents", "").await.json();
             if holds(&last["agents"]) {
                 return;
