@@ -44,7 +44,9 @@ pub fn init(format: Format, level: &str) -> Result<(), String> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // Nobody may read any more: that must not end the daemon in disorder.
+        .log_internal_errors(false);
     // Tests start several mains in one process; the first one's logs serve them all.
     let _ = match format {
         Format::Text => builder.try_init(),
