@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may import whom, besides outside libraries. A crate that is not here may not exist.
-const IMPORTS: [(&str, &[&str]); 17] = [
+const IMPORTS: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("mcp", &["model"]),
     ("delivery", &["model"]),
     ("schedule", &["model"]),
+    ("verdict", &["model"]),
     ("window", &["model"]),
     ("dial", &["model"]),
     ("probe", &["model", "mcp", "dial"]),
@@ -56,6 +57,7 @@ const IMPORTS: [(&str, &[&str]); 17] = [
             "telemetry",
             "store",
             "store-rocksdb",
+            "verdict",
         ],
     ),
     ("telemetry", &[]),
@@ -64,7 +66,7 @@ const IMPORTS: [(&str, &[&str]); 17] = [
 ];
 
 /// What no core may depend on: nothing that does IO, sleeps, or makes its own randomness.
-const CORES: [&str; 5] = ["model", "mcp", "delivery", "schedule", "window"];
+const CORES: [&str; 6] = ["model", "mcp", "delivery", "schedule", "verdict", "window"];
 const NOT_IN_A_CORE: [&str; 8] = [
     "tokio",
     "hyper",

@@ -73,8 +73,13 @@ impl Coordinator {
 
     /// Makes a token for an agent, which may be there already.
     pub async fn token(&self, agent: &str, region: &str) -> String {
+        self.token_at(agent, region, "loopback").await
+    }
+
+    /// The same on a provider's network.
+    pub async fn token_at(&self, agent: &str, region: &str, provider: &str) -> String {
         let place = serde_json::json!({
-            "agent": agent, "region": region, "provider": "loopback", "replace": true,
+            "agent": agent, "region": region, "provider": provider, "replace": true,
         });
         let place = place.to_string();
         let answer = self.call("POST", "/api/v1/tokens", &place).await;
@@ -117,6 +122,33 @@ impl Coordinator {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("{monitor} in {region} does not become {state}: {last:#}");
+    }
+
+    /// Waits until the verdict on a monitor is so, for at most a minute.
+    ///
+    /// # Panics
+    /// Where it does not come to be.
+    pub async fn until_verdict(&self, monitor: &str, verdict: &str) -> Value {
+        let mut last = Value::Null;
+        for _ in 0..600 {
+            last = self.status(monitor).await;
+            if last["verdict"] == verdict {
+                return last;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{monitor} does not become {verdict}: {last:#}");
+    }
+
+    /// The changes of the verdict on a monitor: verdict, scope, page.
+    pub async fn transitions(&self, monitor: &str) -> Vec<(String, String, bool)> {
+        let path = format!("/api/v1/monitors/{monitor}/transitions");
+        let answer = self.call("GET", &path, "").await.json();
+        let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        let changes = answer["transitions"].as_array().unwrap().iter();
+        changes
+            .map(|c| (text(&c["verdict"]), text(&c["scope"]), c["page"] == true))
+            .collect()
     }
 
     /// Waits until the agents, as the API lists them, are as wanted, for at most a minute: the
@@ -234,6 +266,7 @@ pub fn config() -> agent::Config {
         name_servers: vec!["127.0.0.1:9".parse().unwrap()],
         allow: vec!["127.0.0.0/8".parse().unwrap()],
         extra_roots: Vec::new(),
+        canaries: Vec::new(),
         max_probes: 16,
         state_dir: None,
         spool_bytes: agent::Config::SPOOL_BYTES,

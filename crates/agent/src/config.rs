@@ -1,5 +1,6 @@
 //! The settings of an agent.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -26,6 +27,9 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// How much may wait to be handed in; then the oldest makes room.
     pub spool_bytes: u64,
+    /// What the agent should reach whatever its targets do, `host:port`: its self-test. None for
+    /// a network without a way out.
+    pub canaries: Vec<String>,
 }
 
 /// A setting that cannot be used.
@@ -40,17 +44,35 @@ pub enum ConfigError {
     /// Out of range.
     #[error("spool-bytes: {0} is not within 1048576 (1 MiB) to 68719476736 (64 GiB)")]
     SpoolBytes(u64),
+    /// A canary's address that is none.
+    #[error(
+        "canaries: `{0}` is no host and port; write it like one.one.one.one:443, or set none with `canaries = []`"
+    )]
+    Canary(String),
+    /// Too many.
+    #[error("canaries: {0} are too many; name at most {max}", max = Config::MAX_CANARIES)]
+    Canaries(usize),
 }
 
 impl Config {
     /// Unless told otherwise: days of a hundred monitors a minute.
     pub const SPOOL_BYTES: u64 = 256 << 20;
+    /// Unless told otherwise: five operators who are everywhere, and who do not fail together.
+    pub const CANARIES: [&str; 5] = [
+        "one.one.one.one:443",
+        "dns.google:443",
+        "dns.quad9.net:443",
+        "www.fastly.com:443",
+        "www.akamai.com:443",
+    ];
+    /// Canaries of one agent: each of its rounds asks all of them.
+    pub const MAX_CANARIES: usize = 16;
 
     /// Checks the settings.
     ///
     /// # Errors
     /// Names the setting, the problem and the way out.
-    pub fn check(self) -> Result<Self, ConfigError> {
+    pub fn check(mut self) -> Result<Self, ConfigError> {
         for coordinator in &self.coordinators {
             if !model::target::is_endpoint(coordinator) {
                 let shown = model::text::line(coordinator, 64);
@@ -62,6 +84,20 @@ impl Config {
         }
         if !(1 << 20..=64 << 30).contains(&self.spool_bytes) {
             return Err(ConfigError::SpoolBytes(self.spool_bytes));
+        }
+        for canary in &self.canaries {
+            if !model::target::is_endpoint(canary) {
+                return Err(ConfigError::Canary(model::text::line(canary, 64)));
+            }
+        }
+        // One that is named twice vouches once, and all agents call it by the same name.
+        let mut known = BTreeSet::new();
+        for canary in &mut self.canaries {
+            canary.make_ascii_lowercase();
+        }
+        self.canaries.retain(|canary| known.insert(canary.clone()));
+        if self.canaries.len() > Self::MAX_CANARIES {
+            return Err(ConfigError::Canaries(self.canaries.len()));
         }
         Ok(self)
     }
@@ -96,6 +132,7 @@ mod tests {
             max_probes: 256,
             state_dir: None,
             spool_bytes: Config::SPOOL_BYTES,
+            canaries: Config::CANARIES.map(str::to_owned).to_vec(),
         }
     }
 
@@ -103,7 +140,7 @@ mod tests {
     fn each_bad_setting_is_named_with_the_way_out() {
         assert!(config().check().is_ok());
         type Break = fn(&mut Config);
-        let table: [(Break, &str); 3] = [
+        let table: [(Break, &str); 5] = [
             (
                 |c| c.coordinators = vec!["localhost".into()],
                 "coordinator: `localhost` is no host and port",
@@ -113,6 +150,15 @@ mod tests {
                 |c| c.max_probes = 0,
                 "max-probes: 0 is not within 1 to 4096",
             ),
+            (
+                |c| c.canaries.push("1.1.1.1".into()),
+                "canaries: `1.1.1.1` is no host and port; write it like one.one.one.one:443, or \
+                 set none with `canaries = []`",
+            ),
+            (
+                |c| c.canaries = (1..=17).map(|port| format!("a:{port}")).collect(),
+                "canaries: 17 are too many; name at most 16",
+            ),
         ];
         for (break_it, message) in table {
             let mut config = config();
@@ -120,5 +166,14 @@ mod tests {
             let error = config.check().unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
+    }
+
+    #[test]
+    fn a_canary_has_one_name_and_is_asked_once() {
+        let mut config = config();
+        config.canaries = ["Dns.Google:443", "a:1", "dns.google:443"]
+            .map(str::to_owned)
+            .to_vec();
+        assert_eq!(config.check().unwrap().canaries, ["dns.google:443", "a:1"]);
     }
 }

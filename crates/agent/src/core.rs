@@ -1,21 +1,23 @@
 //! The core of the agent: one task that owns all state.
 
+mod attesting;
 mod evidence;
 mod orders;
+mod probing;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::take;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dial::{Alpn, Dialer, Origin};
-use mcp::{EraCache, EraRecord};
-use model::{EraPolicy, Outcome, Report};
+use dial::Dialer;
+use mcp::EraCache;
 use rpc::{limits, v1};
 use schedule::{MissedReason, Timetable};
 
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use window::Recorder;
 
@@ -24,9 +26,14 @@ use crate::disk::{Disk, DiskEvent, OpenError};
 use crate::frames::Frames;
 use crate::identity::Identity;
 use crate::item::Item;
+use crate::lag::Lag;
 use crate::link::{Claim, Link, LinkEvent};
-use crate::record;
+use crate::others::Others;
+use crate::self_test::SelfTest;
 use crate::spool::Spool;
+use attesting::Answer;
+use probing::{Done, Running};
+use state::Found;
 
 /// Events of the link, and of the disk, that may wait for the core.
 const QUEUE: usize = 64;
@@ -36,16 +43,8 @@ const RETRY: Duration = Duration::from_millis(50);
 const DISK_PATIENCE: Duration = Duration::from_secs(60);
 /// How long running probes and unacknowledged records may take when the agent stops.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// A probe that is over.
-struct Done {
-    monitor: String,
-    item: Item,
-    slot: u64,
-    started: Instant,
-    report: Report,
-    era: Option<EraRecord>,
-}
+/// The first round of the self-test begins within this.
+const FIRST_ROUND: Duration = Duration::from_secs(1);
 
 struct Core {
     config: Arc<Config>,
@@ -88,8 +87,13 @@ struct Core {
     restored: BTreeSet<String>,
     /// Monitors named so far by a snapshot that comes in parts.
     partial: Option<BTreeSet<String>>,
-    running: BTreeMap<Id, String>,
-    lag: Duration,
+    running: BTreeMap<Id, Running>,
+    self_test: SelfTest,
+    /// Canaries that are being asked.
+    asking: JoinSet<Answer>,
+    others: Others,
+    lag: Lag,
+    is_draining: bool,
 }
 
 fn now() -> Instant {
@@ -100,6 +104,13 @@ fn now() -> Instant {
 struct Inbox {
     link: mpsc::Receiver<LinkEvent>,
     disk: mpsc::Receiver<DiskEvent>,
+}
+
+/// What the core tells the link.
+struct Tells {
+    relink: Arc<Notify>,
+    claims: watch::Sender<Claim>,
+    schedule_results: mpsc::Sender<v1::ScheduleResult>,
 }
 
 /// Runs the agent until `shutdown` fires, then drains.
@@ -115,7 +126,7 @@ pub(crate) async fn run(
     let boot = now();
     let boot_id = format!("{:016x}", fastrand::u64(..));
     let (disk_tells, disk_events) = mpsc::channel(QUEUE);
-    let found = state::open(&config, &boot_id, disk_tells)?;
+    let mut found = state::open(&config, &boot_id, disk_tells)?;
     let relink = Arc::new(Notify::new());
     let link = Link {
         config: Arc::clone(&config),
@@ -126,43 +137,17 @@ pub(crate) async fn run(
         relink: Arc::clone(&relink),
         results,
         events,
+        asked_pause_ms: 0,
     };
-    let mut core = Core {
-        config,
-        dialer,
-        boot,
-        items: BTreeMap::new(),
-        timetable: Timetable::default(),
-        probes: JoinSet::new(),
-        cancel: CancellationToken::new(),
-        eras: EraCache::default(),
-        windows: Recorder::default(),
-        spool: found.spool,
-        disk: found.disk,
-        kept_epoch: found.epoch,
-        opening: None,
-        claim: Claim {
-            epoch: found.epoch,
-            ..Claim::default()
-        },
-        claims,
-        disk_answered: boot,
-        kept_at: boot,
-        streams: 0,
+    let tells = Tells {
         relink,
-        frames: None,
+        claims,
         schedule_results,
-        next_beat: boot,
-        blocked_until: boot,
-        heard: boot,
-        lease: None,
-        lease_kept: None,
-        restored: BTreeSet::new(),
-        partial: None,
-        running: BTreeMap::new(),
-        lag: Duration::ZERO,
     };
-    core.resume(found.damaged, found.items, found.lease_ends_ms);
+    let (damaged, items) = (take(&mut found.damaged), take(&mut found.items));
+    let ends_ms = found.lease_ends_ms;
+    let mut core = Core::new(config, dialer, boot, found, tells);
+    core.resume(damaged, items, ends_ms);
     let link_ends = CancellationToken::new();
     let link = tokio::spawn(link.run(link_ends.clone()));
     let mut inbox = Inbox {
@@ -180,6 +165,52 @@ pub(crate) async fn run(
 }
 
 impl Core {
+    fn new(config: Arc<Config>, dialer: Dialer, boot: Instant, found: Found, tells: Tells) -> Self {
+        let ages = state::canary_ages(&config, &found);
+        // Agents that start together do not ask together.
+        let first_at = boot + FIRST_ROUND.mul_f64(fastrand::f64());
+        let self_test = SelfTest::new(&config.canaries, &ages, first_at, boot);
+        Self {
+            config,
+            dialer,
+            boot,
+            items: BTreeMap::new(),
+            timetable: Timetable::default(),
+            probes: JoinSet::new(),
+            cancel: CancellationToken::new(),
+            eras: EraCache::default(),
+            windows: Recorder::default(),
+            spool: found.spool,
+            disk: found.disk,
+            kept_epoch: found.epoch,
+            opening: None,
+            claim: Claim {
+                epoch: found.epoch,
+                ..Claim::default()
+            },
+            claims: tells.claims,
+            disk_answered: boot,
+            kept_at: boot,
+            streams: 0,
+            relink: tells.relink,
+            frames: None,
+            schedule_results: tells.schedule_results,
+            next_beat: boot,
+            blocked_until: boot,
+            heard: boot,
+            lease: None,
+            lease_kept: None,
+            restored: BTreeSet::new(),
+            partial: None,
+            running: BTreeMap::new(),
+            self_test,
+            asking: JoinSet::new(),
+            others: Others::default(),
+            lag: Lag::new(boot),
+            is_draining: false,
+        }
+    }
+
     async fn work(&mut self, inbox: &mut Inbox, shutdown: &CancellationToken) {
         loop {
             self.handle_time();
@@ -187,13 +218,22 @@ impl Core {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                event = inbox.disk.recv(), if self.disk.is_some() => {
-                    self.handle_disk_or_end(event);
-                }
-                Some(event) = inbox.link.recv() => self.handle_link(event),
-                Some(done) = self.probes.join_next_with_id() => self.handle_done(done),
-                () = tokio::time::sleep_until(wake.into()) => {}
+                () = self.turn(inbox, wake) => {}
             }
+        }
+    }
+
+    /// Handles what comes first, if it comes in time.
+    async fn turn(&mut self, inbox: &mut Inbox, wake: Instant) {
+        tokio::select! {
+            biased;
+            event = inbox.disk.recv(), if self.disk.is_some() => {
+                self.handle_disk_or_end(event);
+            }
+            Some(event) = inbox.link.recv() => self.handle_link(event),
+            Some(done) = self.probes.join_next_with_id() => self.handle_done(done),
+            Some(answer) = self.asking.join_next() => self.handle_answer(answer),
+            () = tokio::time::sleep_until(wake.into()) => {}
         }
     }
 
@@ -205,15 +245,21 @@ impl Core {
             records = self.spool.len(),
             "draining"
         );
-        for monitor in std::mem::take(&mut self.items).into_keys() {
+        self.is_draining = true;
+        self.beat(now());
+        for monitor in take(&mut self.items).into_keys() {
             self.timetable.remove(&monitor);
         }
         // Probes end soon, and close what they hold at their servers.
         self.cancel.cancel();
         let deadline = tokio::time::Instant::now() + DRAIN;
         let work = async {
-            while let Some(done) = self.probes.join_next_with_id().await {
-                self.handle_done(done);
+            // What has failed already is vouched for: without that it would speak against us.
+            while !self.probes.is_empty() || self.self_test.is_waiting() {
+                self.test(now());
+                self.keep();
+                self.flush(true);
+                self.turn(inbox, now() + RETRY).await;
             }
             self.windows.close_all();
             self.spool_windows();
@@ -224,13 +270,7 @@ impl Core {
                 if is_kept && self.frames.is_none() && self.opening.is_none() {
                     return;
                 }
-                tokio::select! {
-                    event = inbox.disk.recv(), if self.disk.is_some() => {
-                        self.handle_disk_or_end(event);
-                    }
-                    Some(event) = inbox.link.recv() => self.handle_link(event),
-                    () = tokio::time::sleep(RETRY) => {}
-                }
+                self.turn(inbox, now() + RETRY).await;
             }
         };
         let _ = tokio::time::timeout_at(deadline, work).await;
@@ -252,6 +292,7 @@ impl Core {
         let others = [
             self.timetable.poll_timeout(),
             self.windows.poll_timeout(),
+            self.self_test.poll_timeout(),
             frame,
         ];
         others
@@ -272,7 +313,7 @@ impl Core {
             self.lease = None;
         }
         while let Some(due) = self.timetable.poll_due(at) {
-            self.lag = due.lag;
+            self.lag.handle_slot(due.lag, at);
             self.start(&due.monitor, due.slot);
         }
         while let Some(missed) = self.timetable.poll_missed() {
@@ -284,6 +325,7 @@ impl Core {
         }
         self.windows.handle_timeout(at);
         self.spool_windows();
+        self.test(at);
         if self.next_beat <= at {
             self.next_beat = at + limits::HEARTBEAT;
             self.beat(at);
@@ -291,81 +333,7 @@ impl Core {
         self.keep();
         self.flush(false);
     }
-
-    /// Starts the probe of a slot, if there is a permit for it.
-    fn start(&mut self, monitor: &str, slot: u64) {
-        let Some(item) = self.items.get(monitor).cloned() else {
-            self.timetable.finished(monitor);
-            return;
-        };
-        if self.probes.len() >= self.config.max_probes {
-            self.timetable.finished(monitor);
-            self.miss(monitor, slot, v1::MissedReason::Busy);
-            return;
-        }
-        let mut plan = item.plan.clone();
-        plan.known = self.eras.lookup(plan.url.as_url().as_str(), now());
-        let job = probe::Job {
-            plan,
-            headers: item.headers.clone(),
-            // Named by the API: only this host's allow list opens private addresses.
-            origin: Origin::Remote,
-            alpn: Alpn::Any,
-            wall: telemetry::clock::wall(),
-        };
-        let (dialer, cancel) = (self.dialer.clone(), self.cancel.clone());
-        let monitor = monitor.to_owned();
-        let name = monitor.clone();
-        let task = self.probes.spawn(async move {
-            let started = now();
-            let (report, era) = probe::run(&dialer, job, &cancel).await;
-            Done {
-                monitor,
-                item,
-                slot,
-                started,
-                report,
-                era,
-            }
-        });
-        self.running.insert(task.id(), name);
-    }
-
-    fn handle_done(&mut self, done: Result<(Id, Done), JoinError>) {
-        let done = match done {
-            Ok((id, done)) => {
-                self.running.remove(&id);
-                done
-            }
-            Err(error) => {
-                // A bug of ours: the slot is lost, the monitor goes on.
-                tracing::error!(%error, "a probe task failed");
-                if let Some(monitor) = self.running.remove(&error.id()) {
-                    self.timetable.finished(&monitor);
-                }
-                return;
-            }
-        };
-        self.timetable.finished(&done.monitor);
-        let endpoint = done.item.plan.url.as_url().as_str();
-        // A monitor that asks for an era says nothing of what others would find: servers of both
-        // eras answer either.
-        let era = done.era.filter(|_| done.item.plan.era == EraPolicy::Auto);
-        match (&done.report.outcome, era) {
-            (Outcome::Ok | Outcome::Degraded { .. }, Some(era)) => {
-                self.eras.record(endpoint, era, now());
-            }
-            (Outcome::Failed(_), _) => self.eras.forget(endpoint),
-            (Outcome::Ok | Outcome::Degraded { .. } | Outcome::Inconclusive { .. }, _) => {}
-        }
-        tracing::debug!(monitor = %done.monitor, slot = done.slot, summary = %done.report.summary, "probed");
-        let started = done.started.saturating_duration_since(self.boot);
-        let outcome = record::outcome(&done.item, done.slot, started, &done.report);
-        let is_failure = matches!(done.report.outcome, Outcome::Failed(_));
-        let seq = self.spool(done.item.lane, outcome, is_failure);
-        for (series, us) in record::latencies(&done.monitor, &done.report) {
-            self.windows.record(&series, us, seq, now());
-        }
-        self.spool_windows();
-    }
 }
+
+#[cfg(test)]
+mod tests;

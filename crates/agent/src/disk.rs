@@ -17,7 +17,7 @@ use vault::Key;
 
 use crate::frames::LoadId;
 use crate::spool::{Change, Ticket};
-use layout::{EPOCH, ITEMS, LANES, LEASE_ENDS, NUMBERS, RECORDS};
+use layout::{CANARY, EPOCH, ITEMS, LANES, LEASE_ENDS, NUMBERS, RECORDS};
 pub(crate) use layout::{OpenError, State, private_folder};
 
 /// How long changes may wait for each other, so that a commit takes many.
@@ -45,7 +45,8 @@ pub(crate) enum DiskEvent {
 }
 
 /// What the disk is asked for. What waits is bounded by those who ask: records by
-/// [`crate::spool::WITH_DISK`], reading to one span at a time, items by the schedule.
+/// [`crate::spool::WITH_DISK`], reading to one span at a time, items by the schedule, numbers by
+/// how seldom they are kept.
 enum Ask {
     Change(Ticket, Change),
     Epoch(u64),
@@ -53,7 +54,10 @@ enum Ask {
         monitor: String,
         item: Option<Vec<u8>>,
     },
-    LeaseEnds(u64),
+    Number {
+        name: String,
+        number: Option<u64>,
+    },
     Load {
         id: LoadId,
         lane: u16,
@@ -111,7 +115,14 @@ impl Disk {
 
     /// Keeps how long the schedule holds, milliseconds since the Unix epoch.
     pub(crate) fn lease_ends(&self, wall_ms: u64) {
-        self.ask(Ask::LeaseEnds(wall_ms), false);
+        let (name, number) = (LEASE_ENDS.to_owned(), Some(wall_ms));
+        self.ask(Ask::Number { name, number }, false);
+    }
+
+    /// Keeps when a canary last answered, milliseconds since the Unix epoch, or forgets it.
+    pub(crate) fn canary(&self, canary: &str, wall_ms: Option<u64>) {
+        let (name, number) = (format!("{CANARY}{canary}"), wall_ms);
+        self.ask(Ask::Number { name, number }, false);
     }
 
     /// Reads records that may be sent.
@@ -238,8 +249,11 @@ impl Worker {
                             }
                         }
                     }
-                    Ask::LeaseEnds(wall_ms) => {
-                        numbers.insert(LEASE_ENDS, wall_ms)?;
+                    Ask::Number { name, number } => {
+                        match number {
+                            Some(number) => numbers.insert(&name[..], number)?,
+                            None => numbers.remove(&name[..])?,
+                        };
                     }
                     Ask::Load { .. } => {}
                 }

@@ -9,6 +9,8 @@ use prost::Message as _;
 use rpc::convert::{self, ConvertError};
 use rpc::v1;
 
+use crate::others;
+
 /// A monitor as this agent has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
@@ -18,6 +20,27 @@ pub(crate) struct Item {
     pub(crate) interval: Duration,
     pub(crate) plan: Plan,
     pub(crate) headers: HeaderMap,
+    /// Where it runs, as far as is known: see [`others::hosting`].
+    pub(crate) hosting: String,
+    /// For each call of the plan, whether a confirmation may repeat it.
+    repeatable: Vec<bool>,
+}
+
+impl Item {
+    /// The plan of a confirmation: within `time`, if that is set, and with no call that must not
+    /// be repeated.
+    pub(crate) fn confirmation(&self, with_calls: bool, time: Duration) -> Plan {
+        let mut plan = self.plan.clone();
+        if !time.is_zero() {
+            plan.total_timeout = plan.total_timeout.min(time);
+            plan.step_timeout = plan.step_timeout.min(time);
+            plan.call_timeout = plan.call_timeout.min(time);
+        }
+        let mut repeatable = self.repeatable.iter();
+        plan.calls
+            .retain(|_| with_calls && repeatable.next().is_some_and(|repeatable| *repeatable));
+        plan
+    }
 }
 
 /// Reads an item. The coordinator is trusted to mean well, not to be of this version.
@@ -31,12 +54,15 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
     let probe = item.probe.as_ref();
     let probe = probe.ok_or_else(|| ConvertError::new("probe", "is missing"))?;
     let headers = headers(&probe.headers)?;
+    let plan = plan(probe, !headers.is_empty())?;
     Ok(Item {
         monitor,
         generation: item.generation,
         lane,
         interval: Duration::from_millis(item.interval_ms.into()),
-        plan: plan(probe, !headers.is_empty())?,
+        hosting: others::hosting(&item.hosting, &plan.url),
+        repeatable: probe.calls.iter().map(|call| call.idempotent).collect(),
+        plan,
         headers,
     })
 }
@@ -158,6 +184,38 @@ mod tests {
                 ..Default::default()
             }),
             ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_confirmation_repeats_what_may_be_repeated_in_the_time_it_has() {
+        let mut sent = item();
+        let call = |name: &str, idempotent| v1::ToolCall {
+            name: name.into(),
+            arguments_json: "{}".into(),
+            idempotent,
+        };
+        sent.probe.as_mut().unwrap().calls =
+            vec![call("buy", false), call("look", true), call("sell", false)];
+        let item = read(&sent).unwrap();
+        assert_eq!((item.plan.calls.len(), &item.hosting[..]), (3, "a"));
+        let seconds = Duration::from_secs;
+        let table = [
+            (false, 5, vec![], 5, 5),
+            (true, 5, vec!["look"], 5, 5),
+            (true, 20, vec!["look"], 20, 10),
+            (true, 500, vec!["look"], 30, 10),
+            (true, 0, vec!["look"], 30, 10),
+        ];
+        for (with_calls, time, calls, total, step) in table {
+            let plan = item.confirmation(with_calls, seconds(time));
+            let called: Vec<&str> = plan.calls.iter().map(|call| &call.name[..]).collect();
+            assert_eq!(called, calls);
+            assert_eq!(plan.total_timeout, seconds(total));
+            assert_eq!(
+                (plan.step_timeout, plan.call_timeout),
+                (seconds(step), seconds(step))
+            );
         }
     }
 

@@ -6,6 +6,10 @@
 //!       └────── link ◄──────┘  └─► disk (a thread: schedule and records)
 //! ```
 //!
+//! What it says of itself, so that its own faults are not taken for a target's: `self_test`
+//! (canaries: public references), `others` (its monitors on other hostings), `lag` (its machine).
+//! Each failure is followed by a record of these, the attestation.
+//!
 //! Invariants:
 //! - Who the agent is, and where, comes from its enrolment: the key is made here and stays here,
 //!   and the coordinator is known by the authority that the token pinned.
@@ -14,9 +18,14 @@
 //! - A slot that is not run is a record too; nothing is left out in silence.
 //! - A record is sent once it is on disk, and leaves the disk once it is acknowledged: no restart
 //!   loses it or gives its sequence to another.
+//! - A failure is vouched for by a self-test that began after the probe did, within 2.5 s, also
+//!   while the link is down.
+//! - A confirmation, a probe that the coordinator asks for at once, moves no slot, and its
+//!   latencies are in no window.
 //! - The agent keeps probing and spooling while the coordinator is away.
 //! - Targets are of remote origin: only this host's own allow list opens private addresses.
 
+mod canary;
 mod config;
 mod core;
 mod disk;
@@ -24,8 +33,11 @@ mod enrol;
 mod frames;
 mod identity;
 mod item;
+mod lag;
 mod link;
+mod others;
 mod record;
+mod self_test;
 mod spool;
 mod token;
 

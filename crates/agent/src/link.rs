@@ -1,35 +1,31 @@
 //! The link to the coordinator: two streams, opened again for ever.
 
+mod channel;
+mod pause;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use dial::{Alpn, Dialer, Endpoint, Origin};
-use hyper_util::rt::TokioIo;
-use model::TargetUrl;
+use dial::Dialer;
 use rpc::v1::enrolment_service_client::EnrolmentServiceClient;
 use rpc::v1::evidence_service_client::EvidenceServiceClient;
 use rpc::v1::schedule_service_client::ScheduleServiceClient;
 use rpc::{PROTOCOL_VERSION, limits, v1};
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio_rustls::TlsConnector;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Uri};
+use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use crate::config::Config;
 use crate::identity::{Given, Identity, IdentityError};
+use channel::CONNECT;
+pub(crate) use channel::connect;
+use pause::asked_pause;
+pub(crate) use pause::pause;
 
 /// Requests that may wait for a stream; then the core waits.
 const QUEUE: usize = 16;
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(10);
-/// Full-jitter backoff: the first pause is at most this …
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// … and the longest at most this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long to wait before a certificate is asked for again.
 const RENEW_AGAIN: Duration = Duration::from_secs(600);
 /// A link that held for so long was healthy: the next failure begins anew.
@@ -48,6 +44,8 @@ pub(crate) enum LinkEvent {
     Ack(v1::ReportAck),
     Snapshot(v1::ScheduleSnapshot),
     Delta(v1::ScheduleDelta),
+    /// A monitor is to be probed at once.
+    Confirm(v1::ConfirmationRequest),
     /// The link is gone, and is being opened again.
     Down,
     /// The coordinator knows the agent no more: its schedule holds no longer.
@@ -79,6 +77,8 @@ pub(crate) struct Link {
     /// Answers to snapshots and deltas.
     pub(crate) results: mpsc::Receiver<v1::ScheduleResult>,
     pub(crate) events: mpsc::Sender<LinkEvent>,
+    /// The pause that the coordinator asked for when it left, milliseconds.
+    pub(crate) asked_pause_ms: u32,
 }
 
 impl Link {
@@ -113,7 +113,9 @@ impl Link {
             } else {
                 failures.saturating_add(1)
             };
-            let pause = pause(failures, fastrand::f64());
+            let asked = std::mem::take(&mut self.asked_pause_ms);
+            let asked = asked_pause(asked, fastrand::f64());
+            let pause = pause(failures, fastrand::f64()).max(asked);
             tracing::info!(%coordinator, reason = %ended, ?pause, "link down");
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -260,6 +262,7 @@ impl Link {
             epoch: claim.epoch,
             claim: None,
             lanes: claim.lanes,
+            references: self.config.canaries.clone(),
         };
         let message = Some(v1::report_request::Message::Hello(hello));
         let _ = sender.try_send(v1::ReportRequest { message });
@@ -274,7 +277,7 @@ impl Link {
     }
 
     async fn report_message(
-        &self,
+        &mut self,
         life: u64,
         message: v1::report_response::Message,
         requests: &mpsc::Sender<v1::ReportRequest>,
@@ -286,7 +289,7 @@ impl Link {
                 requests: requests.clone(),
             },
             v1::report_response::Message::Ack(ack) => LinkEvent::Ack(ack),
-            v1::report_response::Message::GoAway(go_away) => return Err(left(&go_away)),
+            v1::report_response::Message::GoAway(go_away) => return Err(self.left(&go_away)),
             v1::report_response::Message::NotOwner(elsewhere) => {
                 let endpoint = model::text::line(&elsewhere.endpoint, 80);
                 return Err(Status::unavailable(format!(
@@ -297,15 +300,16 @@ impl Link {
         self.tell(event).await
     }
 
-    async fn watch_message(&self, message: v1::watch_response::Message) -> Result<(), Status> {
+    async fn watch_message(&mut self, message: v1::watch_response::Message) -> Result<(), Status> {
         let event = match message {
             v1::watch_response::Message::Snapshot(snapshot) => LinkEvent::Snapshot(snapshot),
             v1::watch_response::Message::Delta(delta) => LinkEvent::Delta(delta),
-            v1::watch_response::Message::GoAway(go_away) => return Err(left(&go_away)),
-            // Of no use to an agent that has no peers, confirmations or second endpoint yet.
-            v1::watch_response::Message::Confirm(_)
-            | v1::watch_response::Message::Peers(_)
-            | v1::watch_response::Message::Endpoints(_) => return Ok(()),
+            v1::watch_response::Message::GoAway(go_away) => return Err(self.left(&go_away)),
+            v1::watch_response::Message::Confirm(request) => LinkEvent::Confirm(request),
+            // Of no use to an agent that has no peers or second endpoint yet.
+            v1::watch_response::Message::Peers(_) | v1::watch_response::Message::Endpoints(_) => {
+                return Ok(());
+            }
         };
         self.tell(event).await
     }
@@ -314,72 +318,9 @@ impl Link {
         let told = self.events.send(event).await;
         told.map_err(|_| Status::cancelled("the agent is stopping"))
     }
-}
 
-fn left(go_away: &v1::GoAway) -> Status {
-    Status::unavailable(model::text::line(&go_away.why, 120))
-}
-
-/// Full jitter: anything up to a doubling bound.
-pub(crate) fn pause(failures: u32, random: f64) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    doubled.min(LONGEST_PAUSE).mul_f64(random.clamp(0.0, 1.0))
-}
-
-/// A channel whose connections end in `dial`, as every outgoing connection does, and speak TLS of
-/// the mesh.
-pub(crate) async fn connect(
-    dialer: &Dialer,
-    coordinator: &str,
-    tls: &Arc<ClientConfig>,
-) -> Result<Channel, Status> {
-    let invalid = |problem: String| Status::invalid_argument(format!("coordinator: {problem}"));
-    let target: Result<TargetUrl, _> = format!("http://{coordinator}/").parse();
-    let target = target.map_err(|error| invalid(error.to_string()))?;
-    let endpoint = Endpoint::of(&target).ok_or_else(|| invalid("no host".to_owned()))?;
-    let (dialer, tls) = (dialer.clone(), TlsConnector::from(Arc::clone(tls)));
-    let connector = tower::service_fn(move |_: Uri| {
-        let (dialer, endpoint, tls) = (dialer.clone(), endpoint.clone(), tls.clone());
-        async move {
-            // The operator's own setting, or the token, names the coordinator.
-            let dialed = dialer
-                .dial(&endpoint, Origin::Operator, Alpn::Any, &[], &|_| {})
-                .await;
-            let failed = |text: String| std::io::Error::other(text);
-            let connection =
-                dialed.map_err(|error| failed(format!("{}: {}", error.reason, error.detail)))?;
-            let name =
-                ServerName::try_from(rpc::COORDINATOR_NAME).map_err(std::io::Error::other)?;
-            let shaken = tls.connect(name, connection.io).await;
-            shaken
-                .map(TokioIo::new)
-                .map_err(|error| failed(format!("TLS: {error}")))
-        }
-    });
-    let channel = Channel::from_static("http://coordinator");
-    channel
-        .connect_timeout(CONNECT)
-        .http2_keep_alive_interval(limits::KEEPALIVE)
-        .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .connect_with_connector(connector)
-        .await
-        .map_err(|error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            Status::unavailable(cause.unwrap_or_else(|| error.to_string()))
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_have_full_jitter_and_a_bound() {
-        assert_eq!(pause(1, 1.0), FIRST_PAUSE);
-        assert_eq!(pause(3, 1.0), 4 * FIRST_PAUSE);
-        assert_eq!(pause(3, 0.0), Duration::ZERO);
-        assert_eq!(pause(3, 0.5), 2 * FIRST_PAUSE);
-        assert_eq!(pause(u32::MAX, 1.0), LONGEST_PAUSE);
+    fn left(&mut self, go_away: &v1::GoAway) -> Status {
+        self.asked_pause_ms = go_away.retry_after_ms;
+        Status::unavailable(model::text::line(&go_away.why, 120))
     }
 }

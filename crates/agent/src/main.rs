@@ -51,6 +51,11 @@ struct Cli {
     /// room
     #[arg(long, env = "PARALLAX_SPOOL_BYTES", default_value_t = Config::SPOOL_BYTES)]
     spool_bytes: u64,
+    /// What the agent should reach whatever its targets do, host:port, for its self-test: asked for
+    /// a TLS handshake, and sent nothing; repeatable. Set to nothing, there is no self-test
+    #[arg(long, env = "PARALLAX_CANARIES", value_name = "HOST:PORT", value_delimiter = ',',
+        default_values = Config::CANARIES)]
+    canaries: Vec<String>,
     /// How log lines look
     #[arg(long, env = "PARALLAX_LOG_FORMAT", default_value = "text")]
     log_format: Format,
@@ -105,6 +110,7 @@ fn config(cli: Cli) -> Result<Config, String> {
         max_probes: cli.max_probes,
         state_dir: folder,
         spool_bytes: cli.spool_bytes,
+        canaries: set(cli.canaries),
     };
     let config = config.check().map_err(|error| error.to_string())?;
     // What only this host can tell: its name servers, its files of authorities.

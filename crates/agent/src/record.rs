@@ -7,18 +7,39 @@ use rpc::{convert, limits, v1};
 use window::{Closed, Latencies, Series};
 
 use crate::item::Item;
+use crate::self_test::{Failure, Masks};
+
+/// Why a probe ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It was its slot.
+    Slot(u64),
+    /// Somebody saw the target fail.
+    Confirmation {
+        id: String,
+        /// Whether it makes the calls that may be repeated.
+        with_calls: bool,
+    },
+}
 
 /// The outcome record of a probe.
-pub(crate) fn outcome(item: &Item, slot: u64, started: Duration, report: &Report) -> v1::Record {
+pub(crate) fn outcome(item: &Item, cause: Cause, started: Duration, report: &Report) -> v1::Record {
+    let (slot, confirmation_id, confirmed_calls) = match cause {
+        Cause::Slot(slot) => (slot, String::new(), false),
+        Cause::Confirmation { id, with_calls } => (0, id, with_calls),
+    };
+    let failed = report.failed_step();
     let mut record = v1::ProbeOutcome {
         monitor_id: item.monitor.clone(),
         generation: item.generation,
         slot,
+        confirmation_id,
+        confirmed_calls,
         started_at_us: micros(started),
-        depth: report
-            .steps
-            .last()
-            .map_or(0, |step| convert::step(step.step).into()),
+        depth: depth(report).map_or(0, |step| convert::step(step).into()),
+        failed_tool: failed
+            .and_then(|step| step.tool.clone())
+            .unwrap_or_default(),
         total_us: report.total_us,
         era: report.era.map(|era| era.to_string()).unwrap_or_default(),
         protocol_version: report
@@ -33,6 +54,36 @@ pub(crate) fn outcome(item: &Item, slot: u64, started: Duration, report: &Report
     }
     v1::Record {
         kind: Some(v1::record::Kind::Outcome(record)),
+        ..Default::default()
+    }
+}
+
+/// How far the probe came. What gives the session back is no part of the way.
+fn depth(report: &Report) -> Option<Step> {
+    let mut steps = report.steps.iter().rev().map(|step| step.step);
+    steps.find(|step| *step != Step::Close)
+}
+
+/// What vouches for a failure, or does not: canaries, other hostings, the machine's own delay.
+pub(crate) fn attestation(
+    failure: Failure,
+    canaries: Masks,
+    (others_asked, others_ok): (u32, u32),
+    lag: Duration,
+) -> v1::Record {
+    let attestation = v1::Attestation {
+        of_seq: failure.seq,
+        canaries_asked: canaries.asked,
+        canaries_ok: canaries.answered,
+        peers_asked: 0,
+        peers_ok: 0,
+        others_asked,
+        others_ok,
+        scheduler_lag_us: micros(lag),
+        monitor_id: failure.monitor,
+    };
+    v1::Record {
+        kind: Some(v1::record::Kind::Attestation(attestation)),
         ..Default::default()
     }
 }

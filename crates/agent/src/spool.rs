@@ -5,6 +5,7 @@
 //! The newest records are in memory too, the others are read from disk when their turn comes.
 
 mod lane;
+mod left;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,6 +14,7 @@ use prost::Message as _;
 use rpc::v1;
 
 pub(crate) use lane::Lane;
+pub(crate) use left::Left;
 
 /// Records of which a copy is kept in memory, beside those that are not yet on disk.
 const IN_MEMORY: usize = 4096;
@@ -296,7 +298,7 @@ impl Spool {
     /// The disk is broken. What it was never given goes on in memory, under the sequences of a new
     /// spool; what it has is handed in by the next life of the agent. What it was given and did
     /// not answer for is left to it, so that nothing is handed in twice: how many records.
-    pub(crate) fn leave_disk(&mut self) -> u64 {
+    pub(crate) fn leave_disk(&mut self) -> Left {
         let mut fresh = Self::in_memory(&self.boot_id, self.most_bytes);
         let (given, first) = (self.given, |lane: &Lane| lane.durable);
         let mut unsure: BTreeMap<u16, u64> = BTreeMap::new();
@@ -307,18 +309,21 @@ impl Spool {
         {
             *unsure.entry(waiting.lane).or_default() += 1;
         }
-        let mut left = 0;
+        let mut left = Left::default();
         for (lane, mut held) in std::mem::take(&mut self.lanes) {
             // Those that were given came first.
             let given = unsure.get(&lane).copied().unwrap_or_default();
             let given = given.min(held.next() - first(&held));
-            left += given;
+            left.unsure += given;
+            let begin = first(&held) + given;
+            left.firsts.insert(lane, begin);
             let skip = usize::try_from(given).unwrap_or(usize::MAX);
-            for record in held.take_undurable().into_iter().skip(skip) {
+            for mut record in held.take_undurable().into_iter().skip(skip) {
+                left::renumber(&mut record, begin);
                 fresh.push(lane, record, false);
             }
         }
-        fresh.dropped = self.dropped + left;
+        fresh.dropped = self.dropped + left.unsure;
         *self = fresh;
         left
     }

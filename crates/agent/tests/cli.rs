@@ -34,7 +34,7 @@ fn agent(coordinator: &str) -> Command {
 
 #[test]
 fn bad_settings_have_a_status_and_a_way_out() {
-    let table: [(&[&str], i32, &str); 9] = [
+    let table: [(&[&str], i32, &str); 10] = [
         (
             &["--extra-roots", "/no/such/file"],
             78,
@@ -67,6 +67,11 @@ fn bad_settings_have_a_status_and_a_way_out() {
             78,
             "in-memory: contradicts state-dir",
         ),
+        (
+            &["--canaries", "nonsense"],
+            78,
+            "canaries: `nonsense` is no host and port; write it like one.one.one.one:443",
+        ),
         (&["--no-such-flag"], 2, "--no-such-flag"),
     ];
     for (args, status, message) in table {
@@ -96,6 +101,43 @@ fn bad_settings_have_a_status_and_a_way_out() {
         said.contains("token-file: this agent is not enrolled yet"),
         "{said}"
     );
+}
+
+/// Where nothing outside can be reached, the self-test is turned off, in any of the ways to set it.
+#[test]
+fn canaries_are_on_by_default_and_can_be_turned_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("agent.toml");
+    std::fs::write(&file, "canaries = []\n").unwrap();
+    let file = format!("--config={}", file.display());
+    let shown = |args: &[&str], variable: Option<&str>| {
+        let mut command = agent_without_disk("127.0.0.1:7443");
+        let value = variable.map(|value| ("PARALLAX_CANARIES", value));
+        command.env_remove("PARALLAX_CANARIES").envs(value);
+        command.arg("check-config").args(args).arg("--in-memory");
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("canaries"))
+            .unwrap();
+        line.split_whitespace()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let all = "one.one.one.one:443, dns.google:443, dns.quad9.net:443, www.fastly.com:443, \
+               www.akamai.com:443";
+    assert_eq!(shown(&[], None), format!("{all} default"));
+    assert_eq!(
+        shown(&["--canaries", "a:1,b:2"], None),
+        "a:1, b:2 command line"
+    );
+    assert_eq!(shown(&["--canaries="], None), "(none) command line");
+    assert_eq!(shown(&[], Some("")), "(none) environment");
+    assert_eq!(shown(&[&file], None), "(none) file");
+    assert_eq!(shown(&[&file], Some("c:3")), "c:3 environment");
 }
 
 /// No coordinator is no reason to stop: the agent says why, tries on, and ends in order.

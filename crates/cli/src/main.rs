@@ -8,6 +8,7 @@ mod exit;
 mod human;
 mod members;
 mod probe;
+mod status;
 mod style;
 
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ struct Cli {
 enum Command {
     /// Probe an MCP endpoint once, by the agents' own code path
     Probe(Box<probe::Args>),
+    /// What the mesh says of all monitors, or of one
+    Status(status::StatusArgs),
     /// Tokens that new agents join the mesh with
     Token(members::TokenArgs),
     /// List the agents, or turn one out
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
             Ok(code) => ExitCode::from(code),
             Err(error) => fail(error.exit_code(), &error.to_string()),
         },
+        Command::Status(args) => done(runtime.block_on(status::status(args))),
         Command::Token(args) => done(runtime.block_on(members::token(args))),
         Command::Agents(args) => done(runtime.block_on(members::agents(args))),
         Command::Key(args) => done(runtime.block_on(members::key(args))),

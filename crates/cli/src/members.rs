@@ -119,7 +119,7 @@ enum Scope {
     Admin,
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     match value.as_str() {
         Some(text) => model::text::line(text, 200),
         None if value.is_null() => "-".to_owned(),
@@ -170,6 +170,7 @@ pub(crate) async fn agents(args: AgentsArgs) -> Result<(), Error> {
             "REGION",
             "PROVIDER",
             "CONNECTED",
+            "STATE",
             "SPOOL",
             "VERSION",
         ]
@@ -181,6 +182,12 @@ pub(crate) async fn agents(args: AgentsArgs) -> Result<(), Error> {
             text(&agent["region"]),
             text(&agent["provider"]),
             text(&agent["connected"]),
+            // Why it has no vote says more than that it has none.
+            text(if agent["fault"].is_null() {
+                &agent["state"]
+            } else {
+                &agent["fault"]
+            }),
             text(&agent["spool_records"]),
             text(&agent["version"]),
         ]);
@@ -190,7 +197,7 @@ pub(crate) async fn agents(args: AgentsArgs) -> Result<(), Error> {
 }
 
 /// Columns as wide as their widest entry.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let mut text = String::new();
     for row in rows {

@@ -89,6 +89,10 @@ fn router<S: Store>(hub: Arc<Hub<S>>, open_metrics: bool) -> Router {
                 .delete(monitors::delete::<S>),
         )
         .route("/api/v1/monitors/{id}/status", get(status::monitor::<S>))
+        .route(
+            "/api/v1/monitors/{id}/transitions",
+            get(status::transitions::<S>),
+        )
         .route("/api/v1/agents", get(status::agents::<S>))
         .route("/api/v1/agents/{id}/revoke", post(members::revoke::<S>))
         .route("/api/v1/tokens", post(members::create_token::<S>))

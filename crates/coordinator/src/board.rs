@@ -1,33 +1,40 @@
 //! What is known of every target, region by region: fed by the ledger, read by API and metrics.
+//! Beside what was counted stands what is judged of it.
 
+mod judged;
 mod region;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use model::{Monitor, Outcome, RegionState};
 use rpc::convert::{self, ConvertError};
 use rpc::v1;
+use tokio::sync::Notify;
+use verdict::{AgentChange, Ask, Judge, Mesh, Ms, Transition};
 use window::{Latencies, Samples};
 
+pub(crate) use judged::Said;
 pub(crate) use region::{Percentiles, RegionView};
 use region::{Region, Voice};
 
+use crate::axis::Axis;
 use crate::fleet::Identity;
-
-/// Beyond interval and timeout: what evidence may take to get here.
-const TRAVEL: Duration = Duration::from_secs(10);
 
 /// Regions of one monitor that are shown.
 const MAX_REGIONS: usize = 256;
 
-/// Under which circumstances an outcome arrived.
+/// Under which circumstances a record arrived.
 #[derive(Debug)]
 pub(crate) struct Sighting<'a> {
     pub(crate) identity: &'a Identity,
-    /// When the probe began, on our monotonic clock.
+    /// The life of the agent that made it, and its number in its lane.
+    pub(crate) boot: &'a str,
+    pub(crate) seq: u64,
+    /// When it came, and when the probe began, on our monotonic clock.
+    pub(crate) received: Instant,
     pub(crate) observed: Instant,
     pub(crate) started_at: jiff::Timestamp,
     /// Whether the agent's clock of the outcome is the one it runs on now.
@@ -37,54 +44,105 @@ pub(crate) struct Sighting<'a> {
 }
 
 /// Everything that is known, by monitor and region.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Board {
-    monitors: Mutex<BTreeMap<String, Watched>>,
+    pub(crate) axis: Axis,
+    state: Mutex<State>,
+    /// Rings when something is to be passed on, or is due earlier than before.
+    news: Notify,
     rejected: AtomicU64,
     gap_records: AtomicU64,
 }
 
 #[derive(Debug, Default)]
+struct State {
+    monitors: BTreeMap<String, Watched>,
+    mesh: Mesh,
+    /// When time matters next, by monitor.
+    due: BTreeSet<(Ms, String)>,
+    /// What is to be passed on.
+    asks: VecDeque<(String, u64, Ask)>,
+    transitions: VecDeque<(String, Transition)>,
+    changes: VecDeque<AgentChange>,
+}
+
+#[derive(Debug)]
 struct Watched {
     generation: u64,
-    ttl: Duration,
-    interval: Duration,
     labels: BTreeMap<String, String>,
     /// The regions of the spec; all where empty.
     wanted: Vec<String>,
     regions: BTreeMap<String, Region>,
+    judge: Judge,
+    due: Ms,
+}
+
+/// A region of a monitor, as metrics read it.
+pub(crate) struct Row<'a> {
+    pub(crate) monitor: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) state: RegionState,
+    pub(crate) counted: &'a Region,
 }
 
 impl Board {
-    /// A monitor exists, with this spec. What was seen of it stays.
-    pub(crate) fn set(&self, monitor: &Monitor) {
+    /// A board on which nothing is written.
+    pub(crate) fn new(axis: Axis) -> Self {
+        Self {
+            axis,
+            state: Mutex::default(),
+            news: Notify::new(),
+            rejected: AtomicU64::default(),
+            gap_records: AtomicU64::default(),
+        }
+    }
+
+    /// A monitor exists, with this spec. What was counted of it stays.
+    pub(crate) fn set(&self, monitor: &Monitor, now: Instant) {
         let spec = &monitor.spec;
-        let mut monitors = self.lock();
-        let watched = monitors.entry(monitor.id.to_string()).or_default();
+        let at = self.axis.ms(now);
+        let mut state = self.lock();
+        let id = monitor.id.to_string();
+        let policy = judged::policy(spec);
+        let watched = state.monitors.entry(id.clone()).or_insert_with(|| Watched {
+            generation: monitor.generation,
+            labels: BTreeMap::new(),
+            wanted: Vec::new(),
+            regions: BTreeMap::new(),
+            judge: Judge::new(policy.clone(), at),
+            due: at,
+        });
         if watched.generation != monitor.generation {
             // What agents said of another meaning of the monitor says nothing of this one.
             watched.regions.values_mut().for_each(Region::forget_voices);
+            watched.judge.handle_policy(policy, at);
         }
         watched.generation = monitor.generation;
         watched.wanted.clone_from(&spec.regions);
         watched.labels.clone_from(&spec.labels);
-        watched.interval = spec.interval.duration();
-        watched.ttl = spec.interval.duration() + spec.total_timeout.duration() + TRAVEL;
         let wanted = |region: &String| spec.regions.is_empty() || spec.regions.contains(region);
         watched.regions.retain(|region, _| wanted(region));
         for region in &spec.regions {
             watched.regions.entry(region.clone()).or_default();
         }
+        state.settle(&id);
+        drop(state);
+        self.news.notify_one();
     }
 
     /// A monitor is gone, and with it everything that was seen of it.
     pub(crate) fn remove(&self, monitor: &str) {
-        self.lock().remove(monitor);
+        let mut state = self.lock();
+        if let Some(watched) = state.monitors.remove(monitor) {
+            state.due.remove(&(watched.due, monitor.to_owned()));
+        }
+        state.asks.retain(|(of, ..)| of != monitor);
+        state.transitions.retain(|(of, _)| of != monitor);
     }
 
     /// How many monitors there are.
     pub(crate) fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().monitors.len()
     }
 
     /// An outcome was applied.
@@ -98,33 +156,42 @@ impl Board {
         if record.total_us > 600_000_000 {
             return Err(ConvertError::new("total_us", "is longer than any probe"));
         }
-        self.in_region(&monitor, &sighting.identity.region, |watched, name| {
-            let current = record.generation == watched.generation;
-            let region = watched.regions.entry(name.to_owned()).or_default();
-            if !sighting.is_recalled {
-                region.count(&outcome);
-            }
-            if sighting.is_live {
-                region.sample(&outcome, record.total_us, sighting.observed);
-            }
-            // Evidence of an older meaning of the monitor, or of another life of the agent, is
-            // history: it is counted, and says nothing about now.
-            let is_due = is_due(record.slot, sighting.started_at, watched.interval);
-            if current && sighting.is_live && is_due {
-                let detail = record.detail.as_ref().map(|detail| detail.text.as_str());
-                let voice = Voice {
-                    outcome: outcome.clone(),
-                    slot: record.slot,
-                    started_at: sighting.started_at,
-                    observed: sighting.observed,
-                    era: model::text::line(&record.era, 16),
-                    protocol_version: model::text::line(&record.protocol_version, 16),
-                    detail: detail.map(|text| model::text::line(text, 200)),
-                    fails_in_a_row: 0,
-                };
-                region.hear(&sighting.identity.agent, voice, watched.ttl);
-            }
-        });
+        if record.confirmation_id.len() > 64 {
+            return Err(ConvertError::new("confirmation_id", "is too long"));
+        }
+        let is_confirmation = !record.confirmation_id.is_empty();
+        let mut state = self.lock();
+        let Some((watched, region)) = state.region(&monitor, &sighting.identity.region) else {
+            return Ok(());
+        };
+        if !sighting.is_recalled {
+            region.count(&outcome, is_confirmation);
+        }
+        if sighting.is_live && !is_confirmation {
+            region.sample(&outcome, record.total_us, sighting.observed);
+        }
+        // Evidence of an older meaning of the monitor, or of another life of the agent, is
+        // history: it is counted, and says nothing about now.
+        if record.generation != watched || !sighting.is_live {
+            return Ok(());
+        }
+        let detail = record.detail.as_ref().map(|detail| detail.text.as_str());
+        let voice = Voice {
+            outcome: outcome.clone(),
+            started_at: sighting.started_at,
+            observed: sighting.observed,
+            era: model::text::line(&record.era, 16),
+            protocol_version: model::text::line(&record.protocol_version, 16),
+            detail: detail.map(|text| model::text::line(text, 200)),
+            boot: sighting.boot.to_owned(),
+            order_us: record.started_at_us,
+        };
+        if region.hear(&sighting.identity.agent, voice) {
+            let seen = judged::seen(record, outcome, sighting, &self.axis);
+            state.hear(&monitor, sighting, &seen, &self.axis);
+            drop(state);
+            self.news.notify_one();
+        }
         Ok(())
     }
 
@@ -158,10 +225,9 @@ impl Board {
                 "count or sum contradict the values",
             ));
         }
-        self.in_region(&monitor, region, |watched, name| {
-            let region = watched.regions.entry(name.to_owned()).or_default();
+        if let Some((_, region)) = self.lock().region(&monitor, region) {
             region.buckets(series).add(&samples, record.sum_us);
-        });
+        }
         Ok(())
     }
 
@@ -177,13 +243,9 @@ impl Board {
                 return Err(ConvertError::new("reason", "is missing"));
             }
         };
-        self.in_region(&monitor, region, |watched, name| {
-            watched
-                .regions
-                .entry(name.to_owned())
-                .or_default()
-                .miss(reason);
-        });
+        if let Some((_, region)) = self.lock().region(&monitor, region) {
+            region.miss(reason);
+        }
         Ok(())
     }
 
@@ -205,73 +267,56 @@ impl Board {
         )
     }
 
-    /// What is known of one monitor, by region.
-    pub(crate) fn view(&self, monitor: &str, now: Instant) -> Option<Vec<RegionView>> {
-        let monitors = self.lock();
-        let watched = monitors.get(monitor)?;
-        let regions = watched.regions.iter();
-        Some(
-            regions
-                .map(|(name, region)| region.view(name, watched.ttl, now))
-                .collect(),
-        )
-    }
-
     /// The monitors with their labels.
     pub(crate) fn labels(&self) -> Vec<(String, BTreeMap<String, String>)> {
-        let monitors = self.lock();
-        let named = monitors.iter();
+        let state = self.lock();
+        let named = state.monitors.iter();
         named
             .map(|(monitor, watched)| (monitor.clone(), watched.labels.clone()))
             .collect()
     }
 
     /// Everything, for metrics.
-    pub(crate) fn each(
-        &self,
-        now: Instant,
-        mut show: impl FnMut(&str, &str, RegionState, &Region),
-    ) {
-        for (monitor, watched) in self.lock().iter() {
+    pub(crate) fn each(&self, now: Instant, mut show: impl FnMut(&Row<'_>)) {
+        let at = self.axis.ms(now);
+        let state = self.lock();
+        for (monitor, watched) in &state.monitors {
+            let said = watched.judge.regions(&state.mesh, at);
             for (name, region) in &watched.regions {
-                show(monitor, name, region.state(watched.ttl, now), region);
+                let said = said.iter().find(|said| said.region == *name);
+                show(&Row {
+                    monitor,
+                    region: name,
+                    state: said.map_or(RegionState::Unknown, |said| said.state),
+                    counted: region,
+                });
             }
         }
     }
 
-    /// Evidence of a monitor that no longer exists is applied and shown nowhere.
-    fn in_region(&self, monitor: &str, region: &str, change: impl FnOnce(&mut Watched, &str)) {
-        if let Some(watched) = self.lock().get_mut(monitor) {
-            let is_wanted = watched.wanted.is_empty() || watched.wanted.iter().any(|w| w == region);
-            let has_room =
-                watched.regions.contains_key(region) || watched.regions.len() < MAX_REGIONS;
-            if is_wanted && has_room {
-                change(watched, region);
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Watched>> {
-        self.monitors.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a slot can have begun by `at`, our clock. An agent that resumed its schedule by a wall
-/// clock that is ahead numbers slots of the future: they must not outrank those that follow once
-/// its clock is put right.
-fn is_due(slot: u64, at: jiff::Timestamp, interval: Duration) -> bool {
-    let since_epoch = at.duration_since(jiff::Timestamp::UNIX_EPOCH).as_millis();
-    let interval = i128::try_from(interval.as_millis()).unwrap_or(i128::MAX);
-    i128::from(slot) <= since_epoch / interval.max(1) + 1
+impl State {
+    /// A region of a monitor that exists and wants it, and the monitor's generation. Evidence of
+    /// others is applied and shown nowhere.
+    fn region(&mut self, monitor: &str, region: &str) -> Option<(u64, &mut Region)> {
+        let watched = self.monitors.get_mut(monitor)?;
+        let is_wanted = watched.wanted.is_empty() || watched.wanted.iter().any(|w| w == region);
+        let has_room = watched.regions.contains_key(region) || watched.regions.len() < MAX_REGIONS;
+        let region = (is_wanted && has_room).then(|| region.to_owned())?;
+        Some((
+            watched.generation,
+            watched.regions.entry(region).or_default(),
+        ))
+    }
 }
 
 /// The label of an outcome's reason in metrics.
 pub(crate) fn reason_of(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Ok | Outcome::Degraded { .. } => "",
-        Outcome::Failed(failure) => failure.reason.as_str(),
-        Outcome::Inconclusive { reason } => reason.as_str(),
-    }
+    outcome.reason().map_or("", model::Reason::as_str)
 }
 
 /// The states, for state sets.

@@ -9,6 +9,9 @@ use serde::Serialize;
 /// Agents that are remembered.
 const MAX_AGENTS: usize = 10_000;
 
+/// Two heartbeats, and two seconds for the way: who is silent for longer is away.
+const AWAY: Duration = Duration::from_secs(2 * rpc::limits::HEARTBEAT.as_secs() + 2);
+
 /// An agent that has been gone for so long is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 
@@ -53,6 +56,8 @@ pub(crate) struct Beat {
     pub(crate) dropped_records: u64,
     pub(crate) spool_in_memory: bool,
     pub(crate) scheduler_lag_us: u64,
+    /// Whether the agent is about to leave.
+    pub(crate) is_draining: bool,
 }
 
 #[derive(Debug)]
@@ -127,6 +132,14 @@ impl Fleet {
             agent.heard = now;
             agent.beat = beat.or(agent.beat);
         }
+    }
+
+    /// Whether an agent can be given work: heard lately, and not about to leave.
+    pub(crate) fn is_alive(&self, agent: &str, now: Instant) -> bool {
+        self.lock().get(agent).is_some_and(|agent| {
+            let is_leaving = agent.beat.is_some_and(|beat| beat.is_draining);
+            !is_leaving && now.saturating_duration_since(agent.heard) <= AWAY
+        })
     }
 
     /// How many agents have a stream.

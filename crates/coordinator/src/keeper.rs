@@ -7,9 +7,8 @@ use std::time::Duration;
 use store::{Store, StoreError};
 use tokio::time::Instant;
 
-use crate::Hub;
 use crate::board::Board;
-use crate::{ledger, roster};
+use crate::{Hub, judging, ledger, roster};
 
 /// How far back the board is read: what percentiles look at, and the longest intervals but those
 /// of hours.
@@ -19,11 +18,13 @@ const PAGE: usize = 256;
 /// How often old evidence is dropped.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
 
-/// Reads monitors and recent evidence onto the board. Nothing is counted: counters begin with the
-/// process, as Prometheus expects.
+/// Reads recent evidence onto the board, which has the monitors and who watches them. Nothing is
+/// counted: counters begin with the process, as Prometheus expects. Nothing is decided either: each
+/// monitor stands as its last transition left it.
 pub(crate) async fn recall<S: Store>(store: &S, board: &Board) -> Result<(), StoreError> {
-    for monitor in store.monitors().await? {
-        board.set(&monitor);
+    let monitors = store.monitors().await?;
+    for monitor in &monitors {
+        board.begin_reading(monitor.id.as_str());
     }
     let wall = telemetry::clock::wall();
     let now = Instant::now().into_std();
@@ -41,6 +42,11 @@ pub(crate) async fn recall<S: Store>(store: &S, board: &Board) -> Result<(), Sto
             ledger::recall(board, kept, now, wall);
         }
         tokio::task::yield_now().await;
+    }
+    for monitor in &monitors {
+        let past = judging::past(store, &monitor.id, judging::RECALLED).await?;
+        let past: Vec<_> = past.into_iter().map(|(_, change)| change).collect();
+        board.end_reading(monitor.id.as_str(), &past, now);
     }
     if records > 0 {
         tracing::info!(records, "read what was known");
@@ -67,4 +73,9 @@ pub(crate) async fn forget<S: Store>(hub: Arc<Hub<S>>, hours: u32) {
 /// Milliseconds since the Unix epoch.
 pub(crate) fn millis(wall: jiff::Timestamp) -> u64 {
     u64::try_from(wall.as_millisecond()).unwrap_or_default()
+}
+
+/// A duration in milliseconds.
+pub(crate) fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -99,6 +99,11 @@ impl Ledger {
         })
     }
 
+    /// The fence of a shard.
+    pub(crate) fn fence(&self, shard: u16) -> Option<u64> {
+        self.lanes.get(usize::from(shard)).map(|(fence, _)| *fence)
+    }
+
     /// Where a spool stands: what it has handed in before, and what it says will never come.
     pub(crate) async fn states<S: Store>(
         &self,
@@ -193,8 +198,8 @@ impl Ledger {
         self.appended.fetch_max(position, Ordering::SeqCst);
         owner.insert(key, applied.clone());
         board.gap(lost);
-        for (_, record) in fresh {
-            show(board, delivery, record);
+        for (seq, record) in fresh {
+            show(board, delivery, seq, record);
         }
         Ok((lane, applied, position))
     }
@@ -221,19 +226,27 @@ fn fill(applied: &mut Applied, seq: u64, record: &v1::Record) -> u64 {
 
 /// Shows a record on the board. One that breaks the contract is counted, and changes nothing: it
 /// is applied all the same, so that it is not offered for ever.
-fn show(board: &Board, delivery: &Delivery<'_>, record: v1::Record) {
+fn show(board: &Board, delivery: &Delivery<'_>, seq: u64, record: v1::Record) {
     let is_this_boot = record.other_boot_id.is_empty() || record.other_boot_id == delivery.boot_id;
+    let sighting = |started_at_us: u64| {
+        let age_us = delivery.sent_at_us.saturating_sub(started_at_us);
+        Sighting {
+            identity: delivery.identity,
+            boot: delivery.boot_id,
+            seq,
+            received: delivery.received,
+            observed: observed(delivery.received, age_us),
+            started_at: started_at(delivery.wall, age_us, is_this_boot),
+            is_live: is_this_boot,
+            is_recalled: delivery.is_recalled,
+        }
+    };
     let shown = match record.kind {
         Some(v1::record::Kind::Outcome(outcome)) => {
-            let age_us = delivery.sent_at_us.saturating_sub(outcome.started_at_us);
-            let sighting = Sighting {
-                identity: delivery.identity,
-                observed: observed(delivery.received, age_us),
-                started_at: started_at(delivery.wall, age_us, is_this_boot),
-                is_live: is_this_boot,
-                is_recalled: delivery.is_recalled,
-            };
-            board.outcome(&sighting, &outcome)
+            board.outcome(&sighting(outcome.started_at_us), &outcome)
+        }
+        Some(v1::record::Kind::Attestation(attestation)) => {
+            board.attestation(&sighting(delivery.sent_at_us), &attestation)
         }
         // Only counted, and that they were.
         Some(v1::record::Kind::Window(_) | v1::record::Kind::Missed(_)) if delivery.is_recalled => {
@@ -241,9 +254,8 @@ fn show(board: &Board, delivery: &Delivery<'_>, record: v1::Record) {
         }
         Some(v1::record::Kind::Window(window)) => board.window(&delivery.identity.region, window),
         Some(v1::record::Kind::Missed(missed)) => board.missed(&delivery.identity.region, &missed),
-        // A gap was counted when its lane was filled. Self-tests gate votes, and votes are the
-        // verdict engine's.
-        Some(v1::record::Kind::Gap(_) | v1::record::Kind::Attestation(_)) => Ok(()),
+        // A gap was counted when its lane was filled.
+        Some(v1::record::Kind::Gap(_)) => Ok(()),
         None => Err(rpc::convert::ConvertError::new("kind", "is missing")),
     };
     if let Err(error) = shown
@@ -274,9 +286,9 @@ pub(crate) fn recall(board: &Board, kept: Kept, now: Instant, wall: jiff::Timest
         wall: jiff::Timestamp::from_millisecond(received_at).unwrap_or(wall),
         is_recalled: true,
     };
-    for (_, bytes) in kept.records {
+    for (seq, bytes) in kept.records {
         match v1::Record::decode(&bytes[..]) {
-            Ok(record) => show(board, &delivery, record),
+            Ok(record) => show(board, &delivery, seq, record),
             Err(error) => tracing::warn!(%error, "a kept record is damaged"),
         }
     }

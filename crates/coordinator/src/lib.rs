@@ -5,6 +5,7 @@
 //!  API ─► store ─► planner ─► gRPC Watch ─► agents
 //!                                             │
 //!  API, metrics ◄─ board ◄─ ledger ◄─ gRPC Report
+//!                   └─► judging ─► confirmations to agents, transitions to the store
 //! ```
 //!
 //! Invariants:
@@ -17,14 +18,18 @@
 //! - Only `grpc` and `api` know status codes.
 
 mod api;
+mod assigning;
 mod authority;
+mod axis;
 mod board;
 mod config;
 mod fleet;
 mod grpc;
+mod judging;
 mod keeper;
 mod ledger;
 mod metrics;
+mod orders;
 mod planner;
 mod roster;
 mod secret;
@@ -38,14 +43,18 @@ use anyhow::Context as _;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, ConfigError, Durability, Storage};
 
+use assigning::Assigned;
 use authority::Authority;
+use axis::Axis;
 use board::Board;
 use fleet::Fleet;
 use ledger::Ledger;
+use orders::Orders;
 
 /// How long open streams and requests may take to end.
 const SHUTDOWN: Duration = Duration::from_secs(10);
@@ -69,6 +78,12 @@ pub(crate) struct Hub<S> {
     pub(crate) board: Board,
     pub(crate) fleet: Fleet,
     pub(crate) ledger: Ledger,
+    /// Who watches what.
+    pub(crate) assigned: Assigned,
+    /// What is asked of agents at once.
+    pub(crate) orders: Orders,
+    /// When this coordinator began.
+    pub(crate) started: std::time::Instant,
     /// Held while store and board change together.
     pub(crate) writes: Mutex<()>,
     /// Counts changes of the monitors; watch streams follow it.
@@ -145,10 +160,11 @@ async fn run_on<S: Store>(
     let ledger = Ledger::open(&store)
         .await
         .context("taking the shards over")?;
-    let board = Board::default();
-    keeper::recall(&store, &board)
-        .await
-        .context("reading what was known")?;
+    let started = tokio::time::Instant::now().into_std();
+    let board = Board::new(Axis::begin(started, telemetry::clock::wall()));
+    for monitor in store.monitors().await.context("reading the monitors")? {
+        board.set(&monitor, started);
+    }
     let now = telemetry::clock::wall().into();
     let authority = Authority::open(&store, now).await.context("authority")?;
     if let Some(path) = &config.admin_key_file {
@@ -174,6 +190,9 @@ async fn run_on<S: Store>(
         board,
         fleet: Fleet::default(),
         ledger,
+        assigned: Assigned::default(),
+        orders: Orders::default(),
+        started,
         writes: Mutex::new(()),
         changes: watch::Sender::new(0),
         authority,
@@ -181,10 +200,27 @@ async fn run_on<S: Store>(
         roster_changes: watch::Sender::new(0),
         leaving: shutdown.clone(),
     });
+    assigning::begin(&hub).await.context("assigning")?;
+    keeper::recall(&hub.store, &hub.board)
+        .await
+        .context("reading what was known")?;
     tracing::info!(grpc = %addresses.grpc, http = %addresses.http, "listening");
     // A test that did not wait for the addresses has no use for them.
     let _ = bound.send(addresses);
-    let keeper = tokio::spawn(keeper::forget(Arc::clone(&hub), config.retention_hours));
+    run_hub(hub, incoming, config, shutdown).await
+}
+
+/// Works until `shutdown` fires, or the store fails.
+async fn run_hub<S: Store>(
+    hub: Arc<Hub<S>>,
+    incoming: Incoming,
+    config: &Config,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(keeper::forget(Arc::clone(&hub), config.retention_hours));
+    tasks.spawn(judging::run(Arc::clone(&hub)));
+    tasks.spawn(assigning::run(Arc::clone(&hub)));
     let mut durable = hub.store.durable();
     let last = Arc::downgrade(&hub);
     let serving = serve(hub, incoming, config.open_metrics, shutdown.clone());
@@ -198,8 +234,7 @@ async fn run_on<S: Store>(
             Err(anyhow::anyhow!("data-dir: the medium failed; nothing more can be kept"))
         }
     };
-    keeper.abort();
-    let _ = keeper.await;
+    tasks.shutdown().await;
     // Streams that have just ended may hold the store for a moment: it is closed when this returns.
     for _ in 0..CLOSING {
         if last.strong_count() == 0 {

@@ -1,5 +1,7 @@
 //! `/metrics`: what the board knows, in the names that the documentation promises.
 
+mod said;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,8 +16,9 @@ use window::Buckets;
 
 use crate::Hub;
 use model::RegionState;
+use model::verdict::Fault;
 
-use crate::board::STATES;
+use crate::board::{STATES, Said};
 use crate::fleet::AgentView;
 
 /// The text of `/metrics`.
@@ -35,7 +38,12 @@ pub(crate) fn render<S: Store>(hub: &Arc<Hub<S>>) -> Result<String> {
 struct Snapshot {
     rows: Vec<Row>,
     agents: Vec<AgentView>,
+    /// Why each of them has no vote.
+    faults: Vec<Option<Fault>>,
     monitors: Vec<(String, BTreeMap<String, String>)>,
+    said: Vec<Said>,
+    /// Asked for, and not given to anybody.
+    confirmations: (u64, u64),
     rejected: u64,
     gaps: u64,
 }
@@ -46,6 +54,7 @@ struct Row {
     region: String,
     state: RegionState,
     results: Vec<(&'static str, &'static str, u64)>,
+    confirmations: Vec<(&'static str, &'static str, u64)>,
     missed: Vec<(&'static str, u64)>,
     duration: Buckets,
     phases: Vec<(String, String, Buckets)>,
@@ -55,12 +64,18 @@ impl Snapshot {
     fn of<S: Store>(hub: &Arc<Hub<S>>) -> Self {
         let now = tokio::time::Instant::now().into_std();
         let mut rows = Vec::new();
-        hub.board.each(now, |monitor, name, state, region| {
+        hub.board.each(now, |row| {
+            let region = row.counted;
             let phases = region.phases().iter();
             rows.push(Row {
-                monitor: monitor.to_owned(),
-                region: name.to_owned(),
-                state,
+                monitor: row.monitor.to_owned(),
+                region: row.region.to_owned(),
+                state: row.state,
+                confirmations: region
+                    .confirmations()
+                    .iter()
+                    .map(|((o, r), n)| (*o, *r, *n))
+                    .collect(),
                 results: region
                     .results()
                     .iter()
@@ -80,10 +95,15 @@ impl Snapshot {
             });
         });
         let (rejected, gaps) = hub.board.losses();
+        let agents = hub.fleet.views(now);
+        let fault = |agent: &AgentView| hub.board.fault(&agent.id).0;
         Self {
             rows,
-            agents: hub.fleet.views(now),
+            faults: agents.iter().map(fault).collect(),
+            agents,
             monitors: hub.board.labels(),
+            said: hub.board.said(),
+            confirmations: hub.orders.counts(),
             rejected,
             gaps,
         }
@@ -100,6 +120,9 @@ impl Collector for Scrape {
         self.results(&mut out)?;
         self.states(&mut out)?;
         self.monitors(&mut out)?;
+        self.verdicts(&mut out)?;
+        self.confirmations(&mut out)?;
+        self.faults(&mut out)?;
         self.latencies(&mut out)?;
         self.agents(&mut out)?;
         self.own(&mut out)

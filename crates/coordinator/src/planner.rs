@@ -7,6 +7,7 @@ use model::{Monitor, MonitorId};
 use rpc::v1;
 use store::{Store, StoreError};
 
+use crate::assigning::Assigned;
 use crate::fleet::Identity;
 
 /// The items of one agent, by monitor.
@@ -16,15 +17,13 @@ pub(crate) type Plan = BTreeMap<MonitorId, v1::ScheduleItem>;
 /// slots are numbered.
 pub(crate) async fn plan<S: Store>(
     store: &S,
+    assigned: &Assigned,
     identity: &Identity,
     since_epoch: Duration,
 ) -> Result<Plan, StoreError> {
     let mut plan = Plan::new();
     for monitor in store.monitors().await? {
-        let regions = &monitor.spec.regions;
-        // "Everywhere" is every place that is open to all.
-        let is_everywhere = regions.is_empty() && !identity.is_private;
-        if is_everywhere || regions.contains(&identity.region) {
+        if assigned.has(&monitor.id, &identity.agent) {
             let ordinal = store.ordinal(&monitor.id, &identity.agent).await?;
             let item = item(&monitor, ordinal, since_epoch);
             plan.insert(monitor.id, item);
@@ -107,74 +106,56 @@ mod tests {
     use model::MonitorSpec;
     use store::MemoryStore;
 
-    fn agent(region: &str) -> Identity {
+    fn agent(name: &str) -> Identity {
         Identity {
-            agent: format!("{region}-1"),
-            region: region.into(),
+            agent: name.into(),
+            region: "r".into(),
             provider: "p".into(),
             is_private: false,
         }
     }
 
-    async fn put(store: &MemoryStore, name: &str, regions: &[&str], url: &str) {
-        let mut spec = MonitorSpec::new(url.parse().unwrap());
-        spec.regions = regions.iter().map(|&region| region.to_owned()).collect();
-        store
-            .put_monitor(&name.parse().unwrap(), spec)
-            .await
-            .unwrap();
+    async fn put(store: &MemoryStore, name: &str, url: &str) {
+        let spec = MonitorSpec::new(url.parse().unwrap());
+        let id = name.parse().unwrap();
+        store.put_monitor(&id, spec).await.unwrap();
     }
 
     #[tokio::test]
-    async fn agents_get_the_monitors_of_their_region_and_then_only_changes() {
+    async fn agents_get_what_they_are_assigned_and_then_only_changes() {
         let store = MemoryStore::new(0);
-        put(&store, "everywhere", &[], "https://a/mcp").await;
-        put(&store, "only-eu", &["eu"], "https://b/mcp").await;
+        let assigned = Assigned::default();
+        put(&store, "both", "https://a/mcp").await;
+        put(&store, "one", "https://b/mcp").await;
+        assigned.set("both", &["eu-1", "us-1"]);
+        assigned.set("one", &["eu-1"]);
         let now = Duration::from_secs(1_000_000);
-        let eu = plan(&store, &agent("eu"), now).await.unwrap();
-        let us = plan(&store, &agent("us"), now).await.unwrap();
-        assert_eq!((eu.len(), us.len()), (2, 1));
-        let later = plan(&store, &agent("eu"), now + Duration::from_secs(30))
-            .await
-            .unwrap();
-        assert_eq!(
-            delta(&eu, &later),
-            (vec![], vec![]),
-            "time alone is no change"
-        );
-        put(&store, "only-eu", &["eu"], "https://c/mcp").await;
-        store
-            .delete_monitor(&"everywhere".parse().unwrap())
-            .await
-            .unwrap();
-        let next = plan(&store, &agent("eu"), now).await.unwrap();
-        let (upserts, removed) = delta(&eu, &next);
+        let (eu, us) = (agent("eu-1"), agent("us-1"));
+        let of_eu = plan(&store, &assigned, &eu, now).await.unwrap();
+        let of_us = plan(&store, &assigned, &us, now).await.unwrap();
+        assert_eq!((of_eu.len(), of_us.len()), (2, 1));
+        let later = now + Duration::from_secs(30);
+        let later = plan(&store, &assigned, &eu, later).await.unwrap();
+        let none = (vec![], vec![]);
+        assert_eq!(delta(&of_eu, &later), none, "time alone is no change");
+        put(&store, "one", "https://c/mcp").await;
+        assigned.set("both", &["us-1"]);
+        let next = plan(&store, &assigned, &eu, now).await.unwrap();
+        let (upserts, removed) = delta(&of_eu, &next);
         assert_eq!(upserts.len(), 1);
         assert_eq!(upserts[0].probe.as_ref().unwrap().url, "https://c/mcp");
-        assert_eq!(removed, ["everywhere"]);
-    }
-
-    #[tokio::test]
-    async fn a_private_agent_gets_what_names_its_region() {
-        let store = MemoryStore::new(0);
-        put(&store, "everywhere", &[], "https://a/mcp").await;
-        put(&store, "inside", &["vpc"], "https://b/mcp").await;
-        let mut private = agent("vpc");
-        private.is_private = true;
-        let plan = plan(&store, &private, Duration::from_secs(1))
-            .await
-            .unwrap();
-        let names: Vec<String> = plan.keys().map(ToString::to_string).collect();
-        assert_eq!(names, ["inside"]);
+        assert_eq!(removed, ["both"]);
     }
 
     #[tokio::test]
     async fn two_agents_of_a_monitor_have_different_slots() {
         let store = MemoryStore::new(0);
-        put(&store, "docs", &[], "https://a/mcp").await;
+        let assigned = Assigned::default();
+        put(&store, "docs", "https://a/mcp").await;
+        assigned.set("docs", &["eu-1", "us-1"]);
         let now = Duration::from_secs(1_000_000);
-        let one = plan(&store, &agent("eu"), now).await.unwrap();
-        let two = plan(&store, &agent("us"), now).await.unwrap();
+        let one = plan(&store, &assigned, &agent("eu-1"), now).await.unwrap();
+        let two = plan(&store, &assigned, &agent("us-1"), now).await.unwrap();
         let begins = |plan: &Plan| plan.values().next().unwrap().next_slot_in_ms;
         assert!(begins(&one).abs_diff(begins(&two)) > 10_000);
     }

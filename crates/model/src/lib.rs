@@ -24,6 +24,7 @@ pub mod report;
 pub mod step;
 pub mod target;
 pub mod text;
+pub mod verdict;
 
 pub use check::{CheckId, Severity};
 pub use era::{Era, EraPolicy, Revision, Transport};

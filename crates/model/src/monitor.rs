@@ -162,7 +162,7 @@ pub struct MonitorSpec {
     /// From which regions; from all where empty.
     #[serde(default)]
     pub regions: Vec<String>,
-    /// Tools that every probe calls after the list.
+    /// Tools that every probe calls after the list; each once.
     #[serde(default)]
     pub calls: Vec<CallSpec>,
     /// How long one step may take, up to 60 s.
@@ -180,12 +180,25 @@ pub struct MonitorSpec {
     /// Severities that differ from the check table.
     #[serde(default)]
     pub severities: BTreeMap<CheckId, Severity>,
+    /// How many agents probe it at most, 1 to 64.
+    #[serde(default = "ten")]
+    pub max_agents: u32,
+    /// Whether confirmations repeat the calls that are idempotent.
+    #[serde(default = "yes")]
+    pub confirm_calls: bool,
+    /// Whether an outage may rest on witnesses for whose networks too little vouches.
+    #[serde(default)]
+    pub accept_weak: bool,
     /// What the target is hosted on, for the agents' self-test.
     #[serde(default)]
     pub hosting: Option<String>,
     /// For people and dashboards.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+}
+
+const fn ten() -> u32 {
+    10
 }
 
 const fn auto() -> EraPolicy {
@@ -239,6 +252,9 @@ impl MonitorSpec {
             total_timeout: thirty_seconds(),
             headers: BTreeMap::new(),
             severities: BTreeMap::new(),
+            max_agents: ten(),
+            confirm_calls: yes(),
+            accept_weak: false,
             hosting: None,
             labels: BTreeMap::new(),
         }
@@ -259,6 +275,10 @@ impl MonitorSpec {
         within("/step_timeout", self.step_timeout, 1, 60);
         within("/call_timeout", self.call_timeout, 1, 120);
         within("/total_timeout", self.total_timeout, 1, 300);
+        if !(1..=64).contains(&self.max_agents) {
+            let detail = format!("{} is not within 1 to 64", self.max_agents);
+            problems.push(FieldError::new("/max_agents", detail));
+        }
         let bounds = [
             ("/regions", self.regions.len(), 64),
             ("/calls", self.calls.len(), 16),
@@ -273,15 +293,7 @@ impl MonitorSpec {
                 ));
             }
         }
-        for (n, call) in self.calls.iter().enumerate() {
-            if call.name.is_empty() || call.name.len() > 128 {
-                let pointer = format!("/calls/{n}/name");
-                problems.push(FieldError::new(
-                    pointer,
-                    "a tool's name has 1 to 128 characters",
-                ));
-            }
-        }
+        self.call_problems(&mut problems);
         for (id, severity) in &self.severities {
             if !id.may_become(*severity) {
                 let detail = "cannot be lowered: without it a probe has nothing to go on with";
@@ -314,6 +326,22 @@ impl MonitorSpec {
             }
         }
         problems
+    }
+
+    fn call_problems(&self, problems: &mut Vec<FieldError>) {
+        for (n, call) in self.calls.iter().enumerate() {
+            if call.name.is_empty() || call.name.len() > 128 {
+                let pointer = format!("/calls/{n}/name");
+                problems.push(FieldError::new(
+                    pointer,
+                    "a tool's name has 1 to 128 characters",
+                ));
+            }
+            if self.calls[..n].iter().any(|other| other.name == call.name) {
+                let detail = "the tool is called already; a failure would not say which call";
+                problems.push(FieldError::new(format!("/calls/{n}/name"), detail));
+            }
+        }
     }
 }
 

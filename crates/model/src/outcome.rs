@@ -37,6 +37,16 @@ impl Outcome {
         }
     }
 
+    /// Why it did not go well.
+    #[must_use]
+    pub const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Ok | Self::Degraded { .. } => None,
+            Self::Failed(failure) => Some(failure.reason),
+            Self::Inconclusive { reason } => Some(*reason),
+        }
+    }
+
     /// The outcome of a failure: inconclusive where the reason is ours.
     #[must_use]
     pub fn of_failure(failure: Failure) -> Self {

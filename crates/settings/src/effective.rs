@@ -42,10 +42,11 @@ pub struct Setting {
 
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let values = if self.values.is_empty() {
-            "(not set)".to_owned()
-        } else {
-            self.values.join(", ")
+        let values = match self.origin {
+            _ if !self.values.is_empty() => self.values.join(", "),
+            Origin::Default => "(not set)".to_owned(),
+            // Somebody set it to nothing, perhaps to turn a default off.
+            Origin::CommandLine | Origin::Environment | Origin::File => "(none)".to_owned(),
         };
         write!(f, "{:<16} {values:<32} {}", self.name, self.origin)
     }

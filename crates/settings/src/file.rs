@@ -90,7 +90,11 @@ fn texts(arg: &Arg, value: &Value) -> Result<Vec<Option<String>>, &'static str> 
     match (value, arg.get_action()) {
         (Value::Array(values), ArgAction::Append) => {
             let texts: Option<Vec<String>> = values.iter().map(text).collect();
-            let texts = texts.ok_or("write a list of texts")?;
+            let mut texts = texts.ok_or("write a list of texts")?;
+            if texts.is_empty() {
+                // No argument at all would leave the default in force.
+                texts.push(String::new());
+            }
             Ok(texts.into_iter().map(Some).collect())
         }
         (Value::Array(_), _) => Err("takes one value, not a list"),

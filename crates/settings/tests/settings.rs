@@ -20,6 +20,9 @@ struct Cli {
     /// Some texts
     #[arg(long, value_delimiter = ',')]
     allow: Vec<String>,
+    /// Some texts that are there unless told otherwise
+    #[arg(long, value_delimiter = ',', default_values = ["a", "b"])]
+    peers: Vec<String>,
     /// A flag
     #[arg(long)]
     open: bool,
@@ -64,6 +67,27 @@ fn the_command_line_wins_over_the_file_and_the_file_over_defaults() {
     assert!(shown.contains(&format!("{:<16} {:<32} default", "name", "(not set)")));
 }
 
+/// A list that is empty turns the default off: as one text that is nothing, like a variable that
+/// is set to nothing.
+#[test]
+fn an_empty_list_is_not_the_default() {
+    let default = read::<Cli>(args(None, &[])).unwrap();
+    assert_eq!(default.cli.peers, ["a", "b"]);
+    let file = file("peers = []\nallow = []\n");
+    let settings = read::<Cli>(args(Some(&file), &[])).unwrap();
+    assert_eq!(
+        (&settings.cli.peers[..], &settings.cli.allow[..]),
+        (&[String::new()][..], &[String::new()][..])
+    );
+    let shown: Vec<String> = settings.effective.iter().map(ToString::to_string).collect();
+    assert!(
+        shown.contains(&format!("{:<16} {:<32} file", "peers", "(none)")),
+        "{shown:?}"
+    );
+    let settings = read::<Cli>(args(Some(&file), &["--peers", "c"])).unwrap();
+    assert_eq!(settings.cli.peers, ["c"]);
+}
+
 #[test]
 fn without_a_file_there_are_defaults_and_the_check_is_a_word() {
     let settings = read::<Cli>(args(None, &["check-config", "--open"])).unwrap();
@@ -76,7 +100,7 @@ fn a_bad_file_names_the_setting_the_problem_and_the_way_out() {
     let table = [
         (
             "mots = 7",
-            "`mots` is no setting; they are most, allow, open, name",
+            "`mots` is no setting; they are most, allow, peers, open, name",
         ),
         ("most = \"x\"", "invalid value 'x' for '--most <MOST>'"),
         ("most = [1, 2]", "most: takes one value, not a list"),

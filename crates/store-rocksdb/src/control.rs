@@ -80,6 +80,18 @@ pub(crate) fn begin_life(db: &DB) -> Result<u64, StoreError> {
 }
 
 impl Control {
+    /// Whether a fence is the one in force.
+    pub(crate) fn check(&self, shard: u16, fence: u64) -> Result<(), StoreError> {
+        let current = self.fences.get(&shard).copied().unwrap_or_default();
+        if fence == current {
+            return Ok(());
+        }
+        Err(StoreError::Fenced {
+            shard,
+            fence: current,
+        })
+    }
+
     /// Everything that is kept.
     pub(crate) fn read(db: &DB, key: &Key) -> Result<Self, StoreError> {
         let mut control = Self {

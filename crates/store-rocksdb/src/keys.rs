@@ -18,9 +18,19 @@ pub(crate) const EVIDENCE: &str = "evidence";
 /// Kind, id → sealed value.
 pub(crate) const ENTRIES: &str = "entries";
 
-/// All of them.
-pub(crate) const ALL: [&str; 7] = [
-    CONTROL, MONITORS, ORDINALS, SPOOLS, APPLIED, EVIDENCE, ENTRIES,
+/// Monitor id, 0, number → change of its verdict.
+pub(crate) const TRANSITIONS: &str = "transitions";
+
+/// All of them. One that an older release did not have is made when the folder is opened.
+pub(crate) const ALL: [&str; 8] = [
+    CONTROL,
+    MONITORS,
+    ORDINALS,
+    SPOOLS,
+    APPLIED,
+    EVIDENCE,
+    ENTRIES,
+    TRANSITIONS,
 ];
 
 /// In [`CONTROL`]: the layout of everything else.
@@ -38,11 +48,12 @@ pub(crate) fn fence(shard: u16) -> Vec<u8> {
 }
 
 /// What is kept by name. The numbers are never used again.
-const KINDS: [(Kind, u8); 4] = [
+const KINDS: [(Kind, u8); 5] = [
     (Kind::Authority, 1),
     (Kind::Agent, 2),
     (Kind::Token, 3),
     (Kind::ApiKey, 4),
+    (Kind::Assignment, 5),
 ];
 
 /// An entry.
@@ -79,6 +90,16 @@ pub(crate) fn lane_of(key: &[u8]) -> Option<u16> {
     key.last_chunk().copied().map(u16::from_be_bytes)
 }
 
+/// A change of a monitor's verdict.
+pub(crate) fn transition(monitor: &str, number: u64) -> Vec<u8> {
+    of(monitor, &number.to_be_bytes())
+}
+
+/// The number at the end of its key.
+pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
+    key.last_chunk().copied().map(u64::from_be_bytes)
+}
+
 /// Where a batch lies.
 pub(crate) fn evidence(key: EvidenceKey) -> Vec<u8> {
     let mut bytes = key.hour.to_be_bytes().to_vec();
@@ -103,6 +124,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn every_kind_has_a_number() {
+        let kinds = [
+            Kind::Authority,
+            Kind::Agent,
+            Kind::Token,
+            Kind::ApiKey,
+            Kind::Assignment,
+        ];
+        for kind in kinds {
+            assert_eq!(entry_of(&entry(kind, "x")), Some((kind, "x".to_owned())));
+        }
+    }
+
     proptest! {
         /// Keys sort as what they are made of, and are read back.
         #[test]
@@ -114,6 +149,16 @@ mod tests {
             prop_assert_eq!(evidence(key(a)).cmp(&evidence(key(b))), key(a).cmp(&key(b)));
             prop_assert_eq!(evidence_of(&evidence(key(a))), Some(key(a)));
             prop_assert_eq!(lane_of(&lane("eu-1", a.2, a.1)), Some(a.1));
+        }
+
+        /// Also where one monitor's name begins as another's.
+        #[test]
+        fn transitions_sort_by_their_numbers_and_beside_no_other_monitors(a: u64, b: u64) {
+            let key = |number| transition("docs", number);
+            prop_assert_eq!(key(a).cmp(&key(b)), a.cmp(&b));
+            prop_assert_eq!(number_of(&key(a)), Some(a));
+            prop_assert!(key(a) < transition("docs-2", b));
+            prop_assert!(!transition("docs-2", b).starts_with(&of("docs", &[])));
         }
     }
 }

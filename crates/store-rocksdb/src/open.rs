@@ -7,7 +7,9 @@ use vault::Key;
 
 use crate::keys;
 
-/// The layout that this release writes and reads.
+/// The layout that this release writes and reads. A new column family does not change it: it is
+/// made in a folder that lacks it, and RocksDB itself refuses a folder that has one more than an
+/// older release knows.
 const FORMAT: u64 = 1;
 /// All memtables together.
 const MEMTABLES_BYTES: usize = 64 << 20;

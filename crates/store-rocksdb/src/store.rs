@@ -1,5 +1,8 @@
 //! The store itself.
 
+mod evidence;
+mod transitions;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -7,7 +10,7 @@ use std::time::Duration;
 
 use delivery::Applied;
 use model::{Monitor, MonitorId, MonitorSpec};
-use rocksdb::{DB, Direction, IteratorMode, WriteBatch, WriteOptions};
+use rocksdb::{DB, WriteBatch, WriteOptions};
 use store::{Batch, EvidenceKey, Kept, Kind, Position, Put, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use vault::Key;
@@ -193,6 +196,7 @@ impl Store for RocksStore {
         {
             batch.delete_cf(ordinals, keys::of(id.as_str(), agent.as_bytes()));
         }
+        transitions::forget(&self.db, &mut batch, id)?;
         self.write(batch)?;
         control.ordinals.remove(id);
         control.monitors.remove(id);
@@ -206,7 +210,8 @@ impl Store for RocksStore {
 
     async fn entries(&self, kind: Kind) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let control = self.control();
-        let of_kind = control.entries.iter().filter(|((of, _), _)| *of == kind);
+        let from = control.entries.range((kind, String::new())..);
+        let of_kind = from.take_while(|((of, _), _)| *of == kind);
         Ok(of_kind
             .map(|((_, id), value)| (id.clone(), value.clone()))
             .collect())
@@ -235,9 +240,11 @@ impl Store for RocksStore {
             }
             None => batch.delete_cf(family, &key),
         }
-        // An identity or a token that was handed out must not be forgotten by a power cut.
+        // An identity or a token that was handed out must not be forgotten by a power cut. Who
+        // watches a monitor can be worked out again, and is written for every monitor there is.
+        let is_handed_out = kind != Kind::Assignment;
         let mut options = WriteOptions::default();
-        options.set_sync(true);
+        options.set_sync(is_handed_out || self.durability == Durability::Power);
         self.db.write_opt(batch, &options).map_err(io)?;
         match new {
             Some(new) => control.entries.insert(at, new),
@@ -308,15 +315,7 @@ impl Store for RocksStore {
     }
 
     async fn append(&self, fence: u64, batch: Batch) -> Result<Position, StoreError> {
-        let shard = batch.lane;
-        let current = self.control().fences.get(&shard).copied();
-        let current = current.unwrap_or_default();
-        if fence != current {
-            return Err(StoreError::Fenced {
-                shard,
-                fence: current,
-            });
-        }
+        self.control().check(batch.lane, fence)?;
         let work = self.work.as_ref().ok_or(StoreError::Closed)?;
         let place = work.reserve().await.map_err(|_| StoreError::Closed)?;
         // Numbered and queued in one step: the order of positions is the order of writing.
@@ -329,52 +328,45 @@ impl Store for RocksStore {
         Ok(*position)
     }
 
+    async fn transition(
+        &self,
+        fence: u64,
+        monitor: &MonitorId,
+        expected: u64,
+        row: Vec<u8>,
+    ) -> Result<bool, StoreError> {
+        // Held until it is written: whoever takes the shard or drops the monitor comes after.
+        let control = self.control();
+        control.check(monitor.lane(), fence)?;
+        let is_known = control.monitors.contains_key(monitor);
+        if !is_known || transitions::last(&self.db, monitor)? != expected {
+            return Ok(false);
+        }
+        let mut batch = WriteBatch::default();
+        transitions::append(&self.db, &mut batch, monitor, expected + 1, &row)?;
+        self.write(batch)?;
+        Ok(true)
+    }
+
+    async fn transitions(
+        &self,
+        monitor: &MonitorId,
+        most: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        transitions::newest(&self.db, monitor, most)
+    }
+
     async fn evidence(
         &self,
         since_ms: u64,
         after: Option<EvidenceKey>,
         most: usize,
     ) -> Result<Vec<Kept>, StoreError> {
-        let first = EvidenceKey {
-            hour: EvidenceKey::hour_of(since_ms),
-            lane: 0,
-            position: 0,
-        };
-        let begin = keys::evidence(after.map_or(first, |after| after.max(first)));
-        let begin = IteratorMode::From(&begin, Direction::Forward);
-        let mut found = Vec::new();
-        for row in self
-            .db
-            .iterator_cf(family(&self.db, keys::EVIDENCE)?, begin)
-        {
-            let (key, value) = row.map_err(io)?;
-            let key = keys::evidence_of(&key);
-            let key = key.ok_or_else(|| StoreError::Io("a batch's key is damaged".to_owned()))?;
-            if Some(key) == after {
-                continue;
-            }
-            if found.len() == most {
-                break;
-            }
-            found.push(rows::kept(key, &value)?);
-        }
-        Ok(found)
+        evidence::page(&self.db, since_ms, after, most)
     }
 
     async fn forget_evidence(&self, before_ms: u64) -> Result<(), StoreError> {
-        let bound = |hour| {
-            keys::evidence(EvidenceKey {
-                hour,
-                lane: 0,
-                position: 0,
-            })
-        };
-        let evidence = family(&self.db, keys::EVIDENCE)?;
-        let (begin, end) = (bound(0), bound(EvidenceKey::hour_of(before_ms)));
-        // Whole files go at once; the rest with the next compaction.
-        let dropped = self.db.delete_file_in_range_cf(evidence, &begin, &end);
-        dropped.map_err(io)?;
-        self.db.delete_range_cf(evidence, &begin, &end).map_err(io)
+        evidence::forget(&self.db, before_ms)
     }
 
     fn durable(&self) -> watch::Receiver<Position> {

@@ -1,5 +1,7 @@
 //! What every store must do, as assertions. A store's own tests call [`all`].
 
+mod transitions;
+
 use delivery::{Applied, Span};
 use model::{MonitorId, MonitorSpec};
 
@@ -17,6 +19,9 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S) {
     fences(&fresh()).await;
     history(&fresh()).await;
     entries(&fresh()).await;
+    transitions::compared_and_set(&fresh()).await;
+    transitions::bounded(&fresh()).await;
+    transitions::gone_with_their_monitor(&fresh()).await;
 }
 
 fn spec(url: &str) -> MonitorSpec {
@@ -253,6 +258,7 @@ async fn entries<S: Store>(store: &S) {
     assert!(!replace(Kind::Token, "b", None, Some(b"2")).await, "exists");
     assert!(replace(Kind::Token, "a", None, Some(b"")).await);
     assert!(replace(Kind::Agent, "b", None, Some(b"other")).await);
+    assert!(replace(Kind::Assignment, "b", None, Some(b"eu-1")).await);
     assert!(
         !replace(Kind::Token, "b", Some(b"9"), None).await,
         "differs"
@@ -268,4 +274,6 @@ async fn entries<S: Store>(store: &S) {
     assert_eq!(all, wanted, "of the kind alone, by id");
     assert!(replace(Kind::Token, "b", Some(b"3"), None).await);
     assert_eq!(store.entry(Kind::Token, "b").await.expect("entry"), None);
+    let assignment = store.entry(Kind::Assignment, "b").await.expect("entry");
+    assert_eq!(assignment, Some(b"eu-1".to_vec()));
 }

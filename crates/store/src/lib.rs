@@ -16,6 +16,10 @@ use tokio::sync::watch;
 pub use evidence::{Batch, EvidenceKey, Kept, PIECE_MS, Position, Provenance};
 pub use memory::MemoryStore;
 
+/// Transitions that are kept of each monitor; the oldest make room. A monitor that flaps without
+/// end must not fill the store.
+pub const MAX_TRANSITIONS: usize = 1000;
+
 /// What is kept by name. Values are opaque to the store, and sealed where they lie on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -27,6 +31,8 @@ pub enum Kind {
     Token,
     /// Keys of the API.
     ApiKey,
+    /// Who watches a monitor; the id is the monitor's.
+    Assignment,
 }
 
 /// Why the store did not do what was asked.
@@ -77,7 +83,7 @@ pub trait Store: Send + Sync + 'static {
     /// All monitors, by name.
     fn monitors(&self) -> impl Future<Output = Result<Vec<Monitor>, StoreError>> + Send;
 
-    /// Removes a monitor; whether it existed.
+    /// Removes a monitor and its transitions; whether it existed.
     fn delete_monitor(
         &self,
         id: &MonitorId,
@@ -128,7 +134,8 @@ pub trait Store: Send + Sync + 'static {
         spool_epoch: u64,
     ) -> impl Future<Output = Result<Vec<(u16, Applied)>, StoreError>> + Send;
 
-    /// Takes a shard over: appends under older fences fail from now on. The fence to use.
+    /// Takes a shard over: appends and transitions under older fences fail from now on. The fence
+    /// to use.
     fn take_shard(&self, shard: u16) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Appends records and writes what is applied, in one step. The position they got. What is
@@ -138,6 +145,25 @@ pub trait Store: Send + Sync + 'static {
         fence: u64,
         batch: Batch,
     ) -> impl Future<Output = Result<Position, StoreError>> + Send;
+
+    /// Appends a change of a monitor's verdict as number `expected + 1`, if `expected` is the
+    /// number of its last one (0 for none) and the monitor exists; whether it was. The fence is
+    /// that of the monitor's lane. All but the last [`MAX_TRANSITIONS`] are dropped in the same
+    /// step. Once it is answered, it is as durable as evidence that is acknowledged.
+    fn transition(
+        &self,
+        fence: u64,
+        monitor: &MonitorId,
+        expected: u64,
+        row: Vec<u8>,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Changes of a monitor's verdict with their numbers, the newest first, at most `most`.
+    fn transitions(
+        &self,
+        monitor: &MonitorId,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<(u64, Vec<u8>)>, StoreError>> + Send;
 
     /// Evidence of the hour of `since_ms` (milliseconds since the Unix epoch) and later, beyond
     /// `after`, ascending by key, at most `most` batches. What was appended and is not yet durable

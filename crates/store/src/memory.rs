@@ -1,6 +1,6 @@
 //! A store that forgets with its process: for tests, and for trying things out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use delivery::Applied;
 use model::{Monitor, MonitorId, MonitorSpec};
 use tokio::sync::watch;
 
-use crate::{Batch, EvidenceKey, Kept, Kind, Position, Put, Store, StoreError};
+use crate::{Batch, EvidenceKey, Kept, Kind, MAX_TRANSITIONS, Position, Put, Store, StoreError};
 
 /// Batches that are kept; the oldest make room.
 const MAX_BATCHES: usize = 50_000;
@@ -33,8 +33,24 @@ struct State {
     spool_epochs: BTreeSet<(String, u64)>,
     applied: BTreeMap<(String, u64, u16), Applied>,
     fences: BTreeMap<u16, u64>,
+    /// Numbers are in a row, the newest last.
+    transitions: BTreeMap<MonitorId, VecDeque<(u64, Vec<u8>)>>,
     evidence: BTreeMap<EvidenceKey, Kept>,
     position: Position,
+}
+
+impl State {
+    /// Whether a fence is the one in force.
+    fn check(&self, shard: u16, fence: u64) -> Result<(), StoreError> {
+        let current = self.fences.get(&shard).copied().unwrap_or_default();
+        if fence == current {
+            return Ok(());
+        }
+        Err(StoreError::Fenced {
+            shard,
+            fence: current,
+        })
+    }
 }
 
 impl std::fmt::Debug for MemoryStore {
@@ -101,6 +117,7 @@ impl Store for MemoryStore {
     async fn delete_monitor(&self, id: &MonitorId) -> Result<bool, StoreError> {
         let mut state = self.lock();
         state.ordinals.remove(id);
+        state.transitions.remove(id);
         Ok(state.monitors.remove(id).is_some())
     }
 
@@ -110,7 +127,8 @@ impl Store for MemoryStore {
 
     async fn entries(&self, kind: Kind) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let state = self.lock();
-        let of_kind = state.entries.iter().filter(|((of, _), _)| *of == kind);
+        let from = state.entries.range((kind, String::new())..);
+        let of_kind = from.take_while(|((of, _), _)| *of == kind);
         Ok(of_kind
             .map(|((_, id), value)| (id.clone(), value.clone()))
             .collect())
@@ -176,13 +194,7 @@ impl Store for MemoryStore {
 
     async fn append(&self, fence: u64, batch: Batch) -> Result<Position, StoreError> {
         let mut state = self.lock();
-        let current = state.fences.get(&batch.lane).copied().unwrap_or_default();
-        if fence != current {
-            return Err(StoreError::Fenced {
-                shard: batch.lane,
-                fence: current,
-            });
-        }
+        state.check(batch.lane, fence)?;
         state.position += 1;
         let position = state.position;
         let from = batch.provenance;
@@ -207,6 +219,39 @@ impl Store for MemoryStore {
         drop(state);
         self.durable.send_replace(position);
         Ok(position)
+    }
+
+    async fn transition(
+        &self,
+        fence: u64,
+        monitor: &MonitorId,
+        expected: u64,
+        row: Vec<u8>,
+    ) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        state.check(monitor.lane(), fence)?;
+        if !state.monitors.contains_key(monitor) {
+            return Ok(false);
+        }
+        let kept = state.transitions.entry(monitor.clone()).or_default();
+        if kept.back().map_or(0, |(number, _)| *number) != expected {
+            return Ok(false);
+        }
+        kept.push_back((expected + 1, row));
+        if kept.len() > MAX_TRANSITIONS {
+            kept.pop_front();
+        }
+        Ok(true)
+    }
+
+    async fn transitions(
+        &self,
+        monitor: &MonitorId,
+        most: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let state = self.lock();
+        let kept = state.transitions.get(monitor).into_iter().flatten();
+        Ok(kept.rev().take(most).cloned().collect())
     }
 
     async fn evidence(

@@ -1,17 +1,27 @@
 //! What Parallax is tested against: MCP servers that do what a script says, a TCP proxy that
-//! breaks paths on command, and a recorder that counts sessions and streams.
+//! breaks paths on command, a recorder that counts sessions and streams, and a whole mesh on one
+//! machine.
 //!
 //! - [`server`]: scripted servers of both eras and of the oldest transport, over TLS or plain.
 //! - [`sdk`]: a server on the official SDK, so that the prober is not judged by our own parser.
 //! - [`proxy`]: paths with faults that change while they run.
 //! - [`recorder`]: a reverse proxy that counts sessions opened and closed, streams left open.
 //! - [`ca`]: a private authority, and certificates that are wrong in a chosen way.
+//! - [`world`]: all of it as a small internet on loopback, with a name server and paths that break
+//!   for each of eight agents.
+//! - [`up`], [`down`]: a mesh of real processes on one machine, in the background.
+//! - [`demo`]: breaks that mesh, and judges what the coordinator says of it.
 //!
 //! Nothing here is part of the product; everything binds to loopback unless told otherwise.
 
 pub mod ca;
+pub mod demo;
+pub mod down;
 mod listen;
+mod mesh;
 pub mod proxy;
 pub mod recorder;
 pub mod sdk;
 pub mod server;
+pub mod up;
+pub mod world;

@@ -8,6 +8,7 @@ use super::{Core, DISK_PATIENCE, RETRY, now};
 use crate::disk::DiskEvent;
 use crate::link::Claim;
 use crate::record;
+use crate::self_test::Masks;
 
 impl Core {
     pub(super) fn miss(&mut self, monitor: &str, slot: u64, reason: v1::MissedReason) {
@@ -123,10 +124,11 @@ impl Core {
         };
         // Not waited for: it may hang.
         drop(disk.finish());
-        let unsure = self.spool.leave_disk();
+        let left = self.spool.leave_disk();
+        self.self_test.handle_renumbered(&left.firsts);
         tracing::error!(
             %problem,
-            unsure,
+            unsure = left.unsure,
             "state-dir: the disk failed: what is probed from now on is kept in memory only, and \
              what is on the disk is handed in after a restart; free or repair it, then restart"
         );
@@ -189,10 +191,21 @@ impl Core {
         let Some((_, requests)) = self.frames.as_ref() else {
             return;
         };
+        let since_boot = |at: Instant| record::micros(at.saturating_duration_since(self.boot));
+        let (tested_at, canaries) = match self.self_test.last() {
+            Some((began, canaries)) => (since_boot(began), canaries),
+            // Nothing to ask: each time anew. Else the first round is not over.
+            None if !self.self_test.has_canaries() => (since_boot(at), Masks::default()),
+            None => (0, Masks::default()),
+        };
         let beat = v1::Heartbeat {
-            sent_at_us: record::micros(at.saturating_duration_since(self.boot)),
+            sent_at_us: since_boot(at),
             wall_unix_ms: telemetry::clock::wall().as_millisecond(),
-            scheduler_lag_us: record::micros(self.lag),
+            canaries_asked: canaries.asked,
+            canaries_ok: canaries.answered,
+            tested_at_us: tested_at,
+            draining: self.is_draining,
+            scheduler_lag_us: record::micros(self.lag.worst(at)),
             spool_bytes: self.spool.bytes(),
             spool_records: self.spool.len(),
             dropped_records: self.spool.dropped(),

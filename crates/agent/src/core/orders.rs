@@ -53,6 +53,7 @@ impl Core {
                 self.partial = Some(BTreeSet::new());
                 self.part(snapshot.revision, &snapshot.items, snapshot.more);
             }
+            LinkEvent::Confirm(request) => self.confirm(request),
             LinkEvent::Delta(delta) => {
                 self.remove(&delta.removed_monitor_ids);
                 self.part(delta.revision, &delta.upserts, delta.more);
@@ -166,6 +167,7 @@ impl Core {
             self.spool_windows();
             self.items.remove(monitor);
             self.restored.remove(monitor);
+            self.others.remove(monitor);
             if let Some(disk) = &self.disk {
                 disk.item(monitor, None);
             }

@@ -1,5 +1,6 @@
 //! What outlives the process: opened at the start, resumed, and closed at the end.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use delivery::Span;
@@ -28,6 +29,8 @@ pub(super) struct Found {
     pub(super) damaged: Vec<(u16, Span)>,
     pub(super) items: Vec<(String, Option<Vec<u8>>)>,
     pub(super) lease_ends_ms: u64,
+    /// When canaries last answered, milliseconds since the Unix epoch.
+    pub(super) canaries: BTreeMap<String, u64>,
 }
 
 /// Opens the state folder. A medium that refuses does not keep the agent from probing.
@@ -43,6 +46,7 @@ pub(super) fn open(
         damaged: Vec::new(),
         items: Vec::new(),
         lease_ends_ms: 0,
+        canaries: BTreeMap::new(),
     };
     let Some(folder) = &config.state_dir else {
         tracing::warn!("nothing is kept: what is not handed in is lost at exit");
@@ -56,6 +60,7 @@ pub(super) fn open(
             damaged: state.damaged,
             items: state.items,
             lease_ends_ms: state.lease_ends_ms,
+            canaries: state.canaries,
         }),
         Err(error) if error.is_of_medium() => {
             tracing::error!(%error, "probing goes on, and what is not handed in is kept in memory only");
@@ -68,6 +73,22 @@ pub(super) fn open(
 /// The wall clock, milliseconds since the Unix epoch.
 pub(super) fn wall_ms() -> u64 {
     u64::try_from(telemetry::clock::wall().as_millisecond()).unwrap_or_default()
+}
+
+/// How long ago canaries answered, as far as that is known. Those that are asked no more are
+/// forgotten.
+pub(super) fn canary_ages(config: &Config, found: &Found) -> BTreeMap<String, Duration> {
+    let at_ms = wall_ms();
+    let mut ages = BTreeMap::new();
+    for (canary, answered_ms) in &found.canaries {
+        if config.canaries.contains(canary) {
+            let age = Duration::from_millis(at_ms.saturating_sub(*answered_ms));
+            ages.insert(canary.clone(), age);
+        } else if let Some(disk) = &found.disk {
+            disk.canary(canary, None);
+        }
+    }
+    ages
 }
 
 impl Core {

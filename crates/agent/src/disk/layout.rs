@@ -25,6 +25,9 @@ pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new(
 pub(super) const EPOCH: &str = "epoch";
 /// In [`NUMBERS`]: when the schedule stops to hold, milliseconds since the Unix epoch.
 pub(super) const LEASE_ENDS: &str = "lease-ends-ms";
+/// In [`NUMBERS`], before a canary's name: when it last answered, milliseconds since the Unix
+/// epoch.
+pub(super) const CANARY: &str = "canary ";
 /// In [`NUMBERS`]: the layout of the tables.
 const FORMAT: &str = "format";
 /// The layout that this release writes and reads.
@@ -84,6 +87,8 @@ pub(crate) struct State {
     pub(crate) items: Vec<(String, Option<Vec<u8>>)>,
     /// When the schedule stops to hold, milliseconds since the Unix epoch.
     pub(crate) lease_ends_ms: u64,
+    /// When canaries last answered, milliseconds since the Unix epoch.
+    pub(crate) canaries: BTreeMap<String, u64>,
 }
 
 /// Opens the file of a folder and reads what is in it.
@@ -220,11 +225,20 @@ fn read(database: &Database, key: &Key) -> Result<State, redb::Error> {
         }
         items.push((name, opened.ok()));
     }
+    let mut canaries = BTreeMap::new();
+    for row in numbers.range(CANARY..)? {
+        let (name, answered) = row?;
+        let Some(name) = name.value().strip_prefix(CANARY) else {
+            break;
+        };
+        canaries.insert(name.to_owned(), answered.value());
+    }
     Ok(State {
         epoch: number(EPOCH)?,
         lanes,
         damaged,
         items,
         lease_ends_ms: number(LEASE_ENDS)?,
+        canaries,
     })
 }

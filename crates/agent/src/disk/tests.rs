@@ -112,6 +112,21 @@ fn items_are_sealed_and_kept() {
 }
 
 #[test]
+fn canaries_that_answered_are_known_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (disk, state, _events) = open(folder.path());
+    assert!(state.canaries.is_empty());
+    disk.canary("a:443", Some(5));
+    disk.canary("a:443", Some(7));
+    disk.canary("b:443", Some(8));
+    disk.canary("b:443", None);
+    disk.lease_ends(12_345);
+    drop(disk);
+    let (_disk, state, _) = open(folder.path());
+    assert_eq!(state.canaries, BTreeMap::from([("a:443".to_owned(), 7)]));
+}
+
+#[test]
 fn a_hole_is_told_and_what_is_after_it_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (disk, _, _events) = open(folder.path());

@@ -132,7 +132,11 @@ fn without_the_disk_what_it_never_got_goes_on_as_a_new_spool() {
         spool.poll_change().unwrap();
     }
     spool.handle_durable(1);
-    assert_eq!(spool.leave_disk(), 2);
+    let left = Left {
+        unsure: 2,
+        firsts: BTreeMap::from([(1, 7)]),
+    };
+    assert_eq!(spool.leave_disk(), left);
     assert!(!spool.has_disk() && spool.poll_change().is_none());
     assert_eq!((spool.oldest(1), spool.end(1), spool.dropped()), (0, 2, 2));
     assert_eq!(here(&spool, 1, span(0, 9)), (0, vec![3, 4]));

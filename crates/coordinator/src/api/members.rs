@@ -162,6 +162,8 @@ pub(super) async fn revoke<S: Store>(
         return Err(Problem::new(StatusCode::NOT_FOUND, "no-such-agent", detail));
     }
     tracing::info!(%agent, "revoked");
+    hub.board
+        .gone(&agent, tokio::time::Instant::now().into_std());
     hub.roster_changes.send_modify(|revision| *revision += 1);
     Ok(StatusCode::NO_CONTENT)
 }

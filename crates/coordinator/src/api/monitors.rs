@@ -10,7 +10,7 @@ use store::{Put, Store};
 
 use super::Shared;
 use super::problem::{Id, Json, Problem};
-use crate::Hub;
+use crate::{Hub, assigning};
 
 /// Monitors of one coordinator: what its memory is for.
 const MAX_MONITORS: usize = 100_000;
@@ -76,6 +76,7 @@ pub(super) async fn delete<S: Store>(
         return Err(Problem::no_monitor(&id));
     }
     hub.board.remove(&id);
+    assigning::forget(&hub, &parse(&id)?).await?;
     hub.changes.send_modify(|revision| *revision += 1);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -116,7 +117,9 @@ async fn upsert<S: Store>(
         changed,
     } = hub.store.put_monitor(id, spec).await?;
     if changed {
-        hub.board.set(&monitor);
+        hub.board
+            .set(&monitor, tokio::time::Instant::now().into_std());
+        assigning::settle(hub, &monitor).await?;
         hub.changes.send_modify(|revision| *revision += 1);
     }
     let status = if created {

@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use axum::extract::RawQuery;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use model::{Outcome, RegionState};
+use model::verdict::{Fault, Flag, Verdict};
+use model::{Outcome, Reason, RegionState, Step};
 use serde::Serialize;
 use store::Store;
+use verdict::transition::Abstains;
 
 use super::Shared;
 use super::monitors::parse;
 use super::problem::{Id, Problem};
+use crate::axis::shown;
 use crate::board::{Percentiles, RegionView};
 use crate::fleet::AgentView;
-use crate::roster;
+use crate::{judging, roster};
 
 /// The status of a monitor.
 #[derive(Debug, Serialize)]
@@ -23,7 +27,37 @@ struct Status {
     url: String,
     /// When this was true, RFC 3339 UTC.
     as_of: String,
+    verdict: Verdict,
+    /// What is affected: `protocol` or `tool NAME` of an outage, the explanations of a regional
+    /// fault.
+    scope: Option<String>,
+    reason: Option<String>,
+    /// The verdict in a sentence.
+    why: String,
+    since: String,
+    /// Since when something looks wrong that is not decided.
+    suspected_since: Option<String>,
+    flags: Vec<Flag>,
+    witnesses: Witnesses,
     regions: Vec<Region>,
+}
+
+/// Who says so.
+#[derive(Debug, Serialize)]
+struct Witnesses {
+    /// Agents that watch the target.
+    assigned: usize,
+    /// How many of them differ in region and provider.
+    independent: u32,
+    /// How many of those an outage needs.
+    quorum: u32,
+    independent_failing: u32,
+    independent_ok: u32,
+    failing: Vec<Said>,
+    ok: Vec<String>,
+    abstaining: Vec<Abstains>,
+    /// What would explain the failures without blaming the target.
+    explanations: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,6 +92,41 @@ struct Agent {
     detail: Option<String>,
 }
 
+/// What one agent says.
+#[derive(Debug, Serialize)]
+struct Said {
+    agent: String,
+    region: String,
+    provider: String,
+    step: Option<Step>,
+    reason: Option<Reason>,
+    probe_at: String,
+    in_a_row: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Transitions {
+    monitor: String,
+    as_of: String,
+    transitions: Vec<Changed>,
+}
+
+/// A change of a verdict.
+#[derive(Debug, Serialize)]
+struct Changed {
+    seq: u64,
+    at: String,
+    since: String,
+    verdict: Verdict,
+    previous: Verdict,
+    scope: Option<String>,
+    reason: Option<String>,
+    flags: Vec<Flag>,
+    why: String,
+    page: bool,
+    evidence: verdict::Evidence,
+}
+
 #[derive(Debug, Serialize)]
 struct Agents {
     as_of: String,
@@ -77,6 +146,11 @@ struct Listed {
     revoked_at: Option<String>,
     certificate_generation: u64,
     connected: bool,
+    /// Whether its votes count: `healthy` or `fault`.
+    state: &'static str,
+    fault: Option<Fault>,
+    /// Since when, if it was heard since the coordinator started.
+    state_since: Option<String>,
     #[serde(flatten)]
     heard: Option<AgentView>,
 }
@@ -88,15 +162,103 @@ pub(super) async fn monitor<S: Store>(
     let monitor = hub.store.monitor(&parse(&id)?).await?;
     let monitor = monitor.ok_or_else(|| Problem::no_monitor(&id))?;
     let now = tokio::time::Instant::now().into_std();
-    let regions = hub.board.view(&id, now).unwrap_or_default();
+    let watch = hub.board.view(&id, now);
+    let watch = watch.ok_or_else(|| Problem::no_monitor(&id))?;
+    let standing = watch.standing;
+    let why = verdict::transition::sentence(&standing);
+    let evidence = standing.evidence;
+    let mut flags = standing.flags;
+    if watch.quorum == 2 && !flags.contains(&Flag::WeakQuorum) {
+        flags.push(Flag::WeakQuorum);
+    }
     let status = Status {
         monitor: monitor.id.to_string(),
         generation: monitor.generation,
         url: monitor.spec.url.to_string(),
         as_of: telemetry::clock::wall().to_string(),
-        regions: regions.into_iter().map(region).collect(),
+        verdict: standing.verdict,
+        scope: standing.scope,
+        reason: standing.reason,
+        why,
+        since: shown(standing.since),
+        suspected_since: watch.suspected_since.map(shown),
+        flags,
+        witnesses: Witnesses {
+            assigned: watch.assigned,
+            independent: watch.independent,
+            quorum: watch.quorum,
+            independent_failing: evidence.independent_failing,
+            independent_ok: evidence.independent_ok,
+            failing: evidence.failing.into_iter().map(said).collect(),
+            ok: evidence.ok,
+            abstaining: evidence.abstaining,
+            explanations: evidence.explanations,
+        },
+        regions: watch.regions.into_iter().map(region).collect(),
     };
     Ok(axum::Json(status).into_response())
+}
+
+/// The changes of a monitor's verdict, oldest first: the last `limit` of them.
+pub(super) async fn transitions<S: Store>(
+    State(hub): Shared<S>,
+    Id(id): Id,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let monitor = parse(&id)?;
+    let known = hub.store.monitor(&monitor).await?;
+    known.ok_or_else(|| Problem::no_monitor(&id))?;
+    let limit = limit(query.as_deref())?;
+    let mut past = judging::past(&hub.store, &monitor, limit).await?;
+    past.reverse();
+    let transitions = past.into_iter().map(|(seq, change)| Changed {
+        seq,
+        at: shown(change.at),
+        since: shown(change.since),
+        verdict: change.verdict,
+        previous: change.previous,
+        scope: change.scope,
+        reason: change.reason,
+        flags: change.flags,
+        why: change.why,
+        page: change.page,
+        evidence: change.evidence,
+    });
+    let transitions = Transitions {
+        monitor: id,
+        as_of: telemetry::clock::wall().to_string(),
+        transitions: transitions.collect(),
+    };
+    Ok(axum::Json(transitions).into_response())
+}
+
+/// `limit=N`, 1 to 1000; 100 where it is absent.
+fn limit(query: Option<&str>) -> Result<usize, Problem> {
+    let Some(query) = query.filter(|query| !query.is_empty()) else {
+        return Ok(100);
+    };
+    let bad = || {
+        let detail = "limit: write it like ?limit=100, 1 to 1000; there is no other parameter";
+        Problem::new(http::StatusCode::BAD_REQUEST, "invalid-query", detail)
+    };
+    let limit = query
+        .strip_prefix("limit=")
+        .and_then(|text| text.parse().ok());
+    limit
+        .filter(|limit| (1..=1000).contains(limit))
+        .ok_or_else(bad)
+}
+
+fn said(said: verdict::transition::Said) -> Said {
+    Said {
+        agent: said.agent,
+        region: said.region,
+        provider: said.provider,
+        step: said.step,
+        reason: said.reason,
+        probe_at: shown(said.began),
+        in_a_row: said.in_a_row,
+    }
 }
 
 pub(super) async fn agents<S: Store>(State(hub): Shared<S>) -> Result<Response, Problem> {
@@ -112,6 +274,7 @@ pub(super) async fn agents<S: Store>(State(hub): Shared<S>) -> Result<Response, 
     let members = roster::members(&hub.store).await?.into_iter();
     let agents = members.map(|member| {
         let heard = heard.remove(&member.place.agent);
+        let (fault, since) = hub.board.fault(&member.place.agent);
         Listed {
             id: member.place.agent,
             region: member.place.region,
@@ -122,6 +285,9 @@ pub(super) async fn agents<S: Store>(State(hub): Shared<S>) -> Result<Response, 
             enrolled_at: at(member.enrolled_at_ms),
             revoked_at: member.revoked_at_ms.map(at),
             certificate_generation: member.generation,
+            state: if fault.is_none() { "healthy" } else { "fault" },
+            fault,
+            state_since: since.map(shown),
             connected: heard.as_ref().is_some_and(|heard| heard.connected),
             heard,
         }
@@ -138,7 +304,7 @@ fn region(view: RegionView) -> Region {
         region: view.name,
         state: view.state,
         reason: view.reason,
-        since: view.since.map(|at| at.to_string()),
+        since: view.since.map(shown),
         last_probe_at: view.last_probe_at.map(|at| at.to_string()),
         latency: view.percentiles.map(latency),
         agents: view

@@ -1,9 +1,9 @@
-//! One region of one monitor.
+//! One region of one monitor: what was counted, and what its agents said last.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use model::{Class, Outcome, Phase, RegionState, Step};
+use model::{Outcome, Phase, RegionState, Step};
 use window::{Buckets, Fold};
 
 use super::reason_of;
@@ -20,27 +20,30 @@ const MAX_VOICES: usize = 64;
 pub(crate) struct Voice {
     /// The last outcome, which may be that the agent can say nothing.
     pub(crate) outcome: Outcome,
-    /// Its slot, by which outcomes are ordered.
-    pub(crate) slot: u64,
     pub(crate) started_at: jiff::Timestamp,
     /// When the probe began, on our monotonic clock.
     pub(crate) observed: Instant,
     pub(crate) era: String,
     pub(crate) protocol_version: String,
     pub(crate) detail: Option<String>,
-    pub(crate) fails_in_a_row: u32,
+    /// The life of the agent, and when the probe began on that life's clock: what came first.
+    pub(crate) boot: String,
+    pub(crate) order_us: u64,
 }
 
-/// Everything that is known of one region of one monitor.
+/// Counted results: by outcome, then by reason.
+pub(crate) type Results = BTreeMap<(&'static str, &'static str), u64>;
+
+/// Everything that was counted of one region of one monitor.
 #[derive(Debug, Default)]
 pub(crate) struct Region {
     voices: BTreeMap<String, Voice>,
-    results: BTreeMap<(&'static str, &'static str), u64>,
+    results: Results,
+    confirmations: Results,
     missed: BTreeMap<&'static str, u64>,
     duration: Buckets,
     phases: BTreeMap<(Step, Phase), Buckets>,
     recent: VecDeque<(Instant, Fold)>,
-    state: Option<(RegionState, jiff::Timestamp)>,
 }
 
 /// Latencies of the last hour at most.
@@ -61,17 +64,22 @@ pub(crate) struct RegionView {
     pub(crate) state: RegionState,
     /// Why: the failure's reason, or why nothing is known.
     pub(crate) reason: Option<&'static str>,
-    pub(crate) since: Option<jiff::Timestamp>,
+    pub(crate) since: Option<verdict::Ms>,
     pub(crate) last_probe_at: Option<jiff::Timestamp>,
     pub(crate) percentiles: Option<Percentiles>,
     pub(crate) voices: Vec<(String, Voice)>,
 }
 
 impl Region {
-    /// Counts an outcome. Each is counted once: the ledger sees to that.
-    pub(crate) fn count(&mut self, outcome: &Outcome) {
-        *self
-            .results
+    /// Counts an outcome. Each is counted once: the ledger sees to that. What was done because
+    /// somebody saw a failure is counted apart: it would make failures look more frequent.
+    pub(crate) fn count(&mut self, outcome: &Outcome, is_confirmation: bool) {
+        let counts = if is_confirmation {
+            &mut self.confirmations
+        } else {
+            &mut self.results
+        };
+        *counts
             .entry((outcome.as_str(), reason_of(outcome)))
             .or_default() += 1;
     }
@@ -102,41 +110,24 @@ impl Region {
         }
     }
 
-    /// Takes what an agent says now.
-    pub(crate) fn hear(&mut self, agent: &str, mut voice: Voice, ttl: Duration) {
+    /// Takes what an agent says now; whether it is news. Within one life of the agent its own
+    /// clock says what came first: what waited at the agent comes late.
+    pub(crate) fn hear(&mut self, agent: &str, voice: Voice) -> bool {
         let before = self.voices.get(agent);
-        let is_cancelled = voice.outcome
-            == Outcome::Inconclusive {
-                reason: model::Reason::Cancelled,
-            };
-        if before.is_some_and(|known| known.slot >= voice.slot) || is_cancelled {
-            return; // history, or an agent that stops: its last word stands
-        }
-        let fails = before.map_or(0, |known| known.fails_in_a_row);
-        voice.fails_in_a_row = match voice.outcome {
-            Outcome::Failed(_) => fails + 1,
-            // What says nothing of the target breaks no row.
-            Outcome::Inconclusive { .. } => fails,
-            Outcome::Ok | Outcome::Degraded { .. } => 0,
-        };
-        let (at, now) = (voice.started_at, voice.observed);
-        // The region may have fallen silent since the last word.
-        let (silent, _) = self.judge(ttl, now);
-        if self.state.is_some_and(|(known, _)| known != silent) {
-            self.state = None;
+        let is_history = before
+            .is_some_and(|known| known.boot == voice.boot && known.order_us >= voice.order_us);
+        let is_cancelled = voice.outcome.reason() == Some(model::Reason::Cancelled);
+        if is_history || is_cancelled {
+            return false; // an agent that stops: its last word stands
         }
         self.make_room(agent);
         self.voices.insert(agent.to_owned(), voice);
-        let (state, _) = self.judge(ttl, now);
-        if self.state.is_none_or(|(known, _)| known != state) {
-            self.state = Some((state, at));
-        }
+        true
     }
 
     /// The monitor has another meaning now.
     pub(crate) fn forget_voices(&mut self) {
         self.voices.clear();
-        self.state = None;
     }
 
     /// The agent that was silent longest makes room for a new one.
@@ -162,8 +153,12 @@ impl Region {
         }
     }
 
-    pub(crate) const fn results(&self) -> &BTreeMap<(&'static str, &'static str), u64> {
+    pub(crate) const fn results(&self) -> &Results {
         &self.results
+    }
+
+    pub(crate) const fn confirmations(&self) -> &Results {
+        &self.confirmations
     }
 
     pub(crate) const fn missed(&self) -> &BTreeMap<&'static str, u64> {
@@ -178,84 +173,20 @@ impl Region {
         &self.phases
     }
 
-    pub(crate) fn view(&self, name: &str, ttl: Duration, now: Instant) -> RegionView {
-        let (state, reason) = self.judge(ttl, now);
-        let last = self.voices.values().map(|voice| voice.started_at).max();
-        let silent_since = || {
-            let ttl = jiff::SignedDuration::try_from(ttl).unwrap_or_default();
-            last.and_then(|last| last.checked_add(ttl).ok())
-        };
-        let since = match self.state {
-            Some((known, since)) if known == state => Some(since),
-            _ if reason == Some("stale") => silent_since(),
-            _ => None,
-        };
+    /// The region, with what is said of it.
+    pub(crate) fn view(&self, said: verdict::RegionView, now: Instant) -> RegionView {
         RegionView {
-            name: name.to_owned(),
-            state,
-            reason,
-            since,
-            last_probe_at: last,
+            name: said.region,
+            state: said.state,
+            reason: said.reason,
+            since: said.since,
+            last_probe_at: self.voices.values().map(|voice| voice.started_at).max(),
             percentiles: self.percentiles(now),
             voices: self
                 .voices
                 .iter()
                 .map(|(agent, voice)| (agent.clone(), voice.clone()))
                 .collect(),
-        }
-    }
-
-    /// The region's state alone.
-    pub(crate) fn state(&self, ttl: Duration, now: Instant) -> RegionState {
-        self.judge(ttl, now).0
-    }
-
-    /// The region's state by those agents that have a say: heard within the time to live, with an
-    /// outcome that is about the target.
-    fn judge(&self, ttl: Duration, now: Instant) -> (RegionState, Option<&'static str>) {
-        if self.voices.is_empty() {
-            return (RegionState::Unknown, Some("no_agent"));
-        }
-        let fresh = self
-            .voices
-            .values()
-            .filter(|voice| now.saturating_duration_since(voice.observed) <= ttl);
-        let fresh: Vec<&Voice> = fresh.collect();
-        if fresh.is_empty() {
-            return (RegionState::Unknown, Some("stale"));
-        }
-        let have_say: Vec<&Voice> = fresh
-            .into_iter()
-            .filter(|voice| !matches!(voice.outcome, Outcome::Inconclusive { .. }))
-            .collect();
-        if have_say.is_empty() {
-            return (RegionState::Unknown, Some("agent_fault"));
-        }
-        let failures: Vec<(&Voice, Class)> = have_say
-            .iter()
-            .filter_map(|voice| match &voice.outcome {
-                Outcome::Failed(failure) => Some((*voice, failure.class())),
-                Outcome::Ok | Outcome::Degraded { .. } | Outcome::Inconclusive { .. } => None,
-            })
-            .collect();
-        let reason = failures.first().map(|(voice, _)| reason_of(&voice.outcome));
-        let all_fail = failures.len() == have_say.len();
-        let is_blocked = all_fail && failures.iter().all(|(_, class)| *class == Class::Refused);
-        // A contract that drifted degrades; it is no failure of the target.
-        let is_twice = failures
-            .iter()
-            .all(|(voice, class)| voice.fails_in_a_row >= 2 && *class != Class::Contract);
-        let degraded = |voice: &&&Voice| matches!(voice.outcome, Outcome::Degraded { .. });
-        if is_blocked {
-            (RegionState::Blocked, reason)
-        } else if all_fail && is_twice {
-            (RegionState::Failing, reason)
-        } else if !failures.is_empty() {
-            (RegionState::Degraded, reason)
-        } else if have_say.iter().any(|voice| degraded(&voice)) {
-            (RegionState::Degraded, None)
-        } else {
-            (RegionState::Ok, None)
         }
     }
 

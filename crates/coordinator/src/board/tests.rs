@@ -1,74 +1,123 @@
+use std::time::Duration;
+
 use super::*;
 use model::{MonitorSpec, Reason, Step};
+use verdict::Witness;
 
 struct Stage {
     board: Board,
     now: Instant,
-    slot: u64,
+    started_us: u64,
 }
 
 fn stage() -> Stage {
-    let board = Board::default();
-    let spec = MonitorSpec::new("https://a/mcp".parse().unwrap());
-    board.set(&Monitor {
-        id: "docs".parse().unwrap(),
-        generation: 3,
-        spec,
-    });
     #[expect(
         clippy::disallowed_methods,
         reason = "any instant will do as the origin"
     )]
     let now = Instant::now();
+    let board = Board::new(Axis::begin(now, "2026-01-01T00:00:00Z".parse().unwrap()));
+    let spec = MonitorSpec::new("https://a/mcp".parse().unwrap());
+    let monitor = Monitor {
+        id: "docs".parse().unwrap(),
+        generation: 3,
+        spec,
+    };
+    board.set(&monitor, now);
+    let witness = |agent: &str| Witness {
+        agent: agent.to_owned(),
+        region: "eu".to_owned(),
+        provider: "p".to_owned(),
+    };
+    board.assign("docs", vec![witness("a"), witness("b")], now);
+    for agent in ["a", "b"] {
+        board.hello(agent, &[], now);
+    }
     Stage {
         board,
         now,
-        slot: 0,
+        started_us: 0,
     }
 }
 
-fn failed(reason: Reason) -> Outcome {
+fn refused() -> Outcome {
     Outcome::of_failure(model::Failure {
         step: Step::Discover,
         phase: model::Phase::Connect,
-        reason,
+        reason: Reason::TcpRefused,
     })
 }
 
+fn identity(agent: &str) -> Identity {
+    Identity {
+        agent: agent.into(),
+        region: "eu".into(),
+        provider: "p".into(),
+        is_private: false,
+    }
+}
+
 impl Stage {
-    fn says(&mut self, agent: &str, outcome: &Outcome) {
-        self.slot += 1;
-        let identity = Identity {
-            agent: agent.into(),
-            region: "eu".into(),
-            provider: "p".into(),
-            is_private: false,
-        };
+    fn sighting<'a>(&self, identity: &'a Identity, is_live: bool) -> Sighting<'a> {
+        Sighting {
+            identity,
+            boot: "boot",
+            seq: self.started_us,
+            received: self.now,
+            observed: self.now,
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+            is_live,
+            is_recalled: false,
+        }
+    }
+
+    fn record(&self, outcome: &Outcome) -> v1::ProbeOutcome {
         let mut record = v1::ProbeOutcome {
             monitor_id: "docs".into(),
             generation: 3,
-            slot: self.slot,
+            started_at_us: self.started_us,
             total_us: 20_000,
             ..Default::default()
         };
         convert::outcome_into(outcome, &mut record);
-        let sighting = Sighting {
-            identity: &identity,
-            observed: self.now,
-            started_at: jiff::Timestamp::from_second(1_000 + self.slot.cast_signed()).unwrap(),
-            is_live: true,
-            is_recalled: false,
-        };
-        self.board.outcome(&sighting, &record).unwrap();
+        record
+    }
+
+    fn says(&mut self, agent: &str, outcome: &Outcome) {
+        self.started_us += 1;
+        self.now += Duration::from_secs(5);
+        let identity = identity(agent);
+        let sighting = self.sighting(&identity, true);
+        self.board
+            .outcome(&sighting, &self.record(outcome))
+            .unwrap();
+        if matches!(outcome, Outcome::Failed(_)) {
+            let attestation = v1::Attestation {
+                monitor_id: "docs".into(),
+                of_seq: self.started_us,
+                ..Default::default()
+            };
+            self.board.attestation(&sighting, &attestation).unwrap();
+        }
     }
 
     fn region(&self) -> RegionView {
-        self.board.view("docs", self.now).unwrap().remove(0)
+        let watch = self.board.view("docs", self.now).unwrap();
+        watch.regions.into_iter().next().unwrap()
     }
 
     fn state(&self) -> (RegionState, Option<&'static str>) {
         let region = self.region();
         (region.state, region.reason)
+    }
+
+    fn counted(&self) -> (u64, u64) {
+        let mut counts = (0, 0);
+        self.board.each(self.now, |row| {
+            counts.0 += row.counted.results().values().sum::<u64>();
+            counts.1 += row.counted.confirmations().values().sum::<u64>();
+        });
+        counts
     }
 }
 
@@ -79,18 +128,18 @@ fn a_region_fails_when_all_its_agents_fail_twice() {
     stage.says("a", &Outcome::Ok);
     stage.says("b", &Outcome::Ok);
     assert_eq!(stage.state(), (RegionState::Ok, None));
-    let refused = failed(Reason::TcpRefused);
-    stage.says("a", &refused);
-    stage.says("a", &refused);
+    stage.says("a", &refused());
+    stage.says("a", &refused());
     assert_eq!(stage.state(), (RegionState::Degraded, Some("tcp_refused")));
-    stage.says("b", &refused);
+    stage.says("b", &refused());
     assert_eq!(stage.state(), (RegionState::Degraded, Some("tcp_refused")));
-    stage.says("b", &refused);
+    stage.says("b", &refused());
     assert_eq!(stage.state(), (RegionState::Failing, Some("tcp_refused")));
     let since = stage.region().since.unwrap();
-    stage.says("b", &refused);
+    stage.says("b", &refused());
+    let now = stage.region().since;
     assert_eq!(
-        stage.region().since,
+        now,
         Some(since),
         "since the change, not since the last probe"
     );
@@ -99,79 +148,118 @@ fn a_region_fails_when_all_its_agents_fail_twice() {
 }
 
 #[test]
-fn being_turned_away_is_no_failure_and_our_own_trouble_is_no_say() {
+fn our_own_trouble_is_no_say_and_silence_is_unknown() {
     let mut stage = stage();
-    stage.says("a", &failed(Reason::AuthRequired));
-    assert_eq!(stage.state(), (RegionState::Blocked, Some("auth_required")));
-    stage.says(
-        "b",
-        &Outcome::Inconclusive {
-            reason: Reason::ProberInternal,
-        },
+    assert_eq!(
+        stage.board.view("docs", stage.now).unwrap().regions[0].reason,
+        Some("no_agent")
     );
-    assert_eq!(stage.state().0, RegionState::Blocked, "b has no say");
-    let mut alone = self::stage();
-    alone.says(
-        "b",
-        &Outcome::Inconclusive {
-            reason: Reason::ProberInternal,
-        },
-    );
-    assert_eq!(alone.state(), (RegionState::Unknown, Some("agent_fault")));
+    let trouble = Outcome::Inconclusive {
+        reason: Reason::ProberInternal,
+    };
+    stage.says("b", &trouble);
+    assert_eq!(stage.state(), (RegionState::Unknown, Some("agent_fault")));
+    stage.says("a", &Outcome::Ok);
+    assert_eq!(stage.state().0, RegionState::Ok, "b has no say");
+    stage.now += Duration::from_secs(60 + 30 + 11);
+    assert_eq!(stage.state().0, RegionState::Unknown);
 }
 
+/// Late, old and repeated evidence is counted and says nothing of now.
 #[test]
-fn silence_is_unknown_and_never_failing() {
-    let mut stage = stage();
-    stage.says("a", &failed(Reason::TcpRefused));
-    stage.says("a", &failed(Reason::TcpRefused));
-    assert_eq!(stage.state().0, RegionState::Failing);
-    stage.now += Duration::from_secs(60 + 30 + 10);
-    assert_eq!(stage.state().0, RegionState::Failing);
-    stage.now += Duration::from_secs(1);
-    assert_eq!(stage.state(), (RegionState::Unknown, Some("stale")));
-}
-
-#[test]
-fn late_and_old_evidence_is_counted_and_says_nothing_about_now() {
+fn history_is_counted_and_says_nothing_about_now() {
     let mut stage = stage();
     stage.says("a", &Outcome::Ok);
-    let identity = Identity {
-        agent: "a".into(),
-        region: "eu".into(),
-        provider: "p".into(),
-        is_private: false,
+    let identity = identity("a");
+    let mut old = stage.record(&refused());
+    old.generation = 2;
+    old.started_at_us = 99;
+    stage
+        .board
+        .outcome(&stage.sighting(&identity, true), &old)
+        .unwrap();
+    assert_eq!(stage.state().0, RegionState::Ok, "another meaning");
+    old.generation = 3;
+    stage
+        .board
+        .outcome(&stage.sighting(&identity, false), &old)
+        .unwrap();
+    assert_eq!(stage.state().0, RegionState::Ok, "another life");
+    old.started_at_us = 1;
+    stage
+        .board
+        .outcome(&stage.sighting(&identity, true), &old)
+        .unwrap();
+    assert_eq!(stage.state().0, RegionState::Ok, "before the last word");
+    assert_eq!(stage.counted(), (4, 0));
+}
+
+/// What was run because of a failure is counted apart: it would make failures look frequent.
+#[test]
+fn confirmations_speak_and_are_counted_apart() {
+    let mut stage = stage();
+    stage.says("a", &Outcome::Ok);
+    stage.says("a", &refused());
+    let identity = identity("a");
+    stage.started_us += 1;
+    let mut confirmed = stage.record(&Outcome::Ok);
+    confirmed.confirmation_id = "c1".into();
+    stage
+        .board
+        .outcome(&stage.sighting(&identity, true), &confirmed)
+        .unwrap();
+    assert_eq!(stage.state().0, RegionState::Ok);
+    assert_eq!(stage.counted(), (2, 1));
+    assert_eq!(stage.region().percentiles.unwrap().samples, 1);
+}
+
+#[test]
+fn a_changed_monitor_forgets_what_was_said_and_a_removed_one_everything() {
+    let mut stage = stage();
+    stage.says("a", &Outcome::Ok);
+    let mut spec = MonitorSpec::new("https://b/mcp".parse().unwrap());
+    spec.regions = vec!["us".into()];
+    let monitor = Monitor {
+        id: "docs".parse().unwrap(),
+        generation: 4,
+        spec,
     };
-    let mut record = v1::ProbeOutcome {
+    stage.board.set(&monitor, stage.now);
+    stage.board.assign("docs", Vec::new(), stage.now);
+    let watch = stage.board.view("docs", stage.now).unwrap();
+    let regions: Vec<_> = watch
+        .regions
+        .iter()
+        .map(|r| (r.name.as_str(), r.state))
+        .collect();
+    assert_eq!(regions, [("us", RegionState::Unknown)]);
+    stage.board.remove("docs");
+    assert!(stage.board.view("docs", stage.now).is_none());
+    assert_eq!(stage.board.len(), 0);
+}
+
+#[test]
+fn broken_records_are_refused_by_name() {
+    let stage = stage();
+    let identity = identity("a");
+    let sighting = stage.sighting(&identity, true);
+    let mut record = stage.record(&Outcome::Ok);
+    record.monitor_id = "../x".into();
+    let error = stage.board.outcome(&sighting, &record).unwrap_err();
+    assert_eq!(error.field, "monitor_id");
+    let mut record = stage.record(&Outcome::Ok);
+    record.confirmation_id = "x".repeat(65);
+    let error = stage.board.outcome(&sighting, &record).unwrap_err();
+    assert_eq!(error.field, "confirmation_id");
+    let window = v1::LatencyWindow {
         monitor_id: "docs".into(),
-        generation: 2,
-        slot: 99,
+        step: v1::Step::Probe.into(),
+        count: 3,
+        sparse_us: vec![5],
         ..Default::default()
     };
-    convert::outcome_into(&failed(Reason::TcpRefused), &mut record);
-    let late = jiff::Timestamp::from_second(2_000).unwrap();
-    let sighting = Sighting {
-        identity: &identity,
-        observed: stage.now,
-        started_at: late,
-        is_live: true,
-        is_recalled: false,
-    };
-    stage.board.outcome(&sighting, &record).unwrap();
-    record.generation = 3;
-    record.slot = 1;
-    let early = jiff::Timestamp::from_second(1).unwrap();
-    let sighting = Sighting {
-        started_at: early,
-        ..sighting
-    };
-    stage.board.outcome(&sighting, &record).unwrap();
-    assert_eq!(stage.state(), (RegionState::Ok, None));
-    let mut counted = 0;
-    stage.board.each(stage.now, |_, _, _, region| {
-        counted += region.results().values().sum::<u64>()
-    });
-    assert_eq!(counted, 3);
+    let error = stage.board.window("eu", window).unwrap_err();
+    assert_eq!(error.field, "count");
 }
 
 #[test]
@@ -179,12 +267,12 @@ fn percentiles_say_of_when_and_of_how_many() {
     let mut stage = stage();
     for _ in 0..10 {
         stage.says("a", &Outcome::Ok);
-        stage.now += Duration::from_secs(60);
+        stage.now += Duration::from_secs(55);
     }
     let percentiles = stage.region().percentiles.unwrap();
     assert_eq!(
         (percentiles.samples, percentiles.window),
-        (10, Duration::from_secs(600))
+        (10, Duration::from_secs(595))
     );
     assert!(percentiles.p50_us.abs_diff(20_000) < 20);
     stage.now += Duration::from_secs(7200);
@@ -192,44 +280,14 @@ fn percentiles_say_of_when_and_of_how_many() {
 }
 
 #[test]
-fn records_that_break_the_contract_change_nothing() {
-    let stage = stage();
-    let bad = v1::LatencyWindow {
-        monitor_id: "docs".into(),
-        step: 99,
-        ..Default::default()
-    };
-    assert!(stage.board.window("eu", bad).is_err());
-    let bad = v1::LatencyWindow {
-        monitor_id: "docs".into(),
-        step: v1::Step::Probe.into(),
-        sparse_us: vec![0],
-        ..Default::default()
-    };
-    assert!(stage.board.window("eu", bad).is_err());
-    assert_eq!(stage.board.view("docs", stage.now).unwrap().len(), 0);
-    assert!(stage.board.missed("eu", &v1::Missed::default()).is_err());
-}
-
-#[test]
 fn an_agent_that_stops_or_cannot_tell_breaks_no_row() {
     let mut stage = stage();
-    let refused = failed(Reason::TcpRefused);
-    stage.says("a", &refused);
-    stage.says(
-        "a",
-        &Outcome::Inconclusive {
-            reason: Reason::ProberInternal,
-        },
-    );
-    stage.says("a", &refused);
+    let because = |reason| Outcome::Inconclusive { reason };
+    stage.says("a", &refused());
+    stage.says("a", &because(Reason::ProberInternal));
+    stage.says("a", &refused());
     assert_eq!(stage.state(), (RegionState::Failing, Some("tcp_refused")));
-    stage.says(
-        "a",
-        &Outcome::Inconclusive {
-            reason: Reason::Cancelled,
-        },
-    );
+    stage.says("a", &because(Reason::Cancelled));
     assert_eq!(
         stage.state().0,
         RegionState::Failing,
@@ -243,40 +301,36 @@ fn after_a_silence_since_begins_anew() {
     stage.says("a", &Outcome::Ok);
     let first = stage.region().since;
     stage.now += Duration::from_secs(3600);
+    stage.board.handle_timeout(stage.now);
     let silent = stage.region();
-    assert_eq!(
-        (silent.state, silent.reason),
-        (RegionState::Unknown, Some("stale"))
-    );
+    assert_eq!(silent.state, RegionState::Unknown);
     assert!(silent.since > first);
+    let identity = identity("a");
+    stage.board.heard(&identity.agent, stage.now);
     stage.says("a", &Outcome::Ok);
-    assert!(stage.region().since > first, "{:?}", stage.region());
+    assert!(stage.region().since > silent.since, "{:?}", stage.region());
 }
 
 #[test]
-fn another_meaning_of_the_monitor_begins_with_no_word() {
-    let mut stage = stage();
-    stage.says("a", &Outcome::Ok);
+fn a_region_that_is_not_wanted_does_not_come_back() {
+    let stage = stage();
     let mut spec = MonitorSpec::new("https://b/mcp".parse().unwrap());
-    spec.regions = vec!["eu".to_owned()];
-    stage.board.set(&Monitor {
+    spec.regions = vec!["eu".into()];
+    let monitor = Monitor {
         id: "docs".parse().unwrap(),
         generation: 4,
         spec,
-    });
-    assert_eq!(stage.state(), (RegionState::Unknown, Some("no_agent")));
-    // and a region that is not wanted does not come back
-    let identity = Identity {
-        agent: "u".into(),
-        region: "us".into(),
-        provider: "p".into(),
-        is_private: false,
     };
+    stage.board.set(&monitor, stage.now);
     let record = v1::Missed {
         monitor_id: "docs".into(),
         slot: 1,
         reason: 1,
     };
-    stage.board.missed(&identity.region, &record).unwrap();
-    assert_eq!(stage.board.view("docs", stage.now).unwrap().len(), 1);
+    stage.board.missed("us", &record).unwrap();
+    assert_eq!(
+        stage.board.view("docs", stage.now).unwrap().regions.len(),
+        1
+    );
+    assert!(stage.board.missed("eu", &v1::Missed::default()).is_err());
 }

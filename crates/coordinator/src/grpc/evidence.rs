@@ -55,6 +55,8 @@ impl<S: Store> EvidenceService for Evidence<S> {
         let is_known = spool_epoch == hello.epoch;
         // From now on frames of older streams are refused.
         let number = hub.fleet.new_session(&identity.agent);
+        let now = tokio::time::Instant::now().into_std();
+        hub.board.hello(&identity.agent, &hello.references, now);
         let states = hub
             .ledger
             .states(&hub.store, &identity.agent, spool_epoch, &hello.lanes)
@@ -138,6 +140,7 @@ async fn receive<S: Store>(
         match request.message {
             Some(v1::report_request::Message::Frame(frame)) => {
                 hub.fleet.heard(&session.identity.agent, None, received);
+                hub.board.heard(&session.identity.agent, received);
                 let (lanes, position) = apply(hub, session, frame, received).await?;
                 // Acknowledged is what would survive a crash.
                 let survived = durable.wait_for(|durable| *durable >= position).await;
@@ -146,8 +149,9 @@ async fn receive<S: Store>(
                 send(sender, v1::report_response::Message::Ack(ack)).await?;
             }
             Some(v1::report_request::Message::Heartbeat(beat)) => {
-                hub.fleet
-                    .heard(&session.identity.agent, Some(read(&beat)), received);
+                let agent = &session.identity.agent;
+                hub.fleet.heard(agent, Some(read(&beat)), received);
+                hub.board.beat(agent, &beat, received);
             }
             Some(v1::report_request::Message::Hello(_)) | None => {
                 return Err(Status::invalid_argument(
@@ -210,6 +214,7 @@ fn read(beat: &v1::Heartbeat) -> Beat {
         dropped_records: beat.dropped_records,
         spool_in_memory: beat.spool_in_memory,
         scheduler_lag_us: beat.scheduler_lag_us,
+        is_draining: beat.draining,
     }
 }
 

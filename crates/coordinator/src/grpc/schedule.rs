@@ -48,10 +48,12 @@ impl<S: Store> ScheduleService for Schedule<S> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let hub = Arc::clone(&self.0);
         tokio::spawn(async move {
+            let (stream, asks) = hub.orders.open(&identity.agent);
             let ended = tokio::select! {
-                ended = follow(&hub, &identity, inbound, &sender) => ended,
+                ended = follow(&hub, &identity, inbound, asks, &sender) => ended,
                 status = turned_out(&hub, &who) => Err(status),
             };
+            hub.orders.close(&identity.agent, stream);
             if let Err(status) = ended {
                 tracing::warn!(agent = %identity.agent, %status, "watch stream");
                 // The agent learns why, if it listens.
@@ -69,6 +71,7 @@ async fn follow<S: Store>(
     hub: &Arc<Hub<S>>,
     identity: &Identity,
     mut inbound: Streaming<v1::WatchRequest>,
+    mut asks: mpsc::Receiver<v1::ConfirmationRequest>,
     sender: &Sender,
 ) -> Result<(), Status> {
     let mut changes = hub.changes.subscribe();
@@ -85,6 +88,12 @@ async fn follow<S: Store>(
                     ..Default::default()
                 };
                 return send(sender, v1::watch_response::Message::GoAway(go_away)).await;
+            }
+            ask = asks.recv() => {
+                // A newer stream of the agent has taken over.
+                let superseded = || Status::aborted("a newer stream of this agent has taken over");
+                let ask = ask.ok_or_else(superseded)?;
+                send(sender, v1::watch_response::Message::Confirm(ask)).await?;
             }
             changed = changes.changed() => {
                 changed.map_err(|_| Status::unavailable("shutting down"))?;
@@ -112,7 +121,7 @@ async fn follow<S: Store>(
 async fn plan<S: Store>(hub: &Hub<S>, identity: &Identity) -> Result<Plan, Status> {
     let since_epoch = telemetry::clock::wall().duration_since(jiff::Timestamp::UNIX_EPOCH);
     let since_epoch = Duration::try_from(since_epoch).unwrap_or_default();
-    let plan = planner::plan(&hub.store, identity, since_epoch).await;
+    let plan = planner::plan(&hub.store, &hub.assigned, identity, since_epoch).await;
     plan.map_err(|error| Status::unavailable(error.to_string()))
 }
 
@@ -188,11 +197,9 @@ async fn send(sender: &Sender, message: v1::watch_response::Message) -> Result<(
 }
 
 fn note<S: Store>(hub: &Hub<S>, identity: &Identity, request: v1::WatchRequest) {
-    hub.fleet.heard(
-        &identity.agent,
-        None,
-        tokio::time::Instant::now().into_std(),
-    );
+    let now = tokio::time::Instant::now().into_std();
+    hub.fleet.heard(&identity.agent, None, now);
+    hub.board.heard(&identity.agent, now);
     if let Some(v1::watch_request::Message::Result(result)) = request.message {
         for item in result.rejected.iter().take(limits::MAX_ITEMS) {
             tracing::warn!(

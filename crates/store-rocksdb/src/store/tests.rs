@@ -58,6 +58,11 @@ async fn a_store_that_is_opened_again_is_the_same() {
     let mut applied = Applied::default();
     let batch = batch("eu-1", epoch, 3, Span { first: 0, end: 4 }, &mut applied);
     let position = store.append(fence, batch).await.unwrap();
+    let lane = docs.lane();
+    let owner = store.take_shard(lane).await.unwrap();
+    assert!(store.transition(owner, &docs, 0, vec![1]).await.unwrap());
+    let replaced = store.replace(Kind::Assignment, "docs", None, Some(vec![2]));
+    assert!(replaced.await.unwrap());
     drop(store);
 
     let other = Options {
@@ -78,6 +83,12 @@ async fn a_store_that_is_opened_again_is_the_same() {
     assert_eq!(kept[0].records.len(), 4);
     assert!(store.take_shard(3).await.unwrap() > fence);
     assert!(*store.durable().borrow() > position, "positions grow");
+    let kept = store.transitions(&docs, 9).await.unwrap();
+    assert_eq!(kept, [(1, vec![1])]);
+    let owner = store.take_shard(lane).await.unwrap();
+    assert!(store.transition(owner, &docs, 1, vec![2]).await.unwrap());
+    let assignment = store.entry(Kind::Assignment, "docs").await.unwrap();
+    assert_eq!(assignment, Some(vec![2]));
     store.delete_monitor(&docs).await.unwrap();
     let back = store.put_monitor(&docs, spec()).await.unwrap().monitor;
     assert!(back.generation > put.monitor.generation);
@@ -140,4 +151,25 @@ async fn spools_of_an_agent_without_a_disk_are_bounded() {
     assert_eq!(store.applied("eu-10", 1).await.unwrap().len(), 1);
     let rows = prefixed(&store.db, keys::SPOOLS, &keys::of("eu-1", &[])).unwrap();
     assert_eq!(rows.len(), MAX_SPOOLS + 1);
+}
+
+/// A folder of a release that knew no transitions.
+#[tokio::test]
+async fn a_family_that_is_missing_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let docs: MonitorId = "docs".parse().unwrap();
+    let spec = MonitorSpec::new("https://a/mcp".parse().unwrap());
+    let store = RocksStore::open(folder.path(), &options()).unwrap();
+    store.put_monitor(&docs, spec).await.unwrap();
+    drop(store);
+    let plain = rocksdb::Options::default();
+    let mut db = DB::open_cf(&plain, folder.path().join("db"), keys::ALL).unwrap();
+    db.drop_cf(keys::TRANSITIONS).unwrap();
+    drop(db);
+
+    let store = RocksStore::open(folder.path(), &options()).unwrap();
+    assert!(store.monitor(&docs).await.unwrap().is_some());
+    assert!(store.transitions(&docs, 9).await.unwrap().is_empty());
+    let fence = store.take_shard(docs.lane()).await.unwrap();
+    assert!(store.transition(fence, &docs, 0, vec![1]).await.unwrap());
 }

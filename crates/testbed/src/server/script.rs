@@ -71,6 +71,9 @@ impl Scripted {
     }
 }
 
+/// Lists that are remembered: more than any test counts, and a bound for a server that runs on.
+const MAX_LISTED: usize = 1 << 18;
+
 /// What a server saw.
 #[derive(Debug, Default)]
 pub struct Log {
@@ -111,7 +114,7 @@ impl Log {
     }
 
     /// Every `tools/list` that was answered with 200: the query of its URL, and when, in
-    /// milliseconds since the Unix epoch.
+    /// milliseconds since the Unix epoch; the first ones, if they are too many.
     #[must_use]
     pub fn listed(&self) -> Vec<(String, u64)> {
         self.listed
@@ -122,7 +125,9 @@ impl Log {
 
     pub(crate) fn list(&self, query: &str, at_ms: u64) {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        listed.push((query.to_owned(), at_ms));
+        if listed.len() < MAX_LISTED {
+            listed.push((query.to_owned(), at_ms));
+        }
     }
 
     pub(crate) fn request(&self, method: &str) {

@@ -1,0 +1,200 @@
+//! Probes: of slots, and confirmations that move none.
+
+use std::time::{Duration, Instant};
+
+use dial::{Alpn, Origin};
+use mcp::{EraRecord, Plan};
+use model::{EraPolicy, Outcome, Report};
+use rpc::v1;
+use tokio::task::{Id, JoinError};
+
+use super::{Core, now};
+use crate::item::Item;
+use crate::record::{self, Cause};
+use crate::self_test::Failure;
+
+/// Probes that may run beside those of slots, for confirmations alone: an outage that fills all
+/// other places must not keep itself from being confirmed.
+const SPARE: usize = 16;
+/// The longest id of a confirmation, bytes.
+const MAX_CONFIRMATION_ID: usize = 64;
+
+/// A probe that is over.
+pub(super) struct Done {
+    item: Item,
+    cause: Cause,
+    started: Instant,
+    report: Report,
+    era: Option<EraRecord>,
+}
+
+/// A probe that is not.
+pub(super) struct Running {
+    monitor: String,
+    is_confirmation: bool,
+}
+
+impl Core {
+    /// Starts the probe of a slot, if there is a permit for it.
+    pub(super) fn start(&mut self, monitor: &str, slot: u64) {
+        let Some(item) = self.items.get(monitor).cloned() else {
+            self.timetable.finished(monitor);
+            return;
+        };
+        // Confirmations have places of their own.
+        let confirming = self.running.values().filter(|run| run.is_confirmation);
+        let spared = confirming.take(SPARE).count();
+        if self.probes.len() - spared >= self.config.max_probes {
+            self.timetable.finished(monitor);
+            self.miss(monitor, slot, v1::MissedReason::Busy);
+            return;
+        }
+        let plan = item.plan.clone();
+        self.probe(item, plan, Cause::Slot(slot));
+    }
+
+    /// Probes at once, because somebody saw the target fail. Who asks in vain asks another.
+    pub(super) fn confirm(&mut self, request: v1::ConfirmationRequest) {
+        let item = match self.may_confirm(&request) {
+            Ok(item) => item.clone(),
+            Err(why) => {
+                let monitor = model::text::line(&request.monitor_id, 64);
+                tracing::debug!(%monitor, why, "not confirmed");
+                return;
+            }
+        };
+        let time = Duration::from_millis(request.timeout_ms.into());
+        let plan = item.confirmation(request.with_calls, time);
+        let cause = Cause::Confirmation {
+            id: request.confirmation_id,
+            with_calls: request.with_calls,
+        };
+        self.probe(item, plan, cause);
+    }
+
+    /// The item to confirm, or why there is nothing to do.
+    fn may_confirm(&self, request: &v1::ConfirmationRequest) -> Result<&Item, &'static str> {
+        let item = self.items.get(&request.monitor_id);
+        let item = item.filter(|item| item.generation == request.generation);
+        let item = item.ok_or("this agent has no such monitor")?;
+        if self.is_draining {
+            return Err("this agent is about to stop");
+        }
+        // Without an id it would be taken for the probe of a slot.
+        if !(1..=MAX_CONFIRMATION_ID).contains(&request.confirmation_id.len()) {
+            return Err("its id is empty or too long");
+        }
+        let mut running = self.running.values();
+        if running.any(|run| run.monitor == item.monitor) {
+            return Err("a probe is running, and will do");
+        }
+        if self.probes.len() >= self.config.max_probes + SPARE {
+            return Err("all permits are in use");
+        }
+        Ok(item)
+    }
+
+    fn probe(&mut self, item: Item, mut plan: Plan, cause: Cause) {
+        plan.known = self.eras.lookup(plan.url.as_url().as_str(), now());
+        let job = probe::Job {
+            plan,
+            headers: item.headers.clone(),
+            // Named by the API: only this host's allow list opens private addresses.
+            origin: Origin::Remote,
+            alpn: Alpn::Any,
+            wall: telemetry::clock::wall(),
+        };
+        let running = Running {
+            monitor: item.monitor.clone(),
+            is_confirmation: matches!(cause, Cause::Confirmation { .. }),
+        };
+        let (dialer, cancel) = (self.dialer.clone(), self.cancel.clone());
+        let task = self.probes.spawn(async move {
+            let started = now();
+            let (report, era) = probe::run(&dialer, job, &cancel).await;
+            Done {
+                item,
+                cause,
+                started,
+                report,
+                era,
+            }
+        });
+        self.running.insert(task.id(), running);
+    }
+
+    pub(super) fn handle_done(&mut self, done: Result<(Id, Done), JoinError>) {
+        let id = match &done {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        if let Some(ended) = self.running.remove(&id)
+            && !ended.is_confirmation
+        {
+            self.timetable.finished(&ended.monitor);
+        }
+        match done {
+            Ok((_, done)) => self.file(done),
+            // A bug of ours: the slot is lost, the monitor goes on.
+            Err(error) => tracing::error!(%error, "a probe task failed"),
+        }
+    }
+
+    /// Makes records of what a probe found.
+    fn file(&mut self, done: Done) {
+        self.learn(&done);
+        let Done {
+            item,
+            cause,
+            started,
+            report,
+            ..
+        } = done;
+        tracing::debug!(monitor = %item.monitor, ?cause, summary = %report.summary, "probed");
+        if self.items.contains_key(&item.monitor) {
+            let others = &mut self.others;
+            others.handle_probe(&item.monitor, &item.hosting, &report, started);
+        }
+        let is_slot = matches!(cause, Cause::Slot(_));
+        let is_failure = matches!(report.outcome, Outcome::Failed(_));
+        let age = started.saturating_duration_since(self.boot);
+        let outcome = record::outcome(&item, cause, age, &report);
+        // A verdict waits for a confirmation, whatever it says.
+        let seq = self.spool(item.lane, outcome, is_failure || !is_slot);
+        if is_failure {
+            let failure = Failure {
+                monitor: item.monitor.clone(),
+                lane: item.lane,
+                seq,
+                began: started,
+            };
+            self.self_test.handle_failure(failure, now());
+        }
+        if is_slot {
+            // Windows reconcile with the outcomes of slots.
+            for (series, us) in record::latencies(&item.monitor, &report) {
+                self.windows.record(&series, us, seq, now());
+            }
+            self.spool_windows();
+        }
+    }
+
+    /// Remembers the era that a probe found.
+    fn learn(&mut self, done: &Done) {
+        let plan = &done.item.plan;
+        let endpoint = plan.url.as_url().as_str();
+        // A monitor that asks for an era says nothing of what others would find: servers of both
+        // eras answer either.
+        let era = done.era.filter(|_| plan.era == EraPolicy::Auto);
+        match (&done.report.outcome, era) {
+            (Outcome::Ok | Outcome::Degraded { .. }, Some(era)) => {
+                self.eras.record(endpoint, era, now());
+            }
+            (Outcome::Failed(_), _) => self.eras.forget(endpoint),
+            (Outcome::Ok | Outcome::Degraded { .. } | Outcome::Inconclusive { .. }, _) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! Who watches what: the agents of each monitor, chosen by [`schedule::Pool`] and told to the
+//! board and to the streams of agents.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use model::{Monitor, MonitorId, MonitorSpec};
+use schedule::{Candidate, Pool};
+use store::{Kind, Store, StoreError};
+use tokio::time::Instant;
+use verdict::Witness;
+
+use crate::Hub;
+use crate::roster::{self, Place};
+
+/// How often it is asked who is alive.
+const LOOK: Duration = Duration::from_secs(5);
+/// After a start everybody counts as alive for so long: agents come back within it.
+const GRACE: Duration = Duration::from_secs(90);
+
+/// The agents of each monitor.
+#[derive(Debug, Default)]
+pub(crate) struct Assigned {
+    monitors: Mutex<BTreeMap<MonitorId, Vec<String>>>,
+}
+
+impl Assigned {
+    /// Whether an agent watches a monitor.
+    pub(crate) fn has(&self, monitor: &MonitorId, agent: &str) -> bool {
+        let monitors = self.lock();
+        let agents = monitors.get(monitor);
+        agents.is_some_and(|agents| agents.iter().any(|known| known == agent))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set(&self, monitor: &str, agents: &[&str]) {
+        let agents = agents.iter().map(|&agent| agent.to_owned()).collect();
+        self.lock().insert(monitor.parse().unwrap(), agents);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<MonitorId, Vec<String>>> {
+        self.monitors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The members that may be assigned, and which of them are there.
+pub(crate) struct Members {
+    places: BTreeMap<String, Place>,
+    away: BTreeSet<String>,
+}
+
+impl Members {
+    /// Those that may watch a monitor, ready to be chosen from.
+    fn pool(&self, spec: &MonitorSpec) -> Pool<'_> {
+        let places = self.places.values().filter(|place| may(spec, place));
+        let candidates = places.map(|place| Candidate {
+            agent: &place.agent,
+            region: &place.region,
+            provider: &place.provider,
+            is_alive: !self.away.contains(&place.agent),
+        });
+        Pool::new(&candidates.collect::<Vec<_>>())
+    }
+
+    fn witness(&self, agent: &str) -> Option<Witness> {
+        let place = self.places.get(agent)?;
+        Some(Witness {
+            agent: place.agent.clone(),
+            region: place.region.clone(),
+            provider: place.provider.clone(),
+        })
+    }
+}
+
+/// Who may be assigned now.
+pub(crate) async fn members<S: Store>(hub: &Hub<S>) -> Result<Members, StoreError> {
+    let members = roster::members(&hub.store).await?.into_iter();
+    let members = members.filter(|member| member.revoked_at_ms.is_none());
+    let places = members.map(|member| (member.place.agent.clone(), member.place));
+    let places: BTreeMap<String, Place> = places.collect();
+    let now = Instant::now().into_std();
+    let is_settled = now.saturating_duration_since(hub.started) > GRACE;
+    let away = if is_settled {
+        let away = places
+            .keys()
+            .filter(|agent| !hub.fleet.is_alive(agent, now));
+        away.cloned().collect()
+    } else {
+        BTreeSet::new()
+    };
+    Ok(Members { places, away })
+}
+
+/// At the start everybody who may be assigned counts as heard: agents come back soon, and nobody
+/// is silent for want of a question.
+pub(crate) async fn begin<S: Store>(hub: &Hub<S>) -> Result<(), StoreError> {
+    for agent in members(hub).await?.places.into_keys() {
+        hub.board.heard(&agent, hub.started);
+    }
+    settle_all(hub).await?;
+    Ok(())
+}
+
+/// Chooses the agents of a monitor; whether they are others than before.
+pub(crate) async fn settle<S: Store>(hub: &Hub<S>, monitor: &Monitor) -> Result<bool, StoreError> {
+    let members = members(hub).await?;
+    settle_from(hub, monitor, &members, &members.pool(&monitor.spec)).await
+}
+
+async fn settle_from<S: Store>(
+    hub: &Hub<S>,
+    monitor: &Monitor,
+    members: &Members,
+    pool: &Pool<'_>,
+) -> Result<bool, StoreError> {
+    let known = hub.assigned.lock().get(&monitor.id).cloned();
+    let kept = match &known {
+        Some(kept) => kept.clone(),
+        None => read(&hub.store, &monitor.id).await?,
+    };
+    let most = usize::try_from(monitor.spec.max_agents).unwrap_or(usize::MAX);
+    let chosen = pool.assign(monitor.id.as_str(), &kept, most);
+    let witnesses = chosen.iter().filter_map(|agent| members.witness(agent));
+    let now = Instant::now().into_std();
+    let id = monitor.id.as_str();
+    hub.board.assign(id, witnesses.collect(), now);
+    if kept != chosen && chosen.len() >= most {
+        // Only a choice must be remembered.
+        write(&hub.store, &monitor.id, &chosen).await?;
+    }
+    let is_new = known.as_ref() != Some(&chosen);
+    hub.assigned.lock().insert(monitor.id.clone(), chosen);
+    Ok(is_new)
+}
+
+/// Whether an agent of this place may watch the monitor. "Everywhere" is every place that is open
+/// to all.
+fn may(spec: &MonitorSpec, place: &Place) -> bool {
+    let is_everywhere = spec.regions.is_empty() && !place.private;
+    is_everywhere || spec.regions.contains(&place.region)
+}
+
+/// Chooses anew for every monitor; whether anything changed.
+pub(crate) async fn settle_all<S: Store>(hub: &Hub<S>) -> Result<bool, StoreError> {
+    let members = members(hub).await?;
+    // Most monitors are watched from everywhere: candidates are prepared once for each choice of
+    // regions.
+    let mut pools: BTreeMap<Vec<String>, Pool<'_>> = BTreeMap::new();
+    let mut is_new = false;
+    for monitor in hub.store.monitors().await? {
+        let spec = &monitor.spec;
+        let pool = pools
+            .entry(spec.regions.clone())
+            .or_insert_with(|| members.pool(spec));
+        is_new |= settle_from(hub, &monitor, &members, pool).await?;
+        tokio::task::yield_now().await;
+    }
+    Ok(is_new)
+}
+
+/// A monitor is gone.
+pub(crate) async fn forget<S: Store>(hub: &Hub<S>, monitor: &MonitorId) -> Result<(), StoreError> {
+    hub.assigned.lock().remove(monitor);
+    let known = hub.store.entry(Kind::Assignment, monitor.as_str()).await?;
+    if known.is_some() {
+        let (kind, id) = (Kind::Assignment, monitor.as_str());
+        hub.store.replace(kind, id, known.as_deref(), None).await?;
+    }
+    Ok(())
+}
+
+/// Follows members that come, go, and fall silent, until it is aborted.
+pub(crate) async fn run<S: Store>(hub: Arc<Hub<S>>) {
+    let mut roster = hub.roster_changes.subscribe();
+    let mut away = BTreeSet::new();
+    loop {
+        let is_changed = tokio::select! {
+            changed = roster.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                true
+            }
+            () = tokio::time::sleep(LOOK) => false,
+        };
+        let settled = async {
+            let members = members(&hub).await?;
+            if !is_changed && members.away == away {
+                return Ok::<_, StoreError>(false);
+            }
+            away = members.away;
+            let _writing = hub.writes.lock().await;
+            settle_all(&hub).await
+        };
+        match settled.await {
+            Ok(true) => hub.changes.send_modify(|revision| *revision += 1),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "monitors cannot be assigned"),
+        }
+    }
+}
+
+async fn read<S: Store>(store: &S, monitor: &MonitorId) -> Result<Vec<String>, StoreError> {
+    let known = store.entry(Kind::Assignment, monitor.as_str()).await?;
+    let read = known.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    Ok(read.unwrap_or_default())
+}
+
+async fn write<S: Store>(
+    store: &S,
+    monitor: &MonitorId,
+    agents: &[String],
+) -> Result<(), StoreError> {
+    let bytes = serde_json::to_vec(agents).map_err(|error| StoreError::Io(error.to_string()))?;
+    let known = store.entry(Kind::Assignment, monitor.as_str()).await?;
+    let (kind, id) = (Kind::Assignment, monitor.as_str());
+    // Changes of one monitor are made one after the other: nobody comes between.
+    store
+        .replace(kind, id, known.as_deref(), Some(bytes))
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_and_privacy_say_who_may_watch() {
+        let place = |region: &str, private| Place {
+            agent: "x".into(),
+            region: region.into(),
+            provider: "p".into(),
+            latitude: None,
+            longitude: None,
+            private,
+        };
+        let everywhere = MonitorSpec::new("https://a/mcp".parse().unwrap());
+        let mut inside = everywhere.clone();
+        inside.regions = vec!["vpc".into()];
+        let table = [
+            (&everywhere, place("eu", false), true),
+            (&everywhere, place("vpc", true), false),
+            (&inside, place("eu", false), false),
+            (&inside, place("vpc", true), true),
+            (&inside, place("vpc", false), true),
+        ];
+        for (spec, place, expected) in table {
+            assert_eq!(may(spec, &place), expected, "{place:?}");
+        }
+    }
+}

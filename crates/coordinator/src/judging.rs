@@ -1,0 +1,137 @@
+//! Passes on what the judges decide: confirmations to agents, transitions to the store and the log.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::MonitorId;
+use rpc::v1;
+use serde::{Deserialize, Serialize};
+use store::{Store, StoreError};
+use tokio::time::Instant;
+use verdict::{Ask, Transition};
+
+use crate::Hub;
+use crate::axis::shown;
+
+/// Transitions of a monitor that are read at the start: to stand as it stood, and to know of the
+/// last outage.
+pub(crate) const RECALLED: usize = 50;
+/// The longest sleep: nothing is ever due later than this without being looked at.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How long to leave a store alone that did not take a transition.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Transitions that may wait for the store; then the oldest are only in the log.
+const MOST_WAITING: usize = 10_000;
+
+/// A transition as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    version: u32,
+    change: Transition,
+}
+
+/// The last transitions of a monitor, newest first, with their numbers.
+pub(crate) async fn past<S: Store>(
+    store: &S,
+    monitor: &MonitorId,
+    most: usize,
+) -> Result<Vec<(u64, Transition)>, StoreError> {
+    let rows = store.transitions(monitor, most).await?;
+    let read = |(seq, bytes): (u64, Vec<u8>)| match serde_json::from_slice::<Row>(&bytes) {
+        Ok(row) => Some((seq, row.change)),
+        Err(error) => {
+            tracing::warn!(%monitor, seq, %error, "a kept transition cannot be read");
+            None
+        }
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
+}
+
+/// Works until it is aborted.
+pub(crate) async fn run<S: Store>(hub: Arc<Hub<S>>) {
+    let mut waiting: VecDeque<(String, Transition)> = VecDeque::new();
+    loop {
+        let now = Instant::now();
+        let due = hub
+            .board
+            .poll_timeout()
+            .map_or(now + LONGEST, Instant::from_std);
+        let retry = if waiting.is_empty() { LONGEST } else { AGAIN };
+        tokio::select! {
+            () = hub.board.news() => {}
+            () = tokio::time::sleep_until(due.min(now + retry)) => {}
+        }
+        hub.board.handle_timeout(Instant::now().into_std());
+        // Witnesses are waited for; what was decided is only told.
+        while let Some((monitor, generation, ask)) = hub.board.poll_ask() {
+            let request = request(monitor, generation, &ask);
+            hub.orders.ask(&ask.agent, request);
+        }
+        while let Some(change) = hub.board.poll_change() {
+            let fault = change.fault.map_or("none", model::verdict::Fault::as_str);
+            tracing::info!(agent = %change.agent, fault, "agent");
+        }
+        while let Some((monitor, change)) = hub.board.poll_transition() {
+            tell(&monitor, &change);
+            waiting.push_back((monitor, change));
+        }
+        while waiting.len() > MOST_WAITING {
+            waiting.pop_front();
+        }
+        while let Some((monitor, change)) = waiting.front() {
+            if let Err(error) = keep(&hub, monitor, change).await {
+                tracing::error!(%monitor, %error, "a transition is not kept yet");
+                break;
+            }
+            waiting.pop_front();
+        }
+    }
+}
+
+fn request(monitor_id: String, generation: u64, ask: &Ask) -> v1::ConfirmationRequest {
+    v1::ConfirmationRequest {
+        confirmation_id: String::new(),
+        monitor_id,
+        generation,
+        to_step: ask.to_step.to_string(),
+        timeout_ms: u32::try_from(ask.timeout).unwrap_or(u32::MAX),
+        with_calls: ask.with_calls,
+    }
+}
+
+fn tell(monitor: &str, change: &Transition) {
+    tracing::info!(
+        %monitor,
+        verdict = %change.verdict,
+        previous = %change.previous,
+        scope = change.scope.as_deref().unwrap_or_default(),
+        reason = change.reason.as_deref().unwrap_or_default(),
+        page = change.page,
+        at = %shown(change.at),
+        why = %change.why,
+        "verdict"
+    );
+}
+
+/// Keeps a transition as the next of its monitor.
+async fn keep<S: Store>(
+    hub: &Hub<S>,
+    monitor: &str,
+    change: &Transition,
+) -> Result<(), StoreError> {
+    let Ok(monitor) = monitor.parse::<MonitorId>() else {
+        return Ok(());
+    };
+    let row = Row {
+        version: 1,
+        change: change.clone(),
+    };
+    let row = serde_json::to_vec(&row).map_err(|error| StoreError::Io(error.to_string()))?;
+    let fence = hub.ledger.fence(monitor.lane()).unwrap_or_default();
+    // We own the shard: nobody else appends. A monitor that is gone takes none.
+    let last = hub.store.transitions(&monitor, 1).await?;
+    let last = last.first().map_or(0, |(seq, _)| *seq);
+    hub.store.transition(fence, &monitor, last, row).await?;
+    Ok(())
+}

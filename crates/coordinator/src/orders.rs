@@ -1,0 +1,66 @@
+//! What is asked of agents at once: confirmations, over the watch streams that are open.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rpc::v1;
+use tokio::sync::mpsc;
+
+/// Confirmations that may wait for a slow agent; more are dropped, and counted.
+const QUEUE: usize = 256;
+
+/// The agents that can be asked.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    agents: Mutex<BTreeMap<String, (u64, mpsc::Sender<v1::ConfirmationRequest>)>>,
+    streams: AtomicU64,
+    asked: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Orders {
+    /// A watch stream of an agent is open: what is asked over it, and the number of the stream.
+    pub(crate) fn open(&self, agent: &str) -> (u64, mpsc::Receiver<v1::ConfirmationRequest>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let stream = self.streams.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(agent.to_owned(), (stream, sender));
+        (stream, receiver)
+    }
+
+    /// A stream is closed. A newer one of the same agent stays.
+    pub(crate) fn close(&self, agent: &str, stream: u64) {
+        let mut agents = self.lock();
+        if agents.get(agent).is_some_and(|(known, _)| *known == stream) {
+            agents.remove(agent);
+        }
+    }
+
+    /// Asks an agent. One that is away, or does not read, is not asked.
+    pub(crate) fn ask(&self, agent: &str, request: v1::ConfirmationRequest) {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed);
+        let request = v1::ConfirmationRequest {
+            confirmation_id: format!("c{number}"),
+            ..request
+        };
+        let agents = self.lock();
+        let sent = agents
+            .get(agent)
+            .map(|(_, sender)| sender.try_send(request));
+        if !matches!(sent, Some(Ok(()))) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Confirmations that were asked for, and those of them that nobody could be given.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let asked = self.asked.load(Ordering::Relaxed);
+        (asked, self.dropped.load(Ordering::Relaxed))
+    }
+
+    fn lock(
+        &self,
+    ) -> MutexGuard<'_, BTreeMap<String, (u64, mpsc::Sender<v1::ConfirmationRequest>)>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,239 @@
+//! Confirmations: other agents look at once when one sees a failure (MODEL §5).
+
+use model::Step;
+use model::verdict::Verdict;
+
+use super::ballot::Vote;
+use super::{Ask, Incident, Judge};
+use crate::Ms;
+use crate::mesh::Mesh;
+
+/// Who looked so lately need not look again, and who failed looks again after this.
+const GAP: Ms = 3000;
+/// The same after the first minute of an incident.
+const GAP_LATER: Ms = 15_000;
+const LATER: Ms = 60_000;
+/// Rounds of the others while nothing is decided, and while the target recovers.
+const ROUND: Ms = 20_000;
+const ROUND_RECOVERY: Ms = 8000;
+/// Beyond this the schedule is enough.
+const LONG: Ms = 600_000;
+/// A confirmation has at least so long; never less than the path has needed.
+const LEAST_TIMEOUT: Ms = 5000;
+/// Failures in a row after which one that is explained looks by its schedule again.
+const SURE: u32 = 3;
+/// The budget: as many confirmations in five minutes as there are scheduled probes, at least eight
+/// of each agent.
+const BUDGET_WINDOW: Ms = 300_000;
+const LEAST_BUDGET: usize = 8;
+/// What an answer may take beyond its timeout.
+const ANSWER: Ms = 5000;
+
+impl Judge {
+    /// A failure came that its self-test has not vouched for yet: the others look at once.
+    pub(super) fn suspect(&mut self, at: usize, mesh: &Mesh, now: Ms) {
+        let agent = &self.panel.witnesses()[at].agent;
+        if self.is_reading || mesh.fault(agent).is_some() {
+            return;
+        }
+        let Some(pending) = &self.ballots[at].pending else {
+            return;
+        };
+        let began = pending.began;
+        let is_new = self.incident.is_none();
+        let incident = self.incident.get_or_insert(Incident {
+            began,
+            rounds: 0,
+            last_round: 0,
+        });
+        // A wave of its own: somebody who was well, outside of what is explained (MODEL §15).
+        let was_ok = self.ballots[at].levels.iter().any(|vote| vote.say.is_ok());
+        let is_explained = !matches!(self.standing.verdict, Verdict::Up | Verdict::Unknown);
+        let is_wave = !is_new && was_ok && is_explained;
+        if is_wave {
+            (incident.rounds, incident.began) = (0, began);
+        }
+        if incident.rounds == 0 {
+            self.round(at, mesh, now);
+        }
+    }
+
+    /// A failure counts: its agent looks again soon, the others while nothing is decided.
+    pub(super) fn confirm_failure(&mut self, at: usize, mesh: &Mesh, now: Ms) {
+        let Some(incident) = self.incident.clone() else {
+            return;
+        };
+        let age = now.saturating_sub(incident.began);
+        if self.is_reading || age > LONG {
+            return;
+        }
+        let is_settled = self.is_settled();
+        let fails = self.ballots[at].levels.iter().map(|vote| vote.fails).max();
+        let is_sure = fails.unwrap_or(0) >= SURE && is_settled;
+        if !is_sure {
+            let gap = if age < LATER { GAP } else { GAP_LATER };
+            self.ask_later(at, now + gap);
+        }
+        if !is_settled && now.saturating_sub(incident.last_round) > ROUND {
+            self.round(at, mesh, now);
+        }
+    }
+
+    /// A good result in an incident: is it over?
+    pub(super) fn confirm_recovery(&mut self, at: usize, now: Ms) {
+        let Some(incident) = self.incident.clone().filter(|_| !self.is_reading) else {
+            return;
+        };
+        if now.saturating_sub(incident.began) > LONG && self.standing.verdict != Verdict::Outage {
+            return;
+        }
+        let votes = &self.ballots[at].levels;
+        let failed_in_it =
+            |vote: &Vote| vote.say.is_ok() && vote.last_fail.is_some_and(|at| at >= incident.began);
+        let is_once = |vote: &Vote| failed_in_it(vote) && vote.oks < 2;
+        let is_lasting = |vote: &Vote| vote.say.is_ok() && vote.is_lasting;
+        let looks_again = votes.iter().any(|vote| is_once(vote) || is_lasting(vote));
+        let is_out = self.standing.verdict == Verdict::Outage;
+        let wants_others = is_out || votes.iter().any(is_lasting);
+        if looks_again {
+            self.ask_later(at, now + GAP);
+        }
+        if wants_others && now.saturating_sub(incident.last_round) > ROUND_RECOVERY {
+            self.round_of_failing(at, now);
+        }
+    }
+
+    /// Whether the state explains the failures.
+    fn is_settled(&self) -> bool {
+        match self.standing.verdict {
+            Verdict::Outage | Verdict::Regional | Verdict::Partial | Verdict::AuthWalled => true,
+            Verdict::Up
+            | Verdict::Degraded
+            | Verdict::RateLimited
+            | Verdict::Unknown
+            | Verdict::Maintenance => false,
+        }
+    }
+
+    /// All others that may vote look now.
+    fn round(&mut self, from: usize, mesh: &Mesh, now: Ms) {
+        let Some(incident) = self.incident.as_mut() else {
+            return;
+        };
+        incident.rounds += 1;
+        incident.last_round = now;
+        for at in 0..self.ballots.len() {
+            let agent = &self.panel.witnesses()[at].agent;
+            let ballot = &self.ballots[at];
+            let is_late = ballot
+                .began
+                .is_none_or(|began| now.saturating_sub(began) > GAP);
+            if at != from && mesh.fault(agent).is_none() && is_late {
+                self.ask_later(at, now);
+            }
+        }
+        self.ask_due(mesh, now);
+    }
+
+    /// Those that failed look again: the target may be back.
+    fn round_of_failing(&mut self, from: usize, now: Ms) {
+        if let Some(incident) = self.incident.as_mut() {
+            incident.last_round = now;
+        }
+        for at in 0..self.ballots.len() {
+            let is_failing = self.ballots[at]
+                .levels
+                .iter()
+                .any(|vote| vote.say.is_fail());
+            if at != from && is_failing {
+                self.ask_later(at, now);
+            }
+        }
+        self.next_look = self.next_look.min(now);
+    }
+
+    fn ask_later(&mut self, at: usize, when: Ms) {
+        if !self.due.iter().any(|(_, known)| *known == at) {
+            self.due.push((when, at));
+        }
+    }
+
+    /// Asks for what is due, as far as the budget goes and the target lets it.
+    pub(super) fn ask_due(&mut self, mesh: &Mesh, now: Ms) {
+        let (due, later) = std::mem::take(&mut self.due)
+            .into_iter()
+            .partition(|(when, _)| *when <= now);
+        self.due = later;
+        let due: Vec<(Ms, usize)> = due;
+        for (_, at) in due {
+            self.ask(at, mesh, now);
+        }
+    }
+
+    fn ask(&mut self, at: usize, mesh: &Mesh, now: Ms) {
+        let agent = &self.panel.witnesses()[at].agent;
+        let ballot = &self.ballots[at];
+        let is_asked = ballot.asked_until.is_some_and(|until| until > now);
+        if is_asked || mesh.fault(agent).is_some() || now < self.paused_until {
+            return;
+        }
+        while self
+            .spent
+            .front()
+            .is_some_and(|spent| now.saturating_sub(*spent) > BUDGET_WINDOW)
+        {
+            self.spent.pop_front();
+        }
+        let agents = self.ballots.len();
+        let scheduled = BUDGET_WINDOW / self.policy.interval.max(1);
+        let scheduled = usize::try_from(scheduled).unwrap_or(usize::MAX);
+        if self.spent.len() >= agents.saturating_mul(scheduled.max(LEAST_BUDGET)) {
+            return;
+        }
+        let needed = ballot.took.unwrap_or(0).saturating_mul(4);
+        let timeout = needed.max(LEAST_TIMEOUT).min(self.policy.timeout);
+        let Some(with_calls) = self.needs_calls() else {
+            return;
+        };
+        self.spent.push_back(now);
+        self.ballots[at].asked_until = Some(now + timeout + ANSWER);
+        self.asks.push_back(Ask {
+            agent: self.panel.witnesses()[at].agent.clone(),
+            to_step: if with_calls {
+                Step::ToolsCall
+            } else {
+                Step::ToolsList
+            },
+            timeout,
+            with_calls,
+        });
+    }
+
+    /// Whether a confirmation must make calls to see what failed; none where what failed is a call
+    /// that may not be repeated: then the schedule decides.
+    fn needs_calls(&self) -> Option<bool> {
+        let mut is_protocol = false;
+        let (mut is_tool, mut is_repeatable) = (false, false);
+        for ballot in &self.ballots {
+            let says = ballot.pending.iter().flat_map(|pending| &pending.says);
+            let mut says = says.copied();
+            for (level, vote) in ballot.levels.iter().enumerate() {
+                let doubted = says.next().flatten().and_then(super::Say::trouble);
+                if doubted.or(vote.say.trouble()).is_none() && !vote.is_lasting {
+                    continue;
+                }
+                match level
+                    .checked_sub(1)
+                    .and_then(|at| self.policy.calls.get(at))
+                {
+                    None => is_protocol = true,
+                    Some(call) => {
+                        is_tool = true;
+                        is_repeatable |= call.is_repeatable;
+                    }
+                }
+            }
+        }
+        (is_protocol || !is_tool || is_repeatable).then_some(is_repeatable)
+    }
+}

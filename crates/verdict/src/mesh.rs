@@ -1,0 +1,292 @@
+//! What is known of the agents themselves: whose votes count.
+//!
+//! An agent is at fault when it is silent, when it does not reach what it should reach in any
+//! case, or when its machine is starved. One bad self-test suffices; two good ones in a row bring
+//! it back (MODEL §4). A reference that fails for more than half of those who ask it is itself at
+//! fault and counts for nobody, unless that would leave none: references of distinct operators do
+//! not all die at once.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use model::verdict::Fault;
+
+use crate::Ms;
+
+/// Nothing heard for three heartbeats of 15 s, and two seconds for the way.
+const SILENT: Ms = 47_000;
+/// Slots that begin so late say more of the agent than of the target.
+const LAGGING: Ms = 1000;
+/// Fewer references than this vouch weakly.
+const ENOUGH: u32 = 3;
+/// Agents that must report before a reference may be judged by them.
+const REPORTERS: usize = 3;
+/// References of one agent: bits of a mask.
+const MAX_REFERENCES: usize = 64;
+
+/// What an agent found of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SelfTest {
+    /// References that were asked, one bit each, in the order that the agent told.
+    pub asked: u64,
+    /// Those that answered.
+    pub answered: u64,
+    /// Its other targets on other hostings, of probes that began after the one in question.
+    pub others: u32,
+    /// Those that went well.
+    pub others_ok: u32,
+    /// How late its slots begin.
+    pub lag: Ms,
+}
+
+/// What a self-test says of the failure that it followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attested {
+    /// Enough references answer: the agent's own network is fine.
+    Full,
+    /// Nothing speaks against the agent, and too little for it.
+    Weak,
+    /// The agent is at fault.
+    Bad(Fault),
+}
+
+/// A change of an agent's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentChange {
+    /// Which agent.
+    pub agent: String,
+    /// Why it has no vote; none when it has one again.
+    pub fault: Option<Fault>,
+    /// When.
+    pub at: Ms,
+}
+
+#[derive(Debug)]
+struct Member {
+    references: Vec<String>,
+    heard: Ms,
+    /// The newest self-test, by the agent's own clock.
+    tested_at: u64,
+    test: Option<SelfTest>,
+    good_in_a_row: u32,
+    is_silent: bool,
+    /// What its self-tests say.
+    tested: Option<Fault>,
+    /// Since when it is as it is.
+    since: Ms,
+}
+
+impl Member {
+    fn fault(&self) -> Option<Fault> {
+        let silent = self.is_silent.then_some(Fault::Silent);
+        silent.or(self.tested)
+    }
+}
+
+/// All agents that were heard.
+#[derive(Debug, Default)]
+pub struct Mesh {
+    members: BTreeMap<String, Member>,
+    changes: VecDeque<AgentChange>,
+}
+
+impl Mesh {
+    /// An agent says which references it has. Its clock may be another than before.
+    pub fn handle_hello(&mut self, agent: &str, mut references: Vec<String>, now: Ms) {
+        references.truncate(MAX_REFERENCES);
+        self.handle_heard(agent, now);
+        if let Some(member) = self.members.get_mut(agent) {
+            member.references = references;
+            member.tested_at = 0;
+            member.test = None;
+        }
+    }
+
+    /// Something came from an agent.
+    pub fn handle_heard(&mut self, agent: &str, now: Ms) {
+        let member = self
+            .members
+            .entry(agent.to_owned())
+            .or_insert_with(|| Member {
+                references: Vec::new(),
+                heard: now,
+                tested_at: 0,
+                test: None,
+                good_in_a_row: 0,
+                is_silent: false,
+                tested: None,
+                since: now,
+            });
+        member.heard = now.max(member.heard);
+        self.change(agent, now, |member| member.is_silent = false);
+    }
+
+    /// An agent is a member no more.
+    pub fn handle_gone(&mut self, agent: &str) {
+        self.members.remove(agent);
+    }
+
+    /// A heartbeat: the newest self-test, which was made at `tested_at` of the agent's own clock.
+    pub fn handle_heartbeat(&mut self, agent: &str, tested_at: u64, test: SelfTest, now: Ms) {
+        self.handle_heard(agent, now);
+        let Some(member) = self.members.get_mut(agent) else {
+            return;
+        };
+        let is_new = tested_at > member.tested_at;
+        let is_lagging = test.lag >= LAGGING;
+        let was_lagging = member.tested == Some(Fault::Lag);
+        if !is_new && !is_lagging && !was_lagging {
+            return; // said before
+        }
+        member.tested_at = tested_at;
+        member.test = Some(test);
+        match self.judge(agent, &test) {
+            Attested::Bad(fault) => self.bad(agent, fault, now),
+            Attested::Full | Attested::Weak => self.good(agent, now),
+        }
+    }
+
+    /// What the self-test after a failure says. A bad one costs the agent its votes at once.
+    pub fn attest(&mut self, agent: &str, test: &SelfTest, now: Ms) -> Attested {
+        let attested = self.judge(agent, test);
+        if let Attested::Bad(fault) = attested {
+            self.bad(agent, fault, now);
+        }
+        attested
+    }
+
+    /// The self-test after a failure did not come: that is a bad one.
+    pub fn handle_unattested(&mut self, agent: &str, now: Ms) {
+        self.bad(agent, Fault::SelfTest, now);
+    }
+
+    /// Time passes: who is silent?
+    pub fn handle_timeout(&mut self, now: Ms) {
+        let is_silent =
+            |member: &Member| !member.is_silent && now.saturating_sub(member.heard) > SILENT;
+        let silent = self.members.iter().filter(|(_, member)| is_silent(member));
+        let silent: Vec<String> = silent.map(|(agent, _)| agent.clone()).collect();
+        for agent in silent {
+            self.change(&agent, now, |member| member.is_silent = true);
+        }
+    }
+
+    /// When somebody may fall silent.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Ms> {
+        let heard = self.members.values();
+        let heard = heard.filter(|member| !member.is_silent);
+        heard.map(|member| member.heard + SILENT + 1).min()
+    }
+
+    /// The next change of an agent's state.
+    pub fn poll_change(&mut self) -> Option<AgentChange> {
+        self.changes.pop_front()
+    }
+
+    /// Why an agent has no vote. One that was never heard is silent.
+    #[must_use]
+    pub fn fault(&self, agent: &str) -> Option<Fault> {
+        match self.members.get(agent) {
+            Some(member) => member.fault(),
+            None => Some(Fault::Silent),
+        }
+    }
+
+    /// Since when an agent is as it is.
+    #[must_use]
+    pub fn since(&self, agent: &str) -> Option<Ms> {
+        self.members.get(agent).map(|member| member.since)
+    }
+
+    fn judge(&self, agent: &str, test: &SelfTest) -> Attested {
+        if test.lag >= LAGGING {
+            return Attested::Bad(Fault::Lag);
+        }
+        let valid = self.valid(agent);
+        let asked = (test.asked & valid).count_ones();
+        let answered = (test.asked & test.answered & valid).count_ones();
+        let references = asked.saturating_add(test.others);
+        let reached = answered.saturating_add(test.others_ok.min(test.others));
+        if reached.saturating_mul(2) < references {
+            Attested::Bad(Fault::SelfTest)
+        } else if references < ENOUGH {
+            Attested::Weak
+        } else {
+            Attested::Full
+        }
+    }
+
+    /// The references of an agent that are not themselves at fault.
+    fn valid(&self, agent: &str) -> u64 {
+        let references = self.members.get(agent).map(|member| &member.references);
+        let dead = self.dead_references();
+        let mut valid = u64::MAX;
+        for (bit, name) in references.into_iter().flatten().enumerate() {
+            if dead.contains(name.as_str()) {
+                valid &= !(1 << bit);
+            }
+        }
+        valid
+    }
+
+    /// References that fail for more than half of those who ask them.
+    fn dead_references(&self) -> BTreeSet<&str> {
+        let mut asked: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for member in self.members.values() {
+            let Some(test) = member.test.filter(|_| !member.is_silent) else {
+                continue;
+            };
+            for (bit, name) in member.references.iter().enumerate() {
+                if test.asked >> bit & 1 == 1 {
+                    let (all, failing) = asked.entry(name).or_default();
+                    *all += 1;
+                    *failing += usize::from(test.answered >> bit & 1 == 0);
+                }
+            }
+        }
+        let is_dead = |(all, failing): (usize, usize)| all >= REPORTERS && failing * 2 > all;
+        let known = asked.len();
+        let dead = asked.into_iter().filter(|(_, counts)| is_dead(*counts));
+        let dead: BTreeSet<&str> = dead.map(|(name, _)| name).collect();
+        if dead.len() == known {
+            return BTreeSet::new();
+        }
+        dead
+    }
+
+    fn bad(&mut self, agent: &str, fault: Fault, now: Ms) {
+        self.change(agent, now, |member| {
+            member.good_in_a_row = 0;
+            member.tested = Some(fault);
+        });
+    }
+
+    fn good(&mut self, agent: &str, now: Ms) {
+        self.change(agent, now, |member| {
+            member.good_in_a_row += 1;
+            if member.good_in_a_row >= 2 {
+                member.tested = None;
+            }
+        });
+    }
+
+    fn change(&mut self, agent: &str, now: Ms, change: impl FnOnce(&mut Member)) {
+        let Some(member) = self.members.get_mut(agent) else {
+            return;
+        };
+        let before = member.fault();
+        change(member);
+        let fault = member.fault();
+        if fault != before {
+            member.since = now;
+            self.changes.push_back(AgentChange {
+                agent: agent.to_owned(),
+                fault,
+                at: now,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
