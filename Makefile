@@ -5,26 +5,56 @@ CARGO ?= cargo
 PROFILE ?= ci
 TOOLS ?= $(HOME)/.cache/parallax/tools
 export PATH := $(TOOLS)/bin:$(PATH)
+# RocksDB is most of a cold build. Through ccache its objects outlive a changed feature of some
+# other crate.
+ifneq ($(shell command -v ccache),)
+export CC := ccache cc
+export CXX := ccache c++
+export CCACHE_DIR ?= $(HOME)/.cache/parallax/ccache
+export CCACHE_MAXSIZE ?= 2G
+endif
 
 # Everything, with the tests that need the embedded store.
 ALL := --workspace --features tests/rocksdb
 # Everything that does not need the embedded store, which takes a quarter of an hour to build.
 QUICK := --workspace --exclude parallax-store-rocksdb --no-default-features
 
-.PHONY: help build where check test fmt clippy doc deny nextest doctest real tools
+# Where `make up` keeps what it starts, and where it built the binaries.
+FOLDER ?= .parallax
+BIN = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/$(PROFILE)
+
+.PHONY: help up demo down prepare build where check test fmt clippy doc deny nextest doctest real tools
 
 help:
+	@echo "make up       a whole mesh on this machine; TARGET=https://... watches your server too"
+	@echo "make demo     breaks it, piece by piece, and checks what it says"
+	@echo "make down     ends it"
 	@echo "make build    build the binaries; \`make where\` says where they are"
 	@echo "make check    the fast loop: format, lints, unit tests"
 	@echo "make test     everything that CI runs"
 	@echo "make real     install the real MCP servers that tests run against"
+
+# A coordinator, eight agents in four regions on four providers, three MCP servers, and a world
+# between them that breaks on command.
+up: prepare
+	@$(MAKE) --no-print-directory build
+	@$(BIN)/parallax-testbed up --folder $(FOLDER) --bin $(BIN) $(foreach url,$(TARGET),--target $(url))
+
+demo:
+	@$(BIN)/parallax-testbed demo --folder $(FOLDER) --link-silence
+
+down:
+	@$(BIN)/parallax-testbed down --folder $(FOLDER)
+
+prepare:
+	@deploy/prepare.sh
 
 build:
 	$(CARGO) build --locked --workspace --profile $(PROFILE) --bins
 
 # Where `make build` put the binaries.
 where:
-	@echo "$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/$(PROFILE)"
+	@echo "$(BIN)"
 
 # The fast loop of a contributor.
 check: fmt

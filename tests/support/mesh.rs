@@ -109,19 +109,33 @@ impl Coordinator {
     /// # Panics
     /// Where it does not come to be.
     pub async fn until_state(&self, monitor: &str, region: &str, state: &str) -> Value {
+        self.until_region(monitor, region, |found| found["state"] == state)
+            .await
+    }
+
+    /// Waits until a region of a monitor is as wanted, for at most 40 s.
+    ///
+    /// # Panics
+    /// Where it does not come to be.
+    pub async fn until_region(
+        &self,
+        monitor: &str,
+        region: &str,
+        holds: impl Fn(&Value) -> bool,
+    ) -> Value {
         let mut last = Value::Null;
         for _ in 0..400 {
             last = self.status(monitor).await;
             let regions = last["regions"].as_array().cloned().unwrap_or_default();
             let found = regions
                 .into_iter()
-                .find(|r| r["region"] == region && r["state"] == state);
+                .find(|r| r["region"] == region && holds(r));
             if let Some(found) = found {
                 return found;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("{monitor} in {region} does not become {state}: {last:#}");
+        panic!("{monitor} in {region} does not become as wanted: {last:#}");
     }
 
     /// Waits until the verdict on a monitor is so, for at most a minute.

@@ -104,6 +104,8 @@ pub struct Judge {
     few_since: Option<Ms>,
     /// No confirmations before then: the target asked for it.
     paused_until: Ms,
+    /// Since when a regional fault hits fewer than was said of it.
+    ebbs_since: Option<Ms>,
     /// When the last outage ended.
     outage_ended: Option<Ms>,
     /// Confirmations that were asked for of late, for the budget.
@@ -137,6 +139,7 @@ impl Judge {
             },
             few_since: None,
             paused_until: 0,
+            ebbs_since: None,
             outage_ended: None,
             spent: VecDeque::new(),
             due: Vec::new(),

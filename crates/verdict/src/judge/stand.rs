@@ -12,10 +12,15 @@ use crate::witness::{Witness, told};
 
 /// Outages so near to each other are one to those who are woken.
 const ONE_PAGE: Ms = 300_000;
+/// A fault that hits fewer than before is called another one after this.
+const EBB: Ms = 30_000;
 
 impl Judge {
     /// Takes what the rules say, and tells the change.
-    pub(super) fn stand(&mut self, finding: Finding, tally: &Tally, mesh: &Mesh, now: Ms) {
+    pub(super) fn stand(&mut self, mut finding: Finding, tally: &Tally, mesh: &Mesh, now: Ms) {
+        if self.is_ebbing(&finding, now) {
+            finding.scope.clone_from(&self.standing.scope);
+        }
         let is_same = finding.verdict == self.standing.verdict
             && finding.scope == self.standing.scope
             && self.is_unknown_alike(&finding);
@@ -66,6 +71,22 @@ impl Judge {
             page,
             evidence: self.standing.evidence.clone(),
         });
+    }
+
+    /// Whether a regional fault only loses those whom it hit, one by one, as it does when it ends:
+    /// what it was is not said anew for each, until that stays so.
+    fn is_ebbing(&mut self, finding: &Finding, now: Ms) -> bool {
+        let is_fault = matches!(finding.verdict, Verdict::Regional | Verdict::Partial);
+        let hit = &self.standing.evidence.failing;
+        let is_hit = |witness: &Witness| hit.iter().any(|said| said.agent == witness.agent);
+        let mut failing = self.panel.members(finding.failing);
+        let is_fewer = is_fault
+            && finding.verdict == self.standing.verdict
+            && finding.scope != self.standing.scope
+            && failing.all(|(_, witness)| is_hit(witness));
+        self.ebbs_since = is_fewer.then(|| self.ebbs_since.unwrap_or(now));
+        let since = self.ebbs_since;
+        since.is_some_and(|since| now.saturating_sub(since) < EBB)
     }
 
     /// Unknown for another reason is another thing to say.

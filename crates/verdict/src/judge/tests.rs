@@ -329,10 +329,38 @@ fn a_region_or_a_provider_is_named_by_the_agents_that_share_it() {
             assert_eq!(world.pages(), 0);
             let why = &world.log.last().unwrap().why;
             assert!(why.contains(&format!("explained by {scope};")), "{why}");
+            let said = world.log.len();
             world.run(400 * SECOND);
-            assert_eq!(world.verdicts().last(), Some(&UP));
+            assert_eq!(world.verdicts()[said..], [UP], "it ends as what it was");
         }
     }
+}
+
+/// Half of a region comes back, and the other half does not: that is said once it stays so.
+#[test]
+fn a_fault_that_hits_fewer_is_another_one_after_a_while() {
+    let plan = |at: usize, now: Ms| match now / SECOND {
+        60..120 if at < 2 => Path::Refused,
+        120.. if at == 0 => Path::Refused,
+        _ => Path::Fine,
+    };
+    let mut world = World::new(8, plan);
+    world.run(300 * SECOND);
+    let regional = |scope| (Verdict::Regional, Some(scope));
+    let last = world.log.last().unwrap();
+    assert_eq!(
+        world.verdicts()[1..].last(),
+        Some(&regional("region:eu or provider:a"))
+    );
+    assert!(last.at >= 150 * SECOND, "{}", last.at);
+    assert_eq!(
+        world
+            .verdicts()
+            .iter()
+            .filter(|said| **said == regional("region:eu"))
+            .count(),
+        1
+    );
 }
 
 #[test]
