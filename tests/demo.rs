@@ -46,7 +46,11 @@ async fn the_demo_is_right_about_everything_that_it_breaks() {
     let demo = demo.unwrap();
     assert!(demo.status.success(), "{}", said(&demo));
     for step in ["region", "provider", "egress", "agent", "key", "server"] {
-        assert!(said(&demo).contains(&format!("✔ {step}")), "{}", said(&demo));
+        assert!(
+            said(&demo).contains(&format!("✔ {step}")),
+            "{}",
+            said(&demo)
+        );
     }
     assert!(down.status.success(), "{}", said(&down));
     assert!(!folder.exists());
