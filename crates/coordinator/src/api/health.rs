@@ -3,16 +3,20 @@
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::Store;
 
 use super::Shared;
 use super::problem::Problem;
 
-#[derive(Debug, Serialize)]
-struct Health {
+/// The coordinator's own health.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Health {
+    /// `ok` while it answers.
     status: &'static str,
     version: &'static str,
+    /// How many are registered.
     monitors: usize,
     agents_connected: usize,
 }

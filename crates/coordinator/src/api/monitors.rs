@@ -5,6 +5,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use model::monitor::FieldError;
 use model::{Monitor, MonitorId, MonitorSpec};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Put, Store};
 
@@ -15,18 +16,23 @@ use crate::{Hub, assigning};
 /// Monitors of one coordinator: what its memory is for.
 const MAX_MONITORS: usize = 100_000;
 
-/// A list.
-#[derive(Debug, Serialize)]
+/// The monitors, by name.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MonitorList")]
 pub(super) struct List {
     monitors: Vec<Monitor>,
 }
 
-/// The body of POST: a spec, and perhaps a name.
-#[derive(Debug, Deserialize)]
+/// A spec, and perhaps a name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "Monitor")]
 pub(super) struct Posted {
+    /// Its name; without one the URL is the key.
     #[serde(default)]
+    #[schemars(with = "Option<MonitorId>")]
     name: Option<String>,
     #[serde(flatten)]
+    #[schemars(with = "MonitorSpec")]
     rest: serde_json::Map<String, serde_json::Value>,
 }
 
