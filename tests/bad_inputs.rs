@@ -87,10 +87,34 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Starts an agent in a mount namespace of its own, in which its state folder is prepared.
+    async fn start(&self, agent: &str, prepare: &str) -> Daemon {
+        let state = self.path(agent);
+        let token = self.path(&format!("{agent}.token"));
+        if !Path::new(&token).exists() {
+            std::fs::write(&token, self.token(agent, "10m").await).unwrap();
+            std::fs::create_dir(&state).unwrap();
+        }
+        let prepare = prepare.replace("STATE", &state);
+        let binary = binary("parallax-agent");
+        let run = format!(
+            "{prepare} && exec {} --token-file {token} --state-dir {state} --canaries=",
+            binary.display()
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &run]);
+        let log = self.folder.path().join(format!("{agent}.log"));
+        Daemon::run(command, &log)
+    }
+}
+
 /// Runs a command to its end, for at most 20 s; then it is told to end.
 async fn run(name: &str, args: &[&str]) -> Output {
     let mut command = tokio::process::Command::new("timeout");
-    command.args(["--preserve-status", "20"]).arg(binary(name));
+    command
+        .args(["--foreground", "--preserve-status", "20"])
+        .arg(binary(name));
     command.args(args).env_remove("PARALLAX_LOG");
     command.env_remove("STATE_DIRECTORY");
     command.output().await.unwrap()
@@ -246,7 +270,15 @@ async fn malformed_bodies_are_refused_by_name() {
         ("[]".to_owned(), 422, ""),
         ("null".to_owned(), 422, ""),
         ("{}".to_owned(), 422, "url"),
-        (deep, 400, ""),
+        (deep.clone(), 422, ""),
+        (monitor(&format!("\"labels\":{{\"a\":{deep}}}")), 422, ""),
+        (
+            monitor(&format!(
+                "\"calls\":[{{\"name\":\"a\",\"arguments\":{{\"a\":{deep}}}}}]"
+            )),
+            400,
+            "",
+        ),
         (large, 413, ""),
         (r#"{"url":7}"#.to_owned(), 422, "url"),
         (r#"{"url":"ftp://x"}"#.to_owned(), 422, "scheme"),
@@ -280,7 +312,8 @@ async fn malformed_bodies_are_refused_by_name() {
     assert_eq!(listed.json()["monitors"], json!([]), "nothing was made");
 }
 
-/// The disk of an agent fills up, or is made read-only, while it runs: it probes on, and says so.
+/// The disk of an agent fills up while it runs, or is read-only when it starts: it probes on, and
+/// says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_takes_no_more_stops_nobody() {
     let may_mount = Command::new("unshare").args(["--mount", "true"]).status();
@@ -293,50 +326,51 @@ async fn a_disk_that_takes_no_more_stops_nobody() {
         return;
     }
     let place = Place::open().await;
-    for (agent, is_full) in [("eu-full", true), ("eu-readonly", false)] {
-        let token = place.token(agent, "10m").await;
-        let token = place.file(&format!("{agent}.token"), &token);
-        let state = place.path(agent);
-        std::fs::create_dir(&state).unwrap();
-        let log = place.folder.path().join(format!("{agent}.log"));
-        let script = format!(
-            "mount -t tmpfs -o size=8m,mode=0700 none {state} && exec {} --token-file {token} \
-             --state-dir {state} --canaries=",
-            binary("parallax-agent").display()
-        );
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", &script]);
-        let running = Daemon::run(command, &log);
-        until(&place, agent, |a| {
-            a["connected"] == true && a["spool_in_memory"] == false
-        })
+    let http = place.http.parse().unwrap();
+    let spec = json!({ "url": "https://127.0.0.1:9/mcp", "interval": "10s" }).to_string();
+    let put = send(http, &place.key, "PUT", "/api/v1/monitors/docs", &spec).await;
+    assert_eq!(put.status, 201);
+
+    let full = place
+        .start("eu-full", "mount -t tmpfs -o size=8m,mode=0700 none STATE")
         .await;
-        let pid = running.pid().to_string();
-        let break_it = if is_full {
-            format!("dd if=/dev/zero of={state}/fill bs=64k 2>/dev/null; true")
-        } else {
-            format!("mount -o remount,ro {state}")
-        };
-        let broken = Command::new("nsenter")
-            .args(["--mount", "--target", &pid, "sh", "-c", &break_it])
-            .status();
-        assert!(broken.unwrap().success());
-        let name = format!("of-{agent}");
-        let spec = json!({ "url": "https://127.0.0.1:9/mcp", "interval": "10s" }).to_string();
-        let path = format!("/api/v1/monitors/{name}");
-        let http = place.http.parse().unwrap();
-        assert_eq!(
-            send(http, &place.key, "PUT", &path, &spec).await.status,
-            201
-        );
-        until(&place, agent, |a| {
-            a["spool_in_memory"] == true && a["connected"] == true
-        })
-        .await;
-        let said = running.said();
-        assert!(said.contains("state-dir: the disk failed"), "{said}");
-        assert!(running.terminate().await.success());
-    }
+    until(&place, "eu-full", |a| {
+        a["connected"] == true && a["spool_in_memory"] == false
+    })
+    .await;
+    let fill = format!(
+        "dd if=/dev/zero of={}/fill bs=64k 2>/dev/null; true",
+        place.path("eu-full")
+    );
+    let pid = full.pid().to_string();
+    let filled = Command::new("nsenter")
+        .args(["--mount", "--target", &pid, "sh", "-c", &fill])
+        .status();
+    assert!(filled.unwrap().success());
+    until(&place, "eu-full", |a| {
+        a["spool_in_memory"] == true && a["connected"] == true
+    })
+    .await;
+    assert!(
+        full.said().contains("state-dir: the disk failed"),
+        "{}",
+        full.said()
+    );
+    assert!(full.terminate().await.success());
+
+    let before = place.start("eu-readonly", "true").await;
+    until(&place, "eu-readonly", |a| {
+        a["connected"] == true && a["spool_in_memory"] == false
+    })
+    .await;
+    assert!(before.terminate().await.success());
+    let closed = "mount --bind STATE STATE && mount -o remount,bind,ro STATE";
+    let readonly = place.start("eu-readonly", closed).await;
+    until(&place, "eu-readonly", |a| {
+        a["spool_in_memory"] == true && a["connected"] == true
+    })
+    .await;
+    assert!(readonly.terminate().await.success());
 }
 
 async fn until(place: &Place, agent: &str, holds: impl Fn(&serde_json::Value) -> bool) {
