@@ -16,7 +16,7 @@ pub mod real;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Origin, TlsOptions};
+use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Origin, Proxy, TlsOptions};
 use mcp::{ClientInfo, EraRecord, Plan, ToolCall};
 use model::{Outcome, Reason, Report, Step, TargetUrl};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,8 @@ pub struct Probe {
     pub headers: http::HeaderMap,
     /// Who named the target.
     pub origin: Origin,
+    /// The proxy to go through.
+    pub proxy: Option<Proxy>,
     /// Which HTTP versions to offer.
     pub alpn: Alpn,
     /// Whom to trust beside the system's authorities.
@@ -51,6 +53,7 @@ impl Probe {
             plan,
             headers: http::HeaderMap::new(),
             origin: Origin::Operator,
+            proxy: None,
             alpn: Alpn::Any,
             ca_file: Vec::new(),
             policy: AddressPolicy::default(),
@@ -92,6 +95,7 @@ impl Probe {
             plan: self.plan,
             headers: self.headers,
             origin: self.origin,
+            proxy: self.proxy,
             alpn: self.alpn,
             wall: telemetry::clock::wall(),
         };

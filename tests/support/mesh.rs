@@ -277,6 +277,7 @@ pub fn config() -> agent::Config {
     agent::Config {
         coordinators: Vec::new(),
         token: None,
+        link_proxy: None,
         name_servers: vec!["127.0.0.1:9".parse().unwrap()],
         allow: vec!["127.0.0.0/8".parse().unwrap()],
         extra_roots: Vec::new(),

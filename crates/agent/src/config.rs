@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use dial::{AddressPolicy, Allow, Dialer, DialerOptions, Family, SetupError, TlsOptions};
+use dial::{AddressPolicy, Allow, Dialer, DialerOptions, Family, Proxy, SetupError, TlsOptions};
 
 use crate::token::Token;
 
@@ -15,6 +15,9 @@ pub struct Config {
     pub coordinators: Vec<String>,
     /// What to join the mesh with, where the state folder has no identity yet.
     pub token: Option<Token>,
+    /// The proxy on the way to the coordinators, for enrolment and link. Probes and canaries never
+    /// use it: they would measure it.
+    pub link_proxy: Option<Proxy>,
     /// Name servers; the system's where empty.
     pub name_servers: Vec<SocketAddr>,
     /// Networks that targets may be in beside public addresses.
@@ -126,6 +129,7 @@ mod tests {
         Config {
             coordinators: vec!["127.0.0.1:7443".into()],
             token: None,
+            link_proxy: None,
             name_servers: Vec::new(),
             allow: Vec::new(),
             extra_roots: Vec::new(),

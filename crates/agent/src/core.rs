@@ -27,7 +27,7 @@ use crate::frames::Frames;
 use crate::identity::Identity;
 use crate::item::Item;
 use crate::lag::Lag;
-use crate::link::{Claim, Link, LinkEvent};
+use crate::link::{Claim, Link, LinkEvent, Route};
 use crate::others::Others;
 use crate::self_test::SelfTest;
 use crate::spool::Spool;
@@ -131,7 +131,10 @@ pub(crate) async fn run(
     let link = Link {
         config: Arc::clone(&config),
         identity,
-        dialer: dialer.clone(),
+        route: Route {
+            dialer: dialer.clone(),
+            proxy: config.link_proxy.clone(),
+        },
         boot_id,
         claimed,
         relink: Arc::clone(&relink),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use dial::Dialer;
 use rpc::v1::enrolment_service_client::EnrolmentServiceClient;
 use rpc::{PROTOCOL_VERSION, v1};
 use rustls::client::WebPkiServerVerifier;
@@ -20,7 +19,7 @@ use tonic::Code;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::identity::{Given, Identity, IdentityError, NewKey};
-use crate::link::{connect, pause};
+use crate::link::{Route, connect, pause};
 use crate::token::Token;
 
 /// Why an agent cannot join, whatever it tries.
@@ -40,7 +39,7 @@ pub(crate) enum EnrolError {
 /// Trades a token for an identity, as often as it takes: a coordinator that is away is waited for,
 /// one that refuses is believed.
 pub(crate) async fn enrol(
-    dialer: &Dialer,
+    route: &Route,
     token: &Token,
     coordinators: &[String],
     folder: Option<&Path>,
@@ -67,7 +66,7 @@ pub(crate) async fn enrol(
         let endpoint = next.next().unwrap_or(&token.endpoint);
         let asked = tokio::select! {
             () = shutdown.cancelled() => return Err(EnrolError::Stopped),
-            asked = ask(dialer, endpoint, &tls, request.clone()) => asked,
+            asked = ask(route, endpoint, &tls, request.clone()) => asked,
         };
         let status = match asked {
             Ok(response) => break response,
@@ -117,12 +116,12 @@ pub(crate) async fn enrol(
 }
 
 async fn ask(
-    dialer: &Dialer,
+    route: &Route,
     endpoint: &str,
     tls: &Arc<ClientConfig>,
     request: v1::EnrolRequest,
 ) -> Result<v1::EnrolResponse, tonic::Status> {
-    let channel = connect(dialer, endpoint, tls).await?;
+    let channel = connect(route, endpoint, tls).await?;
     let mut client = EnrolmentServiceClient::new(channel);
     let mut request = tonic::Request::new(request);
     request.set_timeout(Duration::from_secs(20));

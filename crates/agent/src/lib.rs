@@ -23,6 +23,7 @@
 //! - A confirmation, a probe that the coordinator asks for at once, moves no slot, and its
 //!   latencies are in no window.
 //! - The agent keeps probing and spooling while the coordinator is away.
+//! - A proxy that the settings name is for enrolment and link. Probes and canaries go without.
 //! - Targets are of remote origin: only this host's own allow list opens private addresses.
 
 mod canary;
@@ -75,7 +76,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
                     .with_context(|| format!("state-dir: {}", folder.display()))?;
             }
             let coordinators = &config.coordinators;
-            match enrol::enrol(&dialer, token, coordinators, folder, &shutdown).await {
+            let route = link::Route {
+                dialer: dialer.clone(),
+                proxy: config.link_proxy.clone(),
+            };
+            match enrol::enrol(&route, token, coordinators, folder, &shutdown).await {
                 Err(enrol::EnrolError::Stopped) => return Ok(()),
                 enrolled => enrolled?,
             }

@@ -6,7 +6,6 @@ mod pause;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dial::Dialer;
 use rpc::v1::enrolment_service_client::EnrolmentServiceClient;
 use rpc::v1::evidence_service_client::EvidenceServiceClient;
 use rpc::v1::schedule_service_client::ScheduleServiceClient;
@@ -20,7 +19,7 @@ use tonic::{Code, Status, Streaming};
 use crate::config::Config;
 use crate::identity::{Given, Identity, IdentityError};
 use channel::CONNECT;
-pub(crate) use channel::connect;
+pub(crate) use channel::{Route, connect};
 use pause::asked_pause;
 pub(crate) use pause::pause;
 
@@ -68,7 +67,7 @@ pub(crate) struct Link {
     pub(crate) config: Arc<Config>,
     /// Who the agent is; renewed in time.
     pub(crate) identity: Identity,
-    pub(crate) dialer: Dialer,
+    pub(crate) route: Route,
     pub(crate) boot_id: String,
     /// What the spool is: read once for each stream.
     pub(crate) claimed: watch::Receiver<Claim>,
@@ -135,7 +134,7 @@ impl Link {
     async fn try_hold(&mut self, coordinator: &str) -> Result<(), Status> {
         let tls = self.identity.tls();
         let tls = tls.map_err(|error| Status::internal(error.to_string()))?;
-        let channel = connect(&self.dialer, coordinator, &Arc::new(tls)).await?;
+        let channel = connect(&self.route, coordinator, &Arc::new(tls)).await?;
         let (watch_requests, mut schedules) = self.watch(channel.clone()).await?;
         let claim = self.claimed.borrow_and_update().clone();
         let life = claim.life;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::Parser;
-use dial::AllowError;
+use dial::{AllowError, Proxy, ProxyError};
 use parallax_agent::{Config, Token, TokenError, run};
 use telemetry::daemon;
 use telemetry::logs::Format;
@@ -27,6 +27,18 @@ struct Cli {
     /// tried in turn
     #[arg(long, env = "PARALLAX_COORDINATOR", value_delimiter = ',')]
     coordinator: Vec<String>,
+    /// An HTTP proxy on the way to the coordinators, http://[user:password@]host:port. Probes never
+    /// use it
+    #[arg(
+        long,
+        env = "PARALLAX_LINK_PROXY",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    link_proxy: Option<String>,
+    /// The file with the URL of that proxy, where it has a password
+    #[arg(long, env = "PARALLAX_LINK_PROXY_FILE", value_name = "FILE")]
+    link_proxy_file: Option<OsString>,
     /// A name server instead of the system's; repeatable
     #[arg(long, env = "PARALLAX_RESOLVER", value_delimiter = ',')]
     resolver: Vec<String>,
@@ -99,6 +111,7 @@ fn config(cli: Cli) -> Result<Config, String> {
     let config = Config {
         coordinators: set(cli.coordinator),
         token: token(cli.token_file, is_enrolled)?,
+        link_proxy: link_proxy(cli.link_proxy, cli.link_proxy_file)?,
         name_servers: parse(cli.resolver, |text, _: AddrParseError| {
             format!("resolver: `{text}` is no address and port; write it like 9.9.9.9:53")
         })?,
@@ -133,6 +146,29 @@ fn token(file: Option<OsString>, is_enrolled: bool) -> Result<Option<Token>, Str
     }
     let token: Result<Token, TokenError> = text.parse();
     token.map(Some).map_err(|error| error.to_string())
+}
+
+/// The proxy on the way to the coordinators; nothing of its text is shown, which may have a
+/// password.
+fn link_proxy(url: Option<String>, file: Option<OsString>) -> Result<Option<Proxy>, String> {
+    let url = url.filter(|url| !url.trim().is_empty());
+    let file = file.filter(|file| !file.is_empty()).map(PathBuf::from);
+    let (field, text) = match (url, file) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            return Err("link-proxy: contradicts link-proxy-file; set one of them".to_owned());
+        }
+        (Some(url), None) => ("link-proxy", url),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(&file);
+            let named = |error| format!("link-proxy-file: {}: {error}", file.display());
+            ("link-proxy-file", text.map_err(named)?)
+        }
+    };
+    let proxy: Result<Proxy, ProxyError> = text.parse();
+    proxy
+        .map(Some)
+        .map_err(|problem| format!("{field}: {problem}"))
 }
 
 /// A variable that is set to nothing is as good as one that is not set.

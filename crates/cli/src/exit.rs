@@ -12,7 +12,7 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const DEGRADED: u8 = 3;
 /// The server turned the probe away: authorization, rate limit, firewall.
 pub(crate) const REFUSED: u8 = 4;
-/// Unreachable: DNS, TCP, TLS.
+/// Unreachable: DNS, TCP, TLS, or the proxy that was asked for.
 pub(crate) const UNREACHABLE: u8 = 5;
 /// Something took too long.
 pub(crate) const TIMEOUT: u8 = 6;
@@ -33,7 +33,7 @@ pub(crate) const fn of(outcome: &Outcome, fail_on_degraded: bool) -> u8 {
             reason: Reason::Cancelled,
         } => INTERRUPTED,
         Outcome::Inconclusive {
-            reason: Reason::DnsBlockedAddr,
+            reason: Reason::DnsBlockedAddr | Reason::ProxyFailed,
         } => UNREACHABLE,
         Outcome::Inconclusive { .. } => INTERNAL,
         Outcome::Failed(failure) => {
@@ -77,6 +77,7 @@ mod tests {
             (Reason::TcpRefused, 5),
             (Reason::TlsCertExpired, 5),
             (Reason::DnsBlockedAddr, 5),
+            (Reason::ProxyFailed, 5),
             (Reason::TcpTimeout, 6),
             (Reason::DnsTimeout, 6),
             (Reason::HttpTimeoutHeaders, 6),

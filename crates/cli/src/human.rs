@@ -13,6 +13,7 @@ use crate::style::{Canvas, Tone};
 /// The report as text, with a line feed at its end.
 pub(crate) fn render(report: &Report, canvas: Canvas) -> String {
     let mut out = header(report, canvas);
+    out.push_str(&proxy(report, canvas));
     out.push_str(&waterfall::render(report, canvas));
     let is_cause =
         |check: &CheckReport| check.severity == Severity::Fail && check.detail == cause(report);
@@ -85,6 +86,18 @@ fn header(report: &Report, canvas: Canvas) -> String {
     }
     out.push_str(&format!("   {}\n", canvas.paint(Tone::Dim, &row)));
     out
+}
+
+/// That a proxy was in between, and so is in the numbers.
+fn proxy(report: &Report, canvas: Canvas) -> String {
+    let connection = report.connection.as_ref();
+    let Some(proxy) = connection.and_then(|connection| connection.proxy.as_ref()) else {
+        return String::new();
+    };
+    let text = format!("through the proxy {proxy}, which the times measure too");
+    wrap(&text, canvas.width.saturating_sub(4), |_, line| {
+        format!("   {}\n", canvas.paint(Tone::Warn, line))
+    })
 }
 
 fn wrapped_url(report: &Report, canvas: Canvas) -> String {

@@ -2,6 +2,7 @@
 
 mod args;
 mod headers;
+mod proxy;
 
 use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Family, Origin, TlsOptions};
 use mcp::{ClientInfo, Plan};
@@ -21,6 +22,9 @@ pub(crate) enum Error {
     /// A header cannot be used.
     #[error("{0}")]
     Header(#[from] headers::HeaderError),
+    /// A proxy cannot be used.
+    #[error("{0}")]
+    Proxy(#[from] proxy::BadProxy),
     /// The host's configuration cannot be used.
     #[error("{0}")]
     Setup(#[from] dial::SetupError),
@@ -33,10 +37,11 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    pub(crate) const fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => exit::USAGE,
             Self::Header(error) => error.exit_code(),
+            Self::Proxy(error) => error.exit_code(),
             Self::Setup(_) => exit::CONFIG,
             Self::Stdout(_) | Self::Signals(_) => exit::INTERNAL,
         }
@@ -48,7 +53,9 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
     let headers = headers::collect(&args.header, args.bearer_file.as_deref(), |name| {
         std::env::var(name).ok()
     })?;
-    let mut plan = Plan::new(args.target()?, ClientInfo::parallax());
+    let target = args.target()?;
+    let proxy = proxy::choose(&args.proxy, &target, |name| std::env::var(name).ok())?;
+    let mut plan = Plan::new(target, ClientInfo::parallax());
     plan.era = args.era;
     plan.calls = args.calls()?;
     plan.has_credential = headers::has_credential(&headers);
@@ -78,6 +85,7 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
         headers,
         // Typed on the command line: private addresses and plain http are the user's own choice.
         origin: Origin::Operator,
+        proxy,
         alpn: if args.http1 { Alpn::Http1 } else { Alpn::Any },
         wall: telemetry::clock::wall(),
     };

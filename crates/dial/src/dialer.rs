@@ -7,52 +7,33 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use model::report::Tls;
-use model::{Phase, Reason, TargetUrl};
-use rustls::pki_types::ServerName;
+use model::{Class, Phase, Reason};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use url::Host;
 
 use crate::address::{self, AddressPolicy, Origin};
+use crate::endpoint::Endpoint;
 use crate::error::DialError;
 use crate::options::{DialerOptions, SetupError};
 use crate::resolve::Names;
 use crate::tls::{Alpn, Tls12And13};
-use crate::{connect, tcp_info};
-
-/// What to connect to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    host: Host<String>,
-    port: u16,
-    is_https: bool,
-}
-
-impl Endpoint {
-    /// The endpoint of a target.
-    #[must_use]
-    pub fn of(target: &TargetUrl) -> Option<Self> {
-        Some(Self {
-            host: target.as_url().host()?.to_owned(),
-            port: target.port(),
-            is_https: target.is_https(),
-        })
-    }
-}
+use crate::{connect, tcp_info, tunnel};
 
 /// A connection, and what was learned on the way to it.
 #[derive(Debug)]
 pub struct Connection {
     /// The byte stream.
     pub io: Io,
-    /// The address it goes to.
+    /// The address it goes to: the proxy's, where it goes through one.
     pub address: SocketAddr,
-    /// What the resolver gave; empty for an IP literal.
+    /// What the resolver gave for the name of that address's host; empty for an IP literal.
     pub resolved: Vec<IpAddr>,
     /// The smallest time to live of the resolver's answers, seconds.
     pub ttl: Option<u32>,
-    /// The kernel's round-trip time after the handshake, microseconds.
+    /// The kernel's round-trip time after the handshake, microseconds. Absent through a proxy: it
+    /// would be the way to the proxy only.
     pub kernel_rtt_us: Option<u64>,
     /// What TLS negotiated, for https.
     pub tls: Option<Tls>,
@@ -82,6 +63,9 @@ impl Dialer {
     /// Opens a connection, telling `phase` whenever a phase begins. `known` are addresses from an
     /// earlier connection of the same probe: a name is resolved once per probe.
     ///
+    /// Through a proxy, `dns` is the proxy's name, `connect` is TCP to the proxy and the `CONNECT`
+    /// exchange, in which the proxy resolves and connects; `tls` is with the target.
+    ///
     /// # Errors
     /// The reason is a finding about the target unless its class is `ours`. There is no timeout
     /// in here: the caller drops the future, and knows the phase that it was in.
@@ -94,18 +78,25 @@ impl Dialer {
         phase: &(dyn Fn(Phase) + Send + Sync),
     ) -> Result<Connection, DialError> {
         phase(Phase::Dns);
-        let (candidates, ttl) = match &endpoint.host {
+        if origin == Origin::Remote && endpoint.proxy().is_some() {
+            // Only the proxy learns the address, so nobody could vet it.
+            let detail = "targets of remote origin are not reached through proxies";
+            return Err(DialError::new(Reason::DnsBlockedAddr, detail));
+        }
+        let (host, _) = endpoint.hop();
+        let (candidates, ttl) = match host {
             Host::Ipv4(ip) => (vec![IpAddr::V4(*ip)], None),
             Host::Ipv6(ip) => (vec![IpAddr::V6(*ip)], None),
             Host::Domain(_) if !known.is_empty() => (known.to_vec(), None),
             Host::Domain(name) => {
-                let resolved = self.names.resolve(name).await?;
+                let resolved = self.names.resolve(name).await;
+                let resolved = resolved.map_err(|error| of_hop(endpoint, error))?;
                 (resolved.addresses, Some(resolved.ttl))
             }
         };
         let candidates: Vec<IpAddr> = candidates.into_iter().map(specified).collect();
         let vetted = self.vet(&candidates, endpoint, origin)?;
-        let is_name = matches!(endpoint.host, Host::Domain(_));
+        let is_name = matches!(host, Host::Domain(_));
         let resolved = if is_name { vetted.clone() } else { Vec::new() };
         phase(Phase::Connect);
         let opened = self.open(&vetted, endpoint, alpn, phase).await;
@@ -130,19 +121,30 @@ impl Dialer {
         alpn: Alpn,
         phase: &(dyn Fn(Phase) + Send + Sync),
     ) -> Result<Connection, DialError> {
-        let stream = connect::race(vetted, endpoint.port).await?;
-        let address = stream
-            .peer_addr()
-            .map_err(|error| DialError::new(Reason::TcpReset, error.to_string()))?;
-        let rtt = tcp_info::read(stream.as_fd()).map(|info| info.rtt.as_micros());
-        let (io, tls) = if endpoint.is_https {
+        let (_, port) = endpoint.hop();
+        let connected = connect::race(vetted, port).await;
+        let mut stream = connected.map_err(|error| of_hop(endpoint, error))?;
+        let address = stream.peer_addr().map_err(|error| {
+            of_hop(
+                endpoint,
+                DialError::new(Reason::TcpReset, error.to_string()),
+            )
+        })?;
+        let to = |error: DialError| DialError {
+            address: Some(address),
+            ..error
+        };
+        let mut rtt = tcp_info::read(stream.as_fd()).map(|info| info.rtt.as_micros());
+        if let Some(proxy) = endpoint.proxy() {
+            rtt = None;
+            let opened = tunnel::open(&mut stream, proxy, &endpoint.authority()).await;
+            opened.map_err(to)?;
+        }
+        let (io, tls) = if endpoint.is_https() {
             phase(Phase::Tls);
             let name = endpoint.server_name()?;
             let shaken = self.tls.handshake(stream, name, alpn).await;
-            let (stream, tls) = shaken.map_err(|error| DialError {
-                address: Some(address),
-                ..error
-            })?;
+            let (stream, tls) = shaken.map_err(to)?;
             (Io::Tls(stream), Some(tls))
         } else {
             (Io::Plain(stream), None)
@@ -164,28 +166,24 @@ impl Dialer {
         endpoint: &Endpoint,
         origin: Origin,
     ) -> Result<Vec<IpAddr>, DialError> {
-        if origin == Origin::Remote && address::is_other_service(endpoint.port) {
-            let allowed = candidates
-                .iter()
-                .any(|ip| self.policy.allows(*ip, endpoint.port));
+        let (_, port) = endpoint.hop();
+        if origin == Origin::Remote && address::is_other_service(port) {
+            let allowed = candidates.iter().any(|ip| self.policy.allows(*ip, port));
             if !allowed {
-                let detail = format!(
-                    "port {} belongs to a service that is not HTTP",
-                    endpoint.port
-                );
+                let detail = format!("port {port} belongs to a service that is not HTTP");
                 return Err(DialError::new(Reason::DnsBlockedAddr, detail));
             }
         }
         let mut vetted = Vec::with_capacity(candidates.len());
         let mut refused = None;
         for ip in candidates {
-            match self.policy.admit(*ip, endpoint.port, origin) {
+            match self.policy.admit(*ip, port, origin) {
                 Ok(()) => vetted.push(*ip),
                 Err(range) => refused = Some((*ip, range)),
             }
         }
-        if origin == Origin::Remote && !endpoint.is_https {
-            vetted.retain(|ip| self.policy.allows(*ip, endpoint.port));
+        if origin == Origin::Remote && !endpoint.is_https() {
+            vetted.retain(|ip| self.policy.allows(*ip, port));
             if vetted.is_empty() {
                 let detail = "plain http is only for targets on this agent's allow list";
                 return Err(DialError::new(Reason::DnsBlockedAddr, detail));
@@ -201,28 +199,25 @@ impl Dialer {
     }
 }
 
+/// A failure on the way to the first hop. Where that is a proxy, nothing is said of the target.
+fn of_hop(endpoint: &Endpoint, error: DialError) -> DialError {
+    match endpoint.proxy() {
+        Some(proxy) if error.reason.class() != Class::Ours => DialError {
+            address: error.address,
+            resolved: error.resolved,
+            ttl: error.ttl,
+            ..tunnel::failed(proxy, &error.detail)
+        },
+        Some(_) | None => error,
+    }
+}
+
 /// Linux connects the unspecified address to loopback: it is vetted as what it is.
 fn specified(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(v4) if v4.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(v6) if v6.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         IpAddr::V4(_) | IpAddr::V6(_) => ip,
-    }
-}
-
-impl Endpoint {
-    fn server_name(&self) -> Result<ServerName<'static>, DialError> {
-        match &self.host {
-            Host::Ipv4(ip) => Ok(ServerName::from(IpAddr::V4(*ip))),
-            Host::Ipv6(ip) => Ok(ServerName::from(IpAddr::V6(*ip))),
-            Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|_| {
-                let shown = model::text::line(name, 80);
-                DialError::new(
-                    Reason::TlsCertName,
-                    format!("{shown} is no name that TLS knows"),
-                )
-            }),
-        }
     }
 }
 

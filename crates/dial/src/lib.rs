@@ -8,21 +8,28 @@
 //! Invariants:
 //! - No socket is opened to an address that [`AddressPolicy`] refuses, whatever the name, the
 //!   URL's spelling or the redirect that led there.
-//! - Proxies from the environment are never used: they would measure the proxy.
+//! - A proxy is used where the caller names one, and never by itself from the environment: it would
+//!   be measured too. Targets of remote origin are never reached through one, since only the proxy
+//!   learns their addresses.
 //! - `unsafe` stands in one module, [`tcp_info`].
 
 mod address;
 mod connect;
 mod dialer;
+mod endpoint;
 mod error;
 mod options;
+mod proxy;
 mod resolve;
 pub mod tcp_info;
 mod tls;
+mod tunnel;
 mod verify;
 
 pub use address::{AddressPolicy, Allow, AllowError, Origin};
-pub use dialer::{Connection, Dialer, Endpoint, Io};
+pub use dialer::{Connection, Dialer, Io};
+pub use endpoint::Endpoint;
 pub use error::DialError;
 pub use options::{DialerOptions, Family, SetupError, TlsOptions};
+pub use proxy::{Proxy, ProxyError};
 pub use tls::{Alpn, late_alert};

@@ -50,6 +50,9 @@ pub struct Plan {
     pub calls: Vec<ToolCall>,
     /// Whether the shell adds a credential: then a 401 means that it was rejected.
     pub has_credential: bool,
+    /// Whether the endpoint is reached through a proxy: what takes too long before there is a
+    /// tunnel is not the endpoint's.
+    pub is_proxied: bool,
     /// How long a step may take.
     pub step_timeout: Duration,
     /// How long a `tools_call` step may take.
@@ -79,6 +82,7 @@ impl Plan {
             known: None,
             calls: Vec::new(),
             has_credential: false,
+            is_proxied: false,
             step_timeout: Self::STEP_TIMEOUT,
             call_timeout: Self::STEP_TIMEOUT,
             total_timeout: Self::TOTAL_TIMEOUT,

@@ -272,7 +272,7 @@ impl Sequence {
             self.replied(reply, now);
             return;
         }
-        let reason = running.timeout_reason(self.stream.is_some());
+        let reason = running.timeout_reason(self.stream.is_some(), self.plan.is_proxied);
         let waited = now.saturating_duration_since(running.started);
         let budget = if running.deadline == self.deadline && !self.closing {
             format!(
@@ -374,8 +374,9 @@ impl Running {
     fn awaits_stream(&self, transport: Transport) -> bool {
         transport == Transport::HttpSse && self.id.is_some() && self.reader.is_accepted()
     }
-    fn timeout_reason(&self, is_http_sse: bool) -> Reason {
+    fn timeout_reason(&self, is_http_sse: bool, is_proxied: bool) -> Reason {
         match self.timer.phase() {
+            Phase::Dns | Phase::Connect if is_proxied => Reason::ProxyFailed,
             Phase::Dns => Reason::DnsTimeout,
             Phase::Connect => Reason::TcpTimeout,
             Phase::Tls => Reason::TlsTimeout,

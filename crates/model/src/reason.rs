@@ -159,6 +159,8 @@ reasons! {
     Cancelled = "cancelled": Ours,
     /// A budget of the agent ran out before the probe could finish.
     BudgetExceeded = "budget_exceeded": Ours,
+    /// The proxy that the probe was told to go through opened no tunnel: the target was not asked.
+    ProxyFailed = "proxy_failed": Ours,
     /// The prober itself failed.
     ProberInternal = "prober_internal": Ours,
 }

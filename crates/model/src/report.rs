@@ -91,6 +91,10 @@ pub struct ServerInfo {
 /// The first connection of a probe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Connection {
+    /// The proxy that the connection went through, `host:port`. Then `address` and `resolved` are
+    /// the proxy's, the phases `dns` and `connect` end with its tunnel, and all times measure it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
     /// The address that was connected to, `ip:port`.
     pub address: String,
     /// The addresses that the resolver gave, those that may be probed first; empty for a literal.
@@ -98,7 +102,8 @@ pub struct Connection {
     /// The smallest time to live among the resolver's answers, seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<u32>,
-    /// The kernel's smoothed round-trip time when the handshake was done (`TCP_INFO`).
+    /// The kernel's smoothed round-trip time when the handshake was done (`TCP_INFO`); absent
+    /// through a proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_rtt_us: Option<u64>,
     /// `1.1` or `2`.

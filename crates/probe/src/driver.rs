@@ -35,11 +35,12 @@ pub async fn run(
     cancel: &CancellationToken,
 ) -> (Report, Option<EraRecord>) {
     let started = now();
-    let endpoint = Endpoint::of(&job.plan.url);
+    let endpoint = Endpoint::of(&job.plan.url).map(|endpoint| endpoint.through(job.proxy));
     let url = job.plan.url.clone();
-    let plan = job.plan.clone();
+    let mut plan = job.plan;
+    plan.is_proxied = endpoint.as_ref().is_some_and(|to| to.proxy().is_some());
     let secrets = secrets(&job.headers);
-    let mut sequence = Sequence::new(job.plan, started);
+    let mut sequence = Sequence::new(plan.clone(), started);
     let mut facts = None;
     // A target URL always has a host; without one there is nothing to run.
     if let Some(endpoint) = endpoint {

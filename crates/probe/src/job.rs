@@ -1,6 +1,6 @@
 //! What the caller adds to a plan.
 
-use dial::{Alpn, Origin};
+use dial::{Alpn, Origin, Proxy};
 use http::HeaderMap;
 use mcp::Plan;
 
@@ -13,6 +13,8 @@ pub struct Job {
     pub headers: HeaderMap,
     /// Who named the target.
     pub origin: Origin,
+    /// The proxy to go through; it is measured too. Never for targets of remote origin.
+    pub proxy: Option<Proxy>,
     /// Which HTTP versions to offer.
     pub alpn: Alpn,
     /// The agent's wall clock, for display and for the age of certificates.

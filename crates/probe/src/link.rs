@@ -85,9 +85,23 @@ impl Link {
         self.state().idle.push(sender);
     }
 
-    /// What is known of the first connection, also when it failed in TLS.
+    /// What is known of the first connection, also when it failed in TLS. That it goes through a
+    /// proxy is known before all else.
     pub(crate) fn facts(&self) -> Option<Connection> {
-        self.state().first.clone()
+        let first = self.state().first.clone();
+        first.or_else(|| self.endpoint.proxy().map(|_| self.blank()))
+    }
+
+    fn blank(&self) -> Connection {
+        Connection {
+            proxy: self.endpoint.proxy().map(ToString::to_string),
+            address: String::new(),
+            resolved: Vec::new(),
+            ttl_seconds: None,
+            kernel_rtt_us: None,
+            http_version: None,
+            tls: None,
+        }
     }
 
     fn take_idle(&self) -> Option<Sender> {
@@ -143,9 +157,8 @@ impl Link {
                 .unwrap_or_default(),
             resolved: error.resolved.iter().map(IpAddr::to_string).collect(),
             ttl_seconds: error.ttl,
-            kernel_rtt_us: None,
-            http_version: None,
             tls: error.tls.take().map(|tls| *tls),
+            ..self.blank()
         });
     }
 
@@ -162,6 +175,7 @@ impl Link {
             kernel_rtt_us: connection.kernel_rtt_us,
             http_version: Some(if is_h2 { "2" } else { "1.1" }.to_owned()),
             tls: connection.tls.clone(),
+            ..self.blank()
         });
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 
 /// Where a setting came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl fmt::Display for Origin {
 pub struct Setting {
     /// As it is written after `--`, and in a file.
     pub name: String,
-    /// Its values; none where it is not set and has no default.
+    /// Its values, without credentials; none where it is not set and has no default.
     pub values: Vec<String>,
     /// Where they came from.
     pub origin: Origin,
@@ -73,10 +73,24 @@ pub(crate) fn all(command: &Command, matches: &ArgMatches, from_file: &[String])
         Some(Setting {
             name: name.to_owned(),
             values: raw
-                .map(|value| value.to_string_lossy().into_owned())
+                .map(|value| value.to_string_lossy())
+                .map(|value| shown(arg, &value))
                 .collect(),
             origin,
         })
     });
     settings.collect()
+}
+
+/// A value as it may be shown. Where clap is told to hide it in the help (`hide_env_values`), it is
+/// a URL that may have a user and password: they stand before the last `@`.
+fn shown(arg: &Arg, value: &str) -> String {
+    match value.rsplit_once('@') {
+        Some((secret, place)) if arg.is_hide_env_values_set() => {
+            let scheme = secret.split_once("://").map_or("", |(scheme, _)| scheme);
+            let colon = if scheme.is_empty() { "" } else { "://" };
+            format!("{scheme}{colon}***@{place}")
+        }
+        Some(_) | None => value.to_owned(),
+    }
 }

@@ -29,6 +29,9 @@ struct Cli {
     /// A text
     #[arg(long, env = "PARALLAX_SETTINGS_TEST_NAME")]
     name: Option<String>,
+    /// A URL that may have credentials
+    #[arg(long, env = "PARALLAX_SETTINGS_TEST_VIA", hide_env_values = true)]
+    via: Option<String>,
 }
 
 fn args(file: Option<&Path>, more: &[&str]) -> Vec<OsString> {
@@ -67,6 +70,28 @@ fn the_command_line_wins_over_the_file_and_the_file_over_defaults() {
     assert!(shown.contains(&format!("{:<16} {:<32} default", "name", "(not set)")));
 }
 
+/// The daemon gets what was set; whoever looks at the settings does not.
+#[test]
+fn credentials_of_a_url_are_not_shown() {
+    let table = [
+        ("http://u:p@ss@via:1", "http://***@via:1"),
+        ("u:p@via:1", "***@via:1"),
+        ("http://via:1", "http://via:1"),
+    ];
+    for (text, shown) in table {
+        let file = file(&format!("via = \"{text}\""));
+        for (file, more) in [(Some(&*file), &[][..]), (None, &["--via", text])] {
+            let settings = read::<Cli>(args(file, more)).unwrap();
+            assert_eq!(settings.cli.via.as_deref(), Some(text));
+            let via = settings.effective.iter().find(|s| s.name == "via").unwrap();
+            assert_eq!(via.values, [shown]);
+        }
+    }
+    let other = read::<Cli>(args(None, &["--name", "a@b"])).unwrap();
+    let name = other.effective.iter().find(|s| s.name == "name").unwrap();
+    assert_eq!(name.values, ["a@b"]);
+}
+
 /// A list that is empty turns the default off: as one text that is nothing, like a variable that
 /// is set to nothing.
 #[test]
@@ -100,7 +125,7 @@ fn a_bad_file_names_the_setting_the_problem_and_the_way_out() {
     let table = [
         (
             "mots = 7",
-            "`mots` is no setting; they are most, allow, peers, open, name",
+            "`mots` is no setting; they are most, allow, peers, open, name, via",
         ),
         ("most = \"x\"", "invalid value 'x' for '--most <MOST>'"),
         ("most = [1, 2]", "most: takes one value, not a list"),

@@ -5,6 +5,7 @@
 //! - [`server`]: scripted servers of both eras and of the oldest transport, over TLS or plain.
 //! - [`sdk`]: a server on the official SDK, so that the prober is not judged by our own parser.
 //! - [`proxy`]: paths with faults that change while they run.
+//! - [`connect_proxy`]: an HTTP proxy that opens tunnels, or fails to in a chosen way.
 //! - [`recorder`]: a reverse proxy that counts sessions opened and closed, streams left open.
 //! - [`ca`]: a private authority, and certificates that are wrong in a chosen way.
 //! - [`world`]: all of it as a small internet on loopback, with a name server and paths that break
@@ -15,6 +16,7 @@
 //! Nothing here is part of the product; everything binds to loopback unless told otherwise.
 
 pub mod ca;
+pub mod connect_proxy;
 pub mod demo;
 pub mod down;
 mod listen;

@@ -101,6 +101,8 @@ impl Core {
             headers: item.headers.clone(),
             // Named by the API: only this host's allow list opens private addresses.
             origin: Origin::Remote,
+            // Whatever the link goes through: what is measured is the target.
+            proxy: None,
             alpn: Alpn::Any,
             wall: telemetry::clock::wall(),
         };

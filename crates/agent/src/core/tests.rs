@@ -11,6 +11,7 @@ pub(super) fn config() -> Config {
     Config {
         coordinators: Vec::new(),
         token: None,
+        link_proxy: None,
         name_servers: vec!["127.0.0.1:9".parse().unwrap()],
         allow: vec!["127.0.0.0/8".parse().unwrap()],
         extra_roots: Vec::new(),

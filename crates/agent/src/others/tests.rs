@@ -4,6 +4,7 @@ use model::{Failure, Phase, Reason, Step};
 
 fn report(outcome: Outcome, address: Option<&str>) -> Report {
     let connection = address.map(|address| Connection {
+        proxy: None,
         address: address.to_owned(),
         resolved: Vec::new(),
         ttl_seconds: None,

@@ -43,6 +43,7 @@ fn report() -> Report {
         transport: Some(Transport::StreamableHttp),
         server: None,
         connection: Some(Connection {
+            proxy: None,
             address: "203.0.113.9:80".to_owned(),
             resolved: vec!["203.0.113.9".to_owned()],
             ttl_seconds: Some(60),
@@ -81,6 +82,25 @@ fn bars_are_to_scale_and_in_order() {
 }
 
 #[test]
+fn a_proxy_is_named_above_the_times_that_it_is_in() {
+    let mut report = report();
+    let connection = report.connection.as_mut().unwrap();
+    connection.proxy = Some("proxy.example.com:3128".to_owned());
+    connection.kernel_rtt_us = None;
+    let text = render(&report, PLAIN);
+    let expected = "
+ http://mcp.example.com/mcp   modern - 2026-07-28 - streamable HTTP - HTTP/1.1
+   through the proxy proxy.example.com:3128, which the times measure too
+ dns              #                               4.0 ms  203.0.113.9 (ttl 60)
+ connect           #####                         18.0 ms
+ discover              #########                 30.0 ms  200
+ tools_list                    #############     48.0 ms  14 tools
+ ok healthy in 100 ms: 3 of 3 checks
+";
+    assert_eq!(format!("\n{text}"), expected);
+}
+
+#[test]
 fn no_line_is_wider_than_the_terminal_and_colour_adds_only_escapes() {
     let mut report = report();
     report.outcome = Outcome::Failed(Failure {
@@ -89,6 +109,7 @@ fn no_line_is_wider_than_the_terminal_and_colour_adds_only_escapes() {
         reason: Reason::McpIdMismatch,
     });
     report.steps[1].reason = Some(Reason::McpIdMismatch);
+    report.connection.as_mut().unwrap().proxy = Some(format!("{}:3128", "p".repeat(150)));
     let story = "a long story of what came back ".repeat(5);
     let word = "w".repeat(300);
     report.summary = format!("tools_list failed: {story}{word} \u{6f22}\u{5b57}{word}");

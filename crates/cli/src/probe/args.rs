@@ -37,7 +37,7 @@ Examples:
   parallax probe http://127.0.0.1:3000/mcp --output json | jq .outcome
 
 Exit status: 0 healthy, 1 unhealthy, 2 usage, 3 degraded (--fail-on degraded), 4 refused
-(authorization, rate limit, firewall), 5 unreachable (DNS, TCP, TLS), 6 timeout,
+(authorization, rate limit, firewall), 5 unreachable (DNS, TCP, TLS, proxy), 6 timeout,
 7 configuration or credential file, 70 bug, 130 interrupted.")]
 pub(crate) struct Args {
     /// The MCP endpoint: https:// or, for a private server, http://
@@ -79,6 +79,11 @@ pub(crate) struct Args {
     /// A name server instead of the system's. Repeatable
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) resolver: Vec<SocketAddr>,
+    /// The HTTP proxy to go through: `none`, `env` (HTTPS_PROXY, for http:// targets http_proxy,
+    /// ALL_PROXY, unless NO_PROXY names the target), or http://[user:password@]host:port. Others on
+    /// this machine can read a password that is written here. Times then measure the proxy too
+    #[arg(long, value_name = "PROXY", default_value = "none")]
+    pub(crate) proxy: String,
     /// IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     pub(crate) ipv4: bool,
