@@ -8,6 +8,7 @@ use store::Store;
 
 use super::Shared;
 use super::problem::Problem;
+use crate::folder::{Folder, Standing};
 
 #[derive(Debug, Serialize)]
 struct Health {
@@ -15,6 +16,9 @@ struct Health {
     version: &'static str,
     monitors: usize,
     agents_connected: usize,
+    /// Where a folder is followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monitors_dir: Option<Standing>,
 }
 
 pub(super) async fn live() -> StatusCode {
@@ -44,6 +48,7 @@ pub(super) async fn health<S: Store>(State(hub): Shared<S>) -> Response {
         version: env!("CARGO_PKG_VERSION"),
         monitors: hub.board.len(),
         agents_connected: hub.fleet.connected(),
+        monitors_dir: hub.folder.as_ref().map(Folder::standing),
     };
     axum::Json(health).into_response()
 }

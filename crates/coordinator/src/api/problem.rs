@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::StoreError;
 
+use crate::registry::Refused;
+
 /// An error as the API tells it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Problem {
@@ -53,6 +55,22 @@ impl Problem {
         );
         problem.errors = errors;
         problem
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let detail = refused.to_string();
+        match refused {
+            Refused::Fields(errors) => Self::fields(errors),
+            Refused::InFile(_) => Self::new(StatusCode::CONFLICT, "in-file", detail),
+            Refused::Full => {
+                let status = StatusCode::INSUFFICIENT_STORAGE;
+                Self::new(status, "too-many-monitors", detail)
+            }
+            Refused::Unknown(id) => Self::no_monitor(id.as_str()),
+            Refused::Store(error) => error.into(),
+        }
     }
 }
 
