@@ -253,7 +253,7 @@ fn the_api_is_asked_and_its_refusals_are_told() {
     let agents = r#"{"agents":[{"id":"eu-1","region":"eu","provider":"p","connected":true,"spool_records":3,"version":"1"}]}"#;
     let agents = api(answering(answer("200 OK", agents)));
     let output = parallax(&["agents", "--api", &agents]);
-    assert!(text(&output.stdout).contains("eu-1   eu      p         true       3      1"));
+    assert!(text(&output.stdout).contains("eu-1   eu      p         true       -      3      1"));
 
     let table = [
         (
