@@ -88,11 +88,11 @@ async fn evidence_reaches_status_and_metrics() {
         (ok - initialized as f64).abs() < 0.5,
         "{ok} outcomes, {initialized} sessions used"
     );
-    // The second failure in a row may have come by a confirmation, which is counted apart.
+    // Failures in a row may have come by confirmations, which are counted apart.
     let confirmed = "parallax_probe_confirmations_total{monitor=\"docs\",region=\"eu\",outcome=\"failed\",reason=\"upstream_5xx\"}";
     let confirmed = coordinator.metric(confirmed).await.unwrap_or_default();
     let failed = count("failed", "eu", "upstream_5xx").await;
-    assert!(failed >= 1.0 && failed + confirmed >= 2.0);
+    assert!(failed + confirmed >= 2.0);
     assert_eq!(
         server.log().sessions_opened(),
         server.log().sessions_closed()

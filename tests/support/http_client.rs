@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::openapi;
+
 /// A response.
 #[derive(Debug)]
 pub struct Answer {
@@ -53,12 +55,18 @@ pub async fn send(to: SocketAddr, key: &str, method: &str, path: &str, body: &st
     send_as(Ask { to, key, media }, method, path, body).await
 }
 
-/// Sends a request and reads the whole answer.
+/// Sends a request and reads the whole answer, which must be as the document says.
 ///
 /// # Panics
-/// Where there is no answer.
-pub async fn send_as(ask: Ask<'_>, method: &str, path: &str, body: &str) -> Answer {
+/// Where there is no answer, or another than the document allows.
+pub async fn send_as(
+    ask: Ask<'_>,
+    method: &str,
+    path: &str,
+    body: impl AsRef<[u8]> + Send,
+) -> Answer {
     let Ask { to, key, media } = ask;
+    let body = body.as_ref();
     let mut stream = TcpStream::connect(to).await.unwrap();
     let length = body.len();
     let authorization = if key.is_empty() {
@@ -67,21 +75,26 @@ pub async fn send_as(ask: Ask<'_>, method: &str, path: &str, body: &str) -> Answ
         format!("authorization: Bearer {key}\r\n")
     };
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {to}\r\n{authorization}connection: close\r\ncontent-type: {media}\r\ncontent-length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nhost: {to}\r\n{authorization}connection: close\r\ncontent-type: {media}\r\ncontent-length: {length}\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
     let mut answer = Vec::new();
     // A server that refuses a large body may reset after its answer.
     let _ = stream.read_to_end(&mut answer).await;
     let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let (head, answered) = answer.split_once("\r\n\r\n").expect("a head");
     let status = head
         .split(' ')
         .nth(1)
         .and_then(|status| status.parse().ok());
-    Answer {
+    let answer = Answer {
         status: status.expect("a status"),
         head: head.to_owned(),
-        body: body.to_owned(),
+        body: answered.to_owned(),
+    };
+    if let Err(deviation) = openapi::check(method, path, body, &answer) {
+        panic!("{method} {path} is not as docs/openapi.json says: {deviation}\n{answer:?}");
     }
+    answer
 }

@@ -9,6 +9,7 @@ pub mod http_client;
 #[cfg(feature = "rocksdb")]
 pub mod kept;
 pub mod mesh;
+pub mod openapi;
 pub mod process;
 pub mod real;
 

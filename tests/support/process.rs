@@ -56,6 +56,12 @@ impl Daemon {
         }
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it: no handler runs, nothing is flushed.
     ///
     /// # Panics

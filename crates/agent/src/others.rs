@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use model::{Class, Outcome, Report, TargetUrl};
+use model::{Class, Outcome, Reason, Report, TargetUrl};
 
 /// The newest probes that are looked at: an attestation costs no more however many monitors there
 /// are.
@@ -134,15 +134,18 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Whether a probe shows that the network works. Who refuses, or answers a call wrongly, was
-/// reached.
+/// Whether a probe shows that the network works. Whoever answers was reached, whatever the answer.
 fn works(outcome: &Outcome) -> Option<bool> {
     match outcome {
         Outcome::Ok | Outcome::Degraded { .. } => Some(true),
         Outcome::Inconclusive { .. } => None,
         Outcome::Failed(failure) => Some(match failure.class() {
-            Class::Refused | Class::Tool | Class::Contract => true,
-            Class::Network | Class::Http | Class::Protocol | Class::Ours => false,
+            Class::Refused | Class::Tool | Class::Contract | Class::Protocol => true,
+            Class::Http => !matches!(
+                failure.reason,
+                Reason::HttpTimeoutHeaders | Reason::HttpTimeoutBody | Reason::HttpConnClosed
+            ),
+            Class::Network | Class::Ours => false,
         }),
     }
 }

@@ -4,16 +4,18 @@ mod health;
 mod keys;
 mod members;
 mod monitors;
+mod openapi;
+mod operation;
 mod problem;
+mod routes;
 mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{delete, get, post};
+use axum::{Extension, Router};
 use http::{StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -25,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Hub;
 use crate::tls::Accepted;
+use openapi::Document;
 use problem::Problem;
 
 /// The largest request body.
@@ -76,36 +79,16 @@ pub(crate) async fn serve<S: Store>(
 }
 
 fn router<S: Store>(hub: Arc<Hub<S>>, open_metrics: bool) -> Router {
-    let metrics = get(metrics::<S>);
-    let mut guarded = Router::new()
-        .route(
-            "/api/v1/monitors",
-            get(monitors::list::<S>).post(monitors::post::<S>),
-        )
-        .route(
-            "/api/v1/monitors/{id}",
-            get(monitors::show::<S>)
-                .put(monitors::put::<S>)
-                .delete(monitors::delete::<S>),
-        )
-        .route("/api/v1/monitors/{id}/status", get(status::monitor::<S>))
-        .route(
-            "/api/v1/monitors/{id}/transitions",
-            get(status::transitions::<S>),
-        )
-        .route("/api/v1/agents", get(status::agents::<S>))
-        .route("/api/v1/agents/{id}/revoke", post(members::revoke::<S>))
-        .route("/api/v1/tokens", post(members::create_token::<S>))
-        .route("/api/v1/keys", get(keys::list::<S>).post(keys::create::<S>))
-        .route("/api/v1/keys/{id}", delete(keys::delete::<S>));
-    let mut open = Router::new()
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready::<S>))
-        .route("/health", get(health::health::<S>));
-    if open_metrics {
-        open = open.route("/metrics", metrics);
-    } else {
-        guarded = guarded.route("/metrics", metrics);
+    let operations = routes::operations(open_metrics);
+    let document = Document::of(&operations);
+    let (mut guarded, mut open) = (Router::new(), Router::new());
+    for operation in operations {
+        let routes = if operation.is_open {
+            &mut open
+        } else {
+            &mut guarded
+        };
+        *routes = std::mem::take(routes).route(operation.path, operation.handler);
     }
     let guard = axum::middleware::from_fn_with_state(Arc::clone(&hub), keys::guard::<S>);
     guarded
@@ -113,15 +96,15 @@ fn router<S: Store>(hub: Arc<Hub<S>>, open_metrics: bool) -> Router {
         .layer(guard)
         .merge(open.method_not_allowed_fallback(wrong_method))
         .fallback(unknown)
+        .layer(Extension(document))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(hub)
 }
 
 async fn metrics<S: Store>(State(hub): Shared<S>) -> Response {
-    let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     crate::metrics::render(&hub).map_or_else(
         |_| Problem::internal("metrics cannot be written").into_response(),
-        |text| ([(header::CONTENT_TYPE, media)], text).into_response(),
+        |text| ([(header::CONTENT_TYPE, routes::OPENMETRICS)], text).into_response(),
     )
 }
 

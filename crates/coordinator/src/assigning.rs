@@ -19,28 +19,53 @@ const LOOK: Duration = Duration::from_secs(5);
 /// After a start everybody counts as alive for so long: agents come back within it.
 const GRACE: Duration = Duration::from_secs(90);
 
-/// The agents of each monitor.
+/// Who watches what, both ways.
 #[derive(Debug, Default)]
 pub(crate) struct Assigned {
-    monitors: Mutex<BTreeMap<MonitorId, Vec<String>>>,
+    both: Mutex<Both>,
+}
+
+#[derive(Debug, Default)]
+struct Both {
+    monitors: BTreeMap<MonitorId, Vec<String>>,
+    agents: BTreeMap<String, BTreeSet<MonitorId>>,
 }
 
 impl Assigned {
-    /// Whether an agent watches a monitor.
-    pub(crate) fn has(&self, monitor: &MonitorId, agent: &str) -> bool {
-        let monitors = self.lock();
-        let agents = monitors.get(monitor);
-        agents.is_some_and(|agents| agents.iter().any(|known| known == agent))
+    /// What an agent watches.
+    pub(crate) fn of(&self, agent: &str) -> Vec<MonitorId> {
+        let both = self.lock();
+        let monitors = both.agents.get(agent).into_iter().flatten();
+        monitors.cloned().collect()
     }
 
-    #[cfg(test)]
-    pub(crate) fn set(&self, monitor: &str, agents: &[&str]) {
-        let agents = agents.iter().map(|&agent| agent.to_owned()).collect();
-        self.lock().insert(monitor.parse().unwrap(), agents);
+    fn watchers(&self, monitor: &MonitorId) -> Option<Vec<String>> {
+        self.lock().monitors.get(monitor).cloned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<MonitorId, Vec<String>>> {
-        self.monitors.lock().unwrap_or_else(PoisonError::into_inner)
+    /// These agents watch a monitor now; none where it is gone.
+    pub(crate) fn set(&self, monitor: &MonitorId, agents: Option<Vec<String>>) {
+        let mut both = self.lock();
+        for agent in both.monitors.remove(monitor).into_iter().flatten() {
+            if let Some(monitors) = both.agents.get_mut(&agent) {
+                monitors.remove(monitor);
+                if monitors.is_empty() {
+                    both.agents.remove(&agent);
+                }
+            }
+        }
+        let Some(agents) = agents else {
+            return;
+        };
+        for agent in &agents {
+            let monitors = both.agents.entry(agent.clone()).or_default();
+            monitors.insert(monitor.clone());
+        }
+        both.monitors.insert(monitor.clone(), agents);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Both> {
+        self.both.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -114,7 +139,7 @@ async fn settle_from<S: Store>(
     members: &Members,
     pool: &Pool<'_>,
 ) -> Result<bool, StoreError> {
-    let known = hub.assigned.lock().get(&monitor.id).cloned();
+    let known = hub.assigned.watchers(&monitor.id);
     let kept = match &known {
         Some(kept) => kept.clone(),
         None => read(&hub.store, &monitor.id).await?,
@@ -130,7 +155,7 @@ async fn settle_from<S: Store>(
         write(&hub.store, &monitor.id, &chosen).await?;
     }
     let is_new = known.as_ref() != Some(&chosen);
-    hub.assigned.lock().insert(monitor.id.clone(), chosen);
+    hub.assigned.set(&monitor.id, Some(chosen));
     Ok(is_new)
 }
 
@@ -161,7 +186,7 @@ pub(crate) async fn settle_all<S: Store>(hub: &Hub<S>) -> Result<bool, StoreErro
 
 /// A monitor is gone.
 pub(crate) async fn forget<S: Store>(hub: &Hub<S>, monitor: &MonitorId) -> Result<(), StoreError> {
-    hub.assigned.lock().remove(monitor);
+    hub.assigned.set(monitor, None);
     let known = hub.store.entry(Kind::Assignment, monitor.as_str()).await?;
     if known.is_some() {
         let (kind, id) = (Kind::Assignment, monitor.as_str());

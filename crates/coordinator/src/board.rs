@@ -58,6 +58,8 @@ pub(crate) struct Board {
 struct State {
     monitors: BTreeMap<String, Watched>,
     mesh: Mesh,
+    /// What each agent watches.
+    watching: BTreeMap<String, BTreeSet<String>>,
     /// When time matters next, by monitor.
     due: BTreeSet<(Ms, String)>,
     /// What is to be passed on.
@@ -134,6 +136,8 @@ impl Board {
     pub(crate) fn remove(&self, monitor: &str) {
         let mut state = self.lock();
         if let Some(watched) = state.monitors.remove(monitor) {
+            let before = watched.judge.panel().witnesses().to_vec();
+            state.watch(monitor, &before, &[]);
             state.due.remove(&(watched.due, monitor.to_owned()));
         }
         state.asks.retain(|(of, ..)| of != monitor);

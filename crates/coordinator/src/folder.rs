@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
 use store::Store;
 
 use crate::Hub;
@@ -37,11 +36,10 @@ struct Seen {
 }
 
 /// How the folder stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Standing {
     /// `ok`, or `error`: then what held before holds.
     pub(crate) status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
     /// When it was last looked at.
     pub(crate) as_of: String,

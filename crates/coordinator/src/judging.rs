@@ -1,6 +1,5 @@
 //! Passes on what the judges decide: confirmations to agents, transitions to the store and the log.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,8 @@ use model::MonitorId;
 use rpc::v1;
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreError};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use verdict::{Ask, Transition};
 
@@ -21,7 +22,7 @@ pub(crate) const RECALLED: usize = 50;
 const LONGEST: Duration = Duration::from_secs(60);
 /// How long to leave a store alone that did not take a transition.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Transitions that may wait for the store; then the oldest are only in the log.
+/// Transitions that may wait for the store; more are only in the log.
 const MOST_WAITING: usize = 10_000;
 
 /// A transition as it is kept.
@@ -50,20 +51,21 @@ pub(crate) async fn past<S: Store>(
 
 /// Works until it is aborted.
 pub(crate) async fn run<S: Store>(hub: Arc<Hub<S>>) {
-    let mut waiting: VecDeque<(String, Transition)> = VecDeque::new();
+    let (told, waiting) = mpsc::channel(MOST_WAITING);
+    let mut keeping = JoinSet::new();
+    // Witnesses are waited for; what was decided is only told: so the store delays nobody.
+    keeping.spawn(keep_all(Arc::clone(&hub), waiting));
     loop {
         let now = Instant::now();
         let due = hub
             .board
             .poll_timeout()
             .map_or(now + LONGEST, Instant::from_std);
-        let retry = if waiting.is_empty() { LONGEST } else { AGAIN };
         tokio::select! {
             () = hub.board.news() => {}
-            () = tokio::time::sleep_until(due.min(now + retry)) => {}
+            () = tokio::time::sleep_until(due.min(now + LONGEST)) => {}
         }
         hub.board.handle_timeout(Instant::now().into_std());
-        // Witnesses are waited for; what was decided is only told.
         while let Some((monitor, generation, ask)) = hub.board.poll_ask() {
             let request = request(monitor, generation, &ask);
             hub.orders.ask(&ask.agent, request);
@@ -74,17 +76,28 @@ pub(crate) async fn run<S: Store>(hub: Arc<Hub<S>>) {
         }
         while let Some((monitor, change)) = hub.board.poll_transition() {
             tell(&monitor, &change);
-            waiting.push_back((monitor, change));
-        }
-        while waiting.len() > MOST_WAITING {
-            waiting.pop_front();
-        }
-        while let Some((monitor, change)) = waiting.front() {
-            if let Err(error) = keep(&hub, monitor, change).await {
-                tracing::error!(%monitor, %error, "a transition is not kept yet");
-                break;
+            if told.try_send((monitor, change)).is_err() {
+                tracing::error!("too many transitions wait for the store: one is only in the log");
             }
-            waiting.pop_front();
+        }
+    }
+}
+
+/// Keeps transitions in their order. A store that fails for a moment is asked again.
+async fn keep_all<S: Store>(hub: Arc<Hub<S>>, mut waiting: mpsc::Receiver<(String, Transition)>) {
+    while let Some((monitor, change)) = waiting.recv().await {
+        loop {
+            match keep(&hub, &monitor, &change).await {
+                Ok(()) => break,
+                Err(error @ StoreError::Fenced { .. }) => {
+                    tracing::error!(%monitor, %error, "a transition is not kept");
+                    break;
+                }
+                Err(error @ (StoreError::Io(_) | StoreError::Closed)) => {
+                    tracing::error!(%monitor, %error, "a transition is not kept yet");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
         }
     }
 }

@@ -22,11 +22,11 @@ pub(crate) async fn plan<S: Store>(
     since_epoch: Duration,
 ) -> Result<Plan, StoreError> {
     let mut plan = Plan::new();
-    for monitor in store.monitors().await? {
-        if assigned.has(&monitor.id, &identity.agent) {
-            let ordinal = store.ordinal(&monitor.id, &identity.agent).await?;
-            let item = item(&monitor, ordinal, since_epoch);
-            plan.insert(monitor.id, item);
+    for id in assigned.of(&identity.agent) {
+        // One that is gone was only just deleted.
+        if let Some(monitor) = store.monitor(&id).await? {
+            let ordinal = store.ordinal(&id, &identity.agent).await?;
+            plan.insert(id, item(&monitor, ordinal, since_epoch));
         }
     }
     Ok(plan)
@@ -115,6 +115,11 @@ mod tests {
         }
     }
 
+    fn set(assigned: &Assigned, monitor: &str, agents: &[&str]) {
+        let agents = agents.iter().map(|&agent| agent.to_owned()).collect();
+        assigned.set(&monitor.parse().unwrap(), Some(agents));
+    }
+
     async fn put(store: &MemoryStore, name: &str, url: &str) {
         let spec = MonitorSpec::new(url.parse().unwrap());
         let id = name.parse().unwrap();
@@ -127,8 +132,8 @@ mod tests {
         let assigned = Assigned::default();
         put(&store, "both", "https://a/mcp").await;
         put(&store, "one", "https://b/mcp").await;
-        assigned.set("both", &["eu-1", "us-1"]);
-        assigned.set("one", &["eu-1"]);
+        set(&assigned, "both", &["eu-1", "us-1"]);
+        set(&assigned, "one", &["eu-1"]);
         let now = Duration::from_secs(1_000_000);
         let (eu, us) = (agent("eu-1"), agent("us-1"));
         let of_eu = plan(&store, &assigned, &eu, now).await.unwrap();
@@ -139,7 +144,7 @@ mod tests {
         let none = (vec![], vec![]);
         assert_eq!(delta(&of_eu, &later), none, "time alone is no change");
         put(&store, "one", "https://c/mcp").await;
-        assigned.set("both", &["us-1"]);
+        set(&assigned, "both", &["us-1"]);
         let next = plan(&store, &assigned, &eu, now).await.unwrap();
         let (upserts, removed) = delta(&of_eu, &next);
         assert_eq!(upserts.len(), 1);
@@ -152,7 +157,7 @@ mod tests {
         let store = MemoryStore::new(0);
         let assigned = Assigned::default();
         put(&store, "docs", "https://a/mcp").await;
-        assigned.set("docs", &["eu-1", "us-1"]);
+        set(&assigned, "docs", &["eu-1", "us-1"]);
         let now = Duration::from_secs(1_000_000);
         let one = plan(&store, &assigned, &agent("eu-1"), now).await.unwrap();
         let two = plan(&store, &assigned, &agent("us-1"), now).await.unwrap();

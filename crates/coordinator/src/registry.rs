@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use model::monitor::FieldError;
 use model::{Monitor, MonitorId, MonitorSpec};
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::{Kind, Put, Store, StoreError};
 
@@ -16,7 +17,7 @@ pub(crate) const MAX_MONITORS: usize = 100_000;
 const MARK: &[u8] = b"file";
 
 /// Who says what a monitor is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ManagedBy {
     /// The API.
@@ -26,7 +27,7 @@ pub(crate) enum ManagedBy {
 }
 
 /// What a put does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Change {
     /// There was no such monitor.
@@ -74,20 +75,27 @@ pub(crate) async fn of_files<S: Store>(store: &S) -> Result<BTreeSet<String>, St
     Ok(marks.into_iter().map(|(id, _)| id).collect())
 }
 
-/// What a put by the API would do.
+/// What a put by the API would do, and the monitor as it would be, but with the generation that it
+/// has: 0 where there is none.
 pub(crate) async fn look<S: Store>(
     hub: &Hub<S>,
-    id: &MonitorId,
-    spec: &MonitorSpec,
-) -> Result<Change, Refused> {
-    check(spec)?;
-    free(hub, id).await?;
-    match hub.store.monitor(id).await? {
-        None if hub.board.len() >= MAX_MONITORS => Err(Refused::Full),
-        None => Ok(Change::Created),
-        Some(known) if known.spec == *spec => Ok(Change::Unchanged),
-        Some(_) => Ok(Change::Changed),
-    }
+    id: MonitorId,
+    spec: MonitorSpec,
+) -> Result<(Change, Monitor), Refused> {
+    check(&spec)?;
+    free(hub, &id).await?;
+    let (change, generation) = match hub.store.monitor(&id).await? {
+        None if hub.board.len() >= MAX_MONITORS => return Err(Refused::Full),
+        None => (Change::Created, 0),
+        Some(known) if known.spec == spec => (Change::Unchanged, known.generation),
+        Some(known) => (Change::Changed, known.generation),
+    };
+    let monitor = Monitor {
+        id,
+        generation,
+        spec,
+    };
+    Ok((change, monitor))
 }
 
 /// Replaces the whole spec for the API; an equal one changes nothing.

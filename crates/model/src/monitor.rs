@@ -86,6 +86,17 @@ impl Serialize for MonitorId {
     }
 }
 
+impl JsonSchema for MonitorId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "MonitorId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+        schemars::json_schema!({ "type": "string", "pattern": pattern })
+    }
+}
+
 /// What is shown instead of a secret.
 const HIDDEN: &str = "(hidden)";
 
@@ -360,7 +371,7 @@ impl MonitorSpec {
 }
 
 /// A registered monitor.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Monitor {
     /// Its name.
     pub id: MonitorId,

@@ -20,7 +20,7 @@ pub enum Outcome {
     Failed(Failure),
     /// The probe can say nothing about the target, for a reason of its own.
     Inconclusive {
-        /// Always of class [`Class::Ours`].
+        /// Always of class `ours`.
         reason: Reason,
     },
 }

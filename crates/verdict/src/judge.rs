@@ -7,12 +7,13 @@ mod latency;
 mod region;
 mod says;
 mod stand;
+mod standing;
 mod tally;
 mod terms;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use model::verdict::{Flag, Verdict};
+use model::verdict::Verdict;
 use model::{Outcome, Reason, RegionState};
 
 use crate::Ms;
@@ -22,12 +23,13 @@ use crate::witness::{Panel, Set, Witness};
 use ballot::{Ballot, Pending, Say, Says};
 
 pub use region::RegionView;
+pub use standing::Standing;
 pub use terms::{Ask, Call, Policy, Seen};
 
-/// It would be an outage if more vouched for its witnesses.
-const WEAKLY_ATTESTED: &str = "weakly_attested";
 /// How long the self-test after a failure may take to come.
 const ATTEST: Ms = 3000;
+/// Self-tests that may wait for their failures.
+const MAX_EARLY: usize = 4;
 /// How often an open question is looked at without news.
 const LOOK: Ms = 5000;
 /// And a closed one.
@@ -35,61 +37,18 @@ const LOOK_SELDOM: Ms = 60_000;
 /// A target that asked for a pause gets at least this (MODEL §15).
 const PAUSE: Ms = 13_000;
 /// The longest pause that a target may ask confirmations for.
-const LONGEST_PAUSE: Ms = 3_600_000;
+const LONGEST_PAUSE: Ms = 300_000;
 
 /// Something looks wrong, and is being looked into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Incident {
-    /// When the first failing probe began.
+    /// When the first failing probe began: what was said to work before is no contrary evidence.
     began: Ms,
+    /// When the newest wave of failures began.
+    wave: Ms,
     /// Rounds of confirmations, and when the last was.
     rounds: u32,
     last_round: Ms,
-}
-
-/// What is said of the target now.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Standing {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// What is affected: explanations of a regional fault, `protocol` or `tool NAME` of an outage.
-    pub scope: Option<String>,
-    /// The reason that most failures have, or why nothing is known.
-    pub reason: Option<String>,
-    /// What else is to be known.
-    pub flags: Vec<Flag>,
-    /// Since when the verdict holds.
-    pub since: Ms,
-    /// What it rests on.
-    pub evidence: Evidence,
-}
-
-impl Standing {
-    /// Whether it concerns everybody: then it holds until the target is reached again.
-    fn is_wide(&self) -> bool {
-        let is_weak = self.reason.as_deref() == Some(WEAKLY_ATTESTED);
-        match self.verdict {
-            Verdict::Outage | Verdict::AuthWalled => true,
-            Verdict::Unknown => is_weak,
-            Verdict::Up
-            | Verdict::Degraded
-            | Verdict::Regional
-            | Verdict::Partial
-            | Verdict::RateLimited
-            | Verdict::Maintenance => false,
-        }
-    }
-
-    fn after(change: &Transition) -> Self {
-        Self {
-            verdict: change.verdict,
-            scope: change.scope.clone(),
-            reason: change.reason.clone(),
-            flags: change.flags.clone(),
-            since: change.since,
-            evidence: change.evidence.clone(),
-        }
-    }
 }
 
 /// One target.
@@ -109,7 +68,7 @@ pub struct Judge {
     /// When the last outage ended.
     outage_ended: Option<Ms>,
     /// Confirmations that were asked for of late, for the budget.
-    spent: VecDeque<Ms>,
+    spent: VecDeque<(Ms, usize)>,
     /// Confirmations to be asked for: when, whom.
     due: Vec<(Ms, usize)>,
     asks: VecDeque<Ask>,
@@ -219,8 +178,12 @@ impl Judge {
         (ballot.began, ballot.heard) = (Some(seen.began), Some(now));
         ballot.asked_until = None;
         ballot.pending = None;
-        if seen.outcome.reason() == Some(Reason::RateLimited) {
-            let pause = seen.retry_after.unwrap_or(0).clamp(PAUSE, LONGEST_PAUSE);
+        if seen.outcome.reason() == Some(Reason::RateLimited) && mesh.fault(agent).is_none() {
+            // One agent's word widens the whole target by little: it may be told only to that one.
+            let limited = |ballot: &&Ballot| ballot.levels.iter().any(|vote| vote.say.is_limited());
+            let is_shared = self.ballots.iter().filter(limited).count() >= 2;
+            let asked = seen.retry_after.filter(|_| is_shared);
+            let pause = asked.unwrap_or(PAUSE).clamp(PAUSE, LONGEST_PAUSE);
             self.paused_until = self.paused_until.max(now + pause);
         }
         let Some(says) = self.says(seen) else {
@@ -232,23 +195,43 @@ impl Judge {
         if says.iter().all(is_good) {
             self.good(at, &says, seen, now);
         } else {
-            self.ballots[at].pending = Some(Pending {
-                seq: seen.seq,
-                says,
-                began: seen.began,
-                heard: now,
-                until: now + ATTEST,
-            });
-            self.suspect(at, mesh, now);
+            self.bad(at, says, seen, mesh, now);
         }
         self.decide(mesh, now);
+    }
+
+    /// A failure waits for its self-test, which may have come before it where the failure had to
+    /// wait for the link.
+    fn bad(&mut self, at: usize, says: Says, seen: &Seen, mesh: &Mesh, now: Ms) {
+        let ttl = self.policy.ttl();
+        let ballot = &mut self.ballots[at];
+        let flips = says.iter().zip(&ballot.levels).any(|(say, vote)| {
+            let fails = say.is_some_and(|say| !say.is_ok());
+            fails && vote.say.is_ok() && vote.is_fresh(ttl, now)
+        });
+        ballot.pending = Some(Pending {
+            seq: seen.seq,
+            says,
+            began: seen.began,
+            heard: now,
+            until: now + ATTEST,
+        });
+        let early = ballot.early.iter().position(|(seq, _)| *seq == seen.seq);
+        let early = early.map(|n| ballot.early.remove(n));
+        self.suspect(at, flips, mesh, now);
+        if let Some((seq, attested)) = early {
+            self.attest(at, seq, attested, mesh, now);
+        }
     }
 
     fn good(&mut self, at: usize, says: &Says, seen: &Seen, now: Ms) {
         let ttl = self.policy.ttl();
         let ballot = &mut self.ballots[at];
         ballot.fold(says, seen.began, now, ttl, true);
-        ballot.took = Some(seen.took);
+        // A confirmation without calls says nothing of how long a probe with them takes.
+        if seen.confirms != Some(false) || self.policy.calls.is_empty() {
+            ballot.took = Some(seen.took);
+        }
         if seen.confirms.is_none() {
             ballot.latency.take(seen.took);
         }
@@ -264,11 +247,19 @@ impl Judge {
         mesh: &Mesh,
         now: Ms,
     ) {
-        let Some(at) = self.panel.find(agent) else {
-            return;
-        };
+        if let Some(at) = self.panel.find(agent) {
+            self.attest(at, of_seq, attested, mesh, now);
+            self.decide(mesh, now);
+        }
+    }
+
+    fn attest(&mut self, at: usize, of_seq: u64, attested: Attested, mesh: &Mesh, now: Ms) {
         let ballot = &mut self.ballots[at];
         let Some(pending) = ballot.pending.take_if(|pending| pending.seq == of_seq) else {
+            ballot.early.push((of_seq, attested));
+            if ballot.early.len() > MAX_EARLY {
+                ballot.early.remove(0);
+            }
             return;
         };
         match attested {
@@ -280,25 +271,19 @@ impl Judge {
             }
             Attested::Bad(_) => ballot.is_mute = true,
         }
-        self.decide(mesh, now);
     }
 
-    /// Time passes, or the health of agents changed. Agents whose self-test did not come.
-    pub fn handle_timeout(&mut self, mesh: &Mesh, now: Ms) -> Vec<String> {
-        let mut unattested = Vec::new();
-        for (at, ballot) in self.ballots.iter_mut().enumerate() {
-            if ballot
-                .pending
-                .take_if(|pending| pending.until <= now)
-                .is_some()
-            {
+    /// Time passes, or the health of agents changed.
+    pub fn handle_timeout(&mut self, mesh: &Mesh, now: Ms) {
+        for ballot in &mut self.ballots {
+            if let Some(pending) = ballot.pending.as_mut().filter(|p| p.until <= now) {
+                // Without its self-test the failure says nothing: but it may be we who are late.
+                pending.until = Ms::MAX;
                 ballot.is_mute = true;
-                unattested.push(self.panel.witnesses()[at].agent.clone());
             }
         }
         self.ask_due(mesh, now);
         self.decide(mesh, now);
-        unattested
     }
 
     /// When time matters next.

@@ -21,7 +21,7 @@ const ENOUGH: u32 = 3;
 /// Agents that must report before a reference may be judged by them.
 const REPORTERS: usize = 3;
 /// References of one agent: bits of a mask.
-const MAX_REFERENCES: usize = 64;
+const MAX_REFERENCES: usize = 16;
 
 /// What an agent found of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,6 +86,8 @@ impl Member {
 #[derive(Debug, Default)]
 pub struct Mesh {
     members: BTreeMap<String, Member>,
+    /// References that are themselves at fault.
+    dead: BTreeSet<String>,
     changes: VecDeque<AgentChange>,
 }
 
@@ -93,12 +95,20 @@ impl Mesh {
     /// An agent says which references it has. Its clock may be another than before.
     pub fn handle_hello(&mut self, agent: &str, mut references: Vec<String>, now: Ms) {
         references.truncate(MAX_REFERENCES);
+        let mut names = BTreeSet::new();
+        for name in &mut references {
+            // One that is named twice counts once.
+            if !names.insert(name.clone()) {
+                name.clear();
+            }
+        }
         self.handle_heard(agent, now);
         if let Some(member) = self.members.get_mut(agent) {
             member.references = references;
             member.tested_at = 0;
             member.test = None;
         }
+        self.judge_references();
     }
 
     /// Something came from an agent.
@@ -123,6 +133,7 @@ impl Mesh {
     /// An agent is a member no more.
     pub fn handle_gone(&mut self, agent: &str) {
         self.members.remove(agent);
+        self.judge_references();
     }
 
     /// A heartbeat: the newest self-test, which was made at `tested_at` of the agent's own clock.
@@ -138,8 +149,10 @@ impl Mesh {
             return; // said before
         }
         member.tested_at = tested_at;
-        member.test = Some(test);
-        match self.judge(agent, &test) {
+        if member.test.replace(test) != Some(test) {
+            self.judge_references();
+        }
+        match self.examine(agent, &test) {
             Attested::Bad(fault) => self.bad(agent, fault, now),
             Attested::Full | Attested::Weak => self.good(agent, now),
         }
@@ -147,16 +160,11 @@ impl Mesh {
 
     /// What the self-test after a failure says. A bad one costs the agent its votes at once.
     pub fn attest(&mut self, agent: &str, test: &SelfTest, now: Ms) -> Attested {
-        let attested = self.judge(agent, test);
+        let attested = self.examine(agent, test);
         if let Attested::Bad(fault) = attested {
             self.bad(agent, fault, now);
         }
         attested
-    }
-
-    /// The self-test after a failure did not come: that is a bad one.
-    pub fn handle_unattested(&mut self, agent: &str, now: Ms) {
-        self.bad(agent, Fault::SelfTest, now);
     }
 
     /// Time passes: who is silent?
@@ -198,7 +206,12 @@ impl Mesh {
         self.members.get(agent).map(|member| member.since)
     }
 
-    fn judge(&self, agent: &str, test: &SelfTest) -> Attested {
+    /// What a self-test says. Nothing changes.
+    ///
+    /// Other targets may vouch for an agent, and do not speak against it while enough references
+    /// do for it: they may share what is broken.
+    #[must_use]
+    pub fn examine(&self, agent: &str, test: &SelfTest) -> Attested {
         if test.lag >= LAGGING {
             return Attested::Bad(Fault::Lag);
         }
@@ -207,7 +220,8 @@ impl Mesh {
         let answered = (test.asked & test.answered & valid).count_ones();
         let references = asked.saturating_add(test.others);
         let reached = answered.saturating_add(test.others_ok.min(test.others));
-        if reached.saturating_mul(2) < references {
+        let speaks_for = asked >= ENOUGH && answered.saturating_mul(2) >= asked;
+        if !speaks_for && reached.saturating_mul(2) < references {
             Attested::Bad(Fault::SelfTest)
         } else if references < ENOUGH {
             Attested::Weak
@@ -218,25 +232,29 @@ impl Mesh {
 
     /// The references of an agent that are not themselves at fault.
     fn valid(&self, agent: &str) -> u64 {
-        let references = self.members.get(agent).map(|member| &member.references);
-        let dead = self.dead_references();
-        let mut valid = u64::MAX;
-        for (bit, name) in references.into_iter().flatten().enumerate() {
-            if dead.contains(name.as_str()) {
-                valid &= !(1 << bit);
-            }
+        let Some(member) = self.members.get(agent) else {
+            return u64::MAX;
+        };
+        // Bits beyond the references that were named are of nothing.
+        let named = member.references.iter().enumerate();
+        let named = named.filter(|(_, name)| !name.is_empty() && !self.dead.contains(*name));
+        let valid = named.fold(0, |set, (bit, _)| set | 1 << bit);
+        if member.references.is_empty() {
+            u64::MAX
+        } else {
+            valid
         }
-        valid
     }
 
-    /// References that fail for more than half of those who ask them.
-    fn dead_references(&self) -> BTreeSet<&str> {
+    /// Finds the references that fail for more than half of those who ask them.
+    fn judge_references(&mut self) {
         let mut asked: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for member in self.members.values() {
             let Some(test) = member.test.filter(|_| !member.is_silent) else {
                 continue;
             };
-            for (bit, name) in member.references.iter().enumerate() {
+            let named = member.references.iter().enumerate();
+            for (bit, name) in named.filter(|(_, name)| !name.is_empty()) {
                 if test.asked >> bit & 1 == 1 {
                     let (all, failing) = asked.entry(name).or_default();
                     *all += 1;
@@ -247,11 +265,11 @@ impl Mesh {
         let is_dead = |(all, failing): (usize, usize)| all >= REPORTERS && failing * 2 > all;
         let known = asked.len();
         let dead = asked.into_iter().filter(|(_, counts)| is_dead(*counts));
-        let dead: BTreeSet<&str> = dead.map(|(name, _)| name).collect();
+        let mut dead: BTreeSet<String> = dead.map(|(name, _)| name.to_owned()).collect();
         if dead.len() == known {
-            return BTreeSet::new();
+            dead.clear();
         }
-        dead
+        self.dead = dead;
     }
 
     fn bad(&mut self, agent: &str, fault: Fault, now: Ms) {

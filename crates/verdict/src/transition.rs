@@ -2,6 +2,7 @@
 
 use model::verdict::{Flag, Verdict};
 use model::{Reason, Step};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Ms;
@@ -33,7 +34,7 @@ pub struct Transition {
 }
 
 /// What a verdict rests on (MODEL §8).
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// The rule that applied (MODEL §6).
     pub rule: String,
@@ -67,7 +68,7 @@ pub struct Evidence {
 }
 
 /// What one agent says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Said {
     /// Which agent.
     pub agent: String,
@@ -79,14 +80,14 @@ pub struct Said {
     pub step: Option<Step>,
     /// Why.
     pub reason: Option<Reason>,
-    /// When its last probe began.
+    /// When its last probe began, milliseconds on the caller's axis.
     pub began: Ms,
     /// How often in a row.
     pub in_a_row: u32,
 }
 
 /// An agent without a vote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Abstains {
     /// Which agent.
     pub agent: String,

@@ -12,10 +12,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, Method, StatusCode, header};
 use model::monitor::FieldError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Kind, Store, StoreError};
 
 use super::Shared;
+use super::openapi::Time;
 use super::problem::{Id, Json, Problem};
 use crate::Hub;
 use crate::keeper::millis;
@@ -28,13 +30,26 @@ const PREFIX: &str = "plxk_";
 const MAX_KEYS: usize = 1000;
 
 /// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Scope {
     /// Read everything but secrets, which nobody reads.
     Read,
     /// Change everything too.
     Admin,
+}
+
+impl Scope {
+    /// The scope that a call of this method needs.
+    pub(super) fn needed(method: &Method) -> Self {
+        if matches!(*method, Method::GET | Method::HEAD) {
+            Self::Read
+        } else {
+            Self::Admin
+        }
+    }
 }
 
 /// A key as it is kept.
@@ -46,23 +61,35 @@ struct Row {
     created_at_ms: u64,
 }
 
-/// The body of POST.
-#[derive(Debug, Deserialize)]
+/// A key to be made.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Key")]
 pub(super) struct Wanted {
+    /// For people: 1 to 64 letters, digits, `-`, `_` and `.`.
     name: String,
     scope: Scope,
 }
 
 /// A key as it is shown: once with its value, later without.
-#[derive(Debug, Serialize)]
-struct Shown {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Key")]
+pub(super) struct Shown {
     id: String,
     name: String,
     scope: Scope,
+    #[schemars(with = "Time")]
     created_at: String,
+    /// What to send as `Authorization: Bearer …`; shown once, when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+}
+
+/// The keys of the API.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "KeyList")]
+pub(super) struct Keys {
+    keys: Vec<Shown>,
 }
 
 fn row(bytes: &[u8]) -> Result<Row, StoreError> {
@@ -201,9 +228,9 @@ pub(super) async fn guard<S: Store>(
     request: Request,
     next: Next,
 ) -> Response {
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let needed = Scope::needed(request.method());
     match scope(&hub.store, request.headers()).await {
-        Ok(scope) if is_read || scope == Scope::Admin => next.run(request).await,
+        Ok(scope) if scope >= needed => next.run(request).await,
         Ok(_) => {
             let detail = "this key may only read; use one with the scope admin";
             Problem::new(StatusCode::FORBIDDEN, "read-only-key", detail).into_response()
@@ -244,7 +271,7 @@ pub(super) async fn list<S: Store>(State(hub): Shared<S>) -> Result<Response, Pr
     for (id, bytes) in hub.store.entries(Kind::ApiKey).await? {
         keys.push(shown(id, row(&bytes)?, None));
     }
-    Ok(axum::Json(serde_json::json!({ "keys": keys })).into_response())
+    Ok(axum::Json(Keys { keys }).into_response())
 }
 
 pub(super) async fn delete<S: Store>(

@@ -5,10 +5,12 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use model::monitor::{FieldError, is_id};
 use model::period::Period;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Kind, Store};
 
 use super::Shared;
+use super::openapi::Time;
 use super::problem::{Id, Json, Problem};
 use crate::keeper::millis;
 use crate::roster::{self, Place};
@@ -19,20 +21,25 @@ const LONGEST: u64 = 24 * 3600;
 /// Tokens that may wait to be used, or to be forgotten.
 const MAX_TOKENS: usize = 10_000;
 
-/// The body of POST: a place for an agent.
-#[derive(Debug, Deserialize)]
+/// A place for an agent.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Token")]
 pub(super) struct Wanted {
+    /// Its name; one is made up where it is absent.
     #[serde(default)]
     agent: Option<String>,
     region: String,
     provider: String,
+    /// Degrees; with `longitude` or not at all.
     #[serde(default)]
     latitude: Option<f64>,
     #[serde(default)]
     longitude: Option<f64>,
+    /// Whether the agent serves only monitors that name its region.
     #[serde(default)]
     private: bool,
+    /// How long the token lasts, 1 s to 24 h.
     #[serde(default = "ten_minutes")]
     ttl: Period,
     /// Where the agent will reach this coordinator, `host:port`.
@@ -48,10 +55,11 @@ const fn ten_minutes() -> Period {
 }
 
 /// A token, shown once.
-#[derive(Debug, Serialize)]
-struct Token {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Token {
     token: String,
     agent: String,
+    #[schemars(with = "Time")]
     expires_at: String,
 }
 

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use model::monitor::FieldError;
 use model::{Monitor, MonitorId, MonitorSpec};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Store;
 
@@ -14,18 +15,23 @@ use super::problem::{Id, Json, Problem};
 use crate::Hub;
 use crate::registry::{self, Change, ManagedBy};
 
-/// A list.
-#[derive(Debug, Serialize)]
+/// The monitors, by name.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MonitorList")]
 pub(super) struct List {
     monitors: Vec<Shown>,
 }
 
 /// A monitor, and whose it is.
-#[derive(Debug, Serialize)]
-struct Shown {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Monitor")]
+pub(super) struct Shown {
     #[serde(flatten)]
     monitor: Monitor,
     managed_by: ManagedBy,
+    /// What the call would have done, where it was only asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dry_run: Option<Change>,
 }
 
 /// How to put.
@@ -37,19 +43,16 @@ pub(super) struct How {
     dry_run: bool,
 }
 
-/// What a put would do.
-#[derive(Debug, Serialize)]
-struct DryRun {
-    id: MonitorId,
-    dry_run: Change,
-}
-
-/// The body of POST: a spec, and perhaps a name.
-#[derive(Debug, Deserialize)]
+/// A spec, and perhaps a name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "Monitor")]
 pub(super) struct Posted {
+    /// Its name; without one the URL is the key.
     #[serde(default)]
+    #[schemars(with = "Option<MonitorId>")]
     name: Option<String>,
     #[serde(flatten)]
+    #[schemars(with = "MonitorSpec")]
     rest: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -62,6 +65,7 @@ pub(super) async fn list<S: Store>(State(hub): Shared<S>) -> Result<Response, Pr
             ManagedBy::Api
         },
         monitor,
+        dry_run: None,
     };
     let monitors = hub.store.monitors().await?;
     let monitors = monitors.into_iter().map(shown).collect();
@@ -71,7 +75,7 @@ pub(super) async fn list<S: Store>(State(hub): Shared<S>) -> Result<Response, Pr
 pub(super) async fn show<S: Store>(State(hub): Shared<S>, Id(id): Id) -> Result<Response, Problem> {
     let monitor = hub.store.monitor(&parse(&id)?).await?;
     let monitor = monitor.ok_or_else(|| Problem::no_monitor(&id))?;
-    shown(&hub, StatusCode::OK, monitor).await
+    shown(&hub, StatusCode::OK, monitor, None).await
 }
 
 /// Replaces the whole spec: what is absent gets its default. An equal spec changes nothing.
@@ -121,8 +125,8 @@ async fn upsert<S: Store>(
         Problem::new(StatusCode::BAD_REQUEST, "query", detail)
     })?;
     if how.dry_run {
-        let dry_run = registry::look(hub, &id, &spec).await?;
-        return Ok(axum::Json(DryRun { id, dry_run }).into_response());
+        let (change, monitor) = registry::look(hub, id, spec).await?;
+        return shown(hub, StatusCode::OK, monitor, Some(change)).await;
     }
     let put = registry::put(hub, &id, spec).await?;
     let status = if put.created {
@@ -130,19 +134,21 @@ async fn upsert<S: Store>(
     } else {
         StatusCode::OK
     };
-    shown(hub, status, put.monitor).await
+    shown(hub, status, put.monitor, None).await
 }
 
 async fn shown<S: Store>(
     hub: &Hub<S>,
     status: StatusCode,
     monitor: Monitor,
+    dry_run: Option<Change>,
 ) -> Result<Response, Problem> {
     let tag = HeaderValue::from_str(&format!("\"{}\"", monitor.generation));
     let managed_by = registry::manager(&hub.store, &monitor.id).await?;
     let shown = Shown {
         monitor,
         managed_by,
+        dry_run,
     };
     let mut response = (status, axum::Json(shown)).into_response();
     if let Ok(tag) = tag {

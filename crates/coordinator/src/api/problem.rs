@@ -7,21 +7,27 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{StatusCode, header};
 use model::monitor::FieldError;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::StoreError;
 
 use crate::registry::Refused;
 
-/// An error as the API tells it.
-#[derive(Debug, Clone, Serialize)]
+/// An error as the API tells it (RFC 9457).
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(super) struct Problem {
     /// Stable; the last part names the kind.
     #[serde(rename = "type")]
+    #[schemars(regex(pattern = "^urn:parallax:problem:[a-z-]+$"))]
     kind: String,
     title: &'static str,
+    /// The status of the answer again.
+    #[schemars(range(min = 400, max = 599))]
     status: u16,
+    /// The problem and the way out.
     detail: String,
+    /// The fields that are wrong, all of them at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
 }
@@ -139,18 +145,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
                 }
                 error => Problem::new(StatusCode::BAD_REQUEST, "body", error.to_string()),
             })?;
-        serde_json::from_slice(&body).map(Self).map_err(|error| {
+        let invalid =
+            |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", detail);
+        let read = serde_json::from_slice(&body).map_err(|error| {
             let detail = model::text::line(&error.to_string(), 300);
             match error.classify() {
-                serde_json::error::Category::Data => {
-                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", detail)
-                }
+                serde_json::error::Category::Data => invalid(detail),
                 serde_json::error::Category::Io
                 | serde_json::error::Category::Syntax
                 | serde_json::error::Category::Eof => {
                     Problem::new(StatusCode::BAD_REQUEST, "not-json", detail)
                 }
             }
-        })
+        })?;
+        // Serde reads a list of values as a struct too; nobody means that.
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(invalid("the body is no JSON object".to_owned()));
+        }
+        Ok(Self(read))
     }
 }

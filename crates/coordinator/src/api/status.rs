@@ -7,12 +7,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use model::verdict::{Fault, Flag, Verdict};
 use model::{Outcome, Reason, RegionState, Step};
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::Store;
 use verdict::transition::Abstains;
 
 use super::Shared;
 use super::monitors::parse;
+use super::openapi::Time;
 use super::problem::{Id, Problem};
 use crate::axis::shown;
 use crate::board::{Percentiles, RegionView};
@@ -20,12 +22,13 @@ use crate::fleet::AgentView;
 use crate::{judging, roster};
 
 /// The status of a monitor.
-#[derive(Debug, Serialize)]
-struct Status {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Status {
     monitor: String,
     generation: u64,
     url: String,
     /// When this was true, RFC 3339 UTC.
+    #[schemars(with = "Time")]
     as_of: String,
     verdict: Verdict,
     /// What is affected: `protocol` or `tool NAME` of an outage, the explanations of a regional
@@ -34,8 +37,10 @@ struct Status {
     reason: Option<String>,
     /// The verdict in a sentence.
     why: String,
+    #[schemars(with = "Time")]
     since: String,
     /// Since when something looks wrong that is not decided.
+    #[schemars(with = "Option<Time>")]
     suspected_since: Option<String>,
     flags: Vec<Flag>,
     witnesses: Witnesses,
@@ -43,7 +48,7 @@ struct Status {
 }
 
 /// Who says so.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Witnesses {
     /// Agents that watch the target.
     assigned: usize,
@@ -60,19 +65,23 @@ struct Witnesses {
     explanations: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// What the agents of a region see.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RegionStatus")]
 struct Region {
     region: String,
     state: RegionState,
     reason: Option<&'static str>,
+    #[schemars(with = "Option<Time>")]
     since: Option<String>,
+    #[schemars(with = "Option<Time>")]
     last_probe_at: Option<String>,
     latency: Option<Latency>,
     agents: Vec<Agent>,
 }
 
 /// What target and network took for a whole probe, ok and degraded ones.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Latency {
     p50_ms: f64,
     p95_ms: f64,
@@ -81,10 +90,13 @@ struct Latency {
     window_seconds: u64,
 }
 
-#[derive(Debug, Serialize)]
+/// The last probe of an agent.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LastProbe")]
 struct Agent {
     agent: String,
     outcome: Outcome,
+    #[schemars(with = "Time")]
     probe_at: String,
     era: String,
     protocol_version: String,
@@ -93,29 +105,37 @@ struct Agent {
 }
 
 /// What one agent says.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "FailingAgent")]
 struct Said {
     agent: String,
     region: String,
     provider: String,
     step: Option<Step>,
     reason: Option<Reason>,
+    #[schemars(with = "Time")]
     probe_at: String,
     in_a_row: u32,
 }
 
-#[derive(Debug, Serialize)]
-struct Transitions {
+/// The last changes of a verdict, oldest first.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TransitionList")]
+pub(super) struct Transitions {
     monitor: String,
+    #[schemars(with = "Time")]
     as_of: String,
     transitions: Vec<Changed>,
 }
 
 /// A change of a verdict.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Transition")]
 struct Changed {
     seq: u64,
+    #[schemars(with = "Time")]
     at: String,
+    #[schemars(with = "Time")]
     since: String,
     verdict: Verdict,
     previous: Verdict,
@@ -127,14 +147,18 @@ struct Changed {
     evidence: verdict::Evidence,
 }
 
-#[derive(Debug, Serialize)]
-struct Agents {
+/// The members of the mesh.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AgentList")]
+pub(super) struct Agents {
+    #[schemars(with = "Time")]
     as_of: String,
     agents: Vec<Listed>,
 }
 
 /// A member of the mesh, and what was heard of it since the coordinator started.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Agent")]
 struct Listed {
     id: String,
     region: String,
@@ -142,14 +166,18 @@ struct Listed {
     latitude: Option<f64>,
     longitude: Option<f64>,
     private: bool,
+    #[schemars(with = "Time")]
     enrolled_at: String,
+    #[schemars(with = "Option<Time>")]
     revoked_at: Option<String>,
     certificate_generation: u64,
     connected: bool,
     /// Whether its votes count: `healthy` or `fault`.
+    #[schemars(extend("enum" = ["healthy", "fault"]))]
     state: &'static str,
     fault: Option<Fault>,
     /// Since when, if it was heard since the coordinator started.
+    #[schemars(with = "Option<Time>")]
     state_since: Option<String>,
     #[serde(flatten)]
     heard: Option<AgentView>,

@@ -8,7 +8,7 @@ use model::{MonitorSpec, Outcome, RegionState};
 use rpc::convert::{self, ConvertError};
 use rpc::v1;
 use verdict::judge::Standing;
-use verdict::{AgentChange, Ask, Call, Judge, Ms, Policy, Seen, SelfTest, Transition, Witness};
+use verdict::{AgentChange, Ask, Call, Ms, Policy, Seen, SelfTest, Transition, Witness};
 
 use super::region::RegionView;
 use super::{Board, Sighting, State};
@@ -117,19 +117,32 @@ impl State {
             agents.insert(change.agent.clone());
             self.changes.push_back(change);
         }
-        if agents.is_empty() {
-            return;
-        }
-        let concerns = |judge: &Judge| {
-            let mut witnesses = judge.panel().witnesses().iter();
-            witnesses.any(|witness| agents.contains(&witness.agent))
-        };
-        for (monitor, watched) in &mut self.monitors {
-            if concerns(&watched.judge) && watched.due > now {
+        let watched = agents.iter().filter_map(|agent| self.watching.get(agent));
+        let concerned: BTreeSet<String> = watched.flatten().cloned().collect();
+        for monitor in concerned {
+            if let Some(watched) = self.monitors.get_mut(&monitor)
+                && watched.due > now
+            {
                 self.due.remove(&(watched.due, monitor.clone()));
                 watched.due = now;
-                self.due.insert((now, monitor.clone()));
+                self.due.insert((now, monitor));
             }
+        }
+    }
+
+    /// Other agents watch a monitor now.
+    pub(super) fn watch(&mut self, monitor: &str, before: &[Witness], after: &[Witness]) {
+        for witness in before {
+            if let Some(watching) = self.watching.get_mut(&witness.agent) {
+                watching.remove(monitor);
+                if watching.is_empty() {
+                    self.watching.remove(&witness.agent);
+                }
+            }
+        }
+        for witness in after {
+            let watching = self.watching.entry(witness.agent.clone()).or_default();
+            watching.insert(monitor.to_owned());
         }
     }
 }
@@ -140,7 +153,10 @@ impl Board {
         let at = self.axis.ms(now);
         let mut state = self.lock();
         if let Some(watched) = state.monitors.get_mut(monitor) {
+            let before = watched.judge.panel().witnesses().to_vec();
             watched.judge.assign(witnesses, at);
+            let after = watched.judge.panel().witnesses().to_vec();
+            state.watch(monitor, &before, &after);
             state.settle(monitor);
             drop(state);
             self.news.notify_one();
@@ -199,7 +215,12 @@ impl Board {
         };
         let agent = &sighting.identity.agent;
         self.of_mesh(sighting.received, |state, at| {
-            let attested = state.mesh.attest(agent, &test, at);
+            // What is read again says nothing of the agent as it is now.
+            let attested = if sighting.is_recalled {
+                state.mesh.examine(agent, &test)
+            } else {
+                state.mesh.attest(agent, &test, at)
+            };
             if let Some(watched) = state.monitors.get_mut(&monitor) {
                 let judge = &mut watched.judge;
                 judge.handle_attestation(agent, record.of_seq, attested, &state.mesh, at);
@@ -237,10 +258,7 @@ impl Board {
             let Some(watched) = monitors.get_mut(&monitor) else {
                 continue;
             };
-            let unattested = watched.judge.handle_timeout(mesh, at);
-            for agent in unattested {
-                mesh.handle_unattested(&agent, at);
-            }
+            watched.judge.handle_timeout(mesh, at);
             state.settle(&monitor);
         }
         state.settle_agents(at);

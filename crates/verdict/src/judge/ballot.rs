@@ -10,6 +10,7 @@ use model::{Reason, Step};
 
 use super::latency::Latency;
 use crate::Ms;
+use crate::mesh::Attested;
 
 /// Failures in a row, over so long, that make a witness of a lasting fault (MODEL §6, W).
 pub(super) const LASTING_FAILS: u32 = 3;
@@ -165,6 +166,10 @@ pub(super) struct Ballot {
     /// The protocol first, then the configured tools.
     pub(super) levels: Vec<Vote>,
     pub(super) pending: Option<Pending>,
+    /// Self-tests that came before the failures that they are of.
+    pub(super) early: Vec<(u64, Attested)>,
+    /// When its failures made the others look, of late.
+    pub(super) rounds: Vec<Ms>,
     /// The last result says nothing of the target: it was the agent's own fault.
     pub(super) is_mute: bool,
     /// When the last probe began.
@@ -200,6 +205,12 @@ impl Ballot {
     pub(super) fn has_say(&self, ttl: Ms, now: Ms) -> bool {
         let is_fresh = |vote: &Vote| vote.is_fresh(ttl, now);
         !self.is_mute && self.levels.iter().any(is_fresh)
+    }
+
+    /// Whether a failure waits for a self-test that may still come in time.
+    pub(super) fn is_waiting(&self) -> bool {
+        let pending = self.pending.as_ref();
+        pending.is_some_and(|pending| pending.until != Ms::MAX)
     }
 
     /// The vote on a level. One that says that it works stands back while a failure waits for its

@@ -26,12 +26,16 @@ const SURE: u32 = 3;
 /// of each agent.
 const BUDGET_WINDOW: Ms = 300_000;
 const LEAST_BUDGET: usize = 8;
+/// Rounds of others that the failures of one agent may begin within that time.
+const MOST_ROUNDS: usize = 3;
 /// What an answer may take beyond its timeout.
 const ANSWER: Ms = 5000;
 
 impl Judge {
-    /// A failure came that its self-test has not vouched for yet: the others look at once.
-    pub(super) fn suspect(&mut self, at: usize, mesh: &Mesh, now: Ms) {
+    /// A failure came that its self-test has not vouched for yet: the others look at once. `flips`
+    /// says whether its agent said until now that what fails works: then it is a wave of its own,
+    /// whatever is known already (MODEL §15).
+    pub(super) fn suspect(&mut self, at: usize, flips: bool, mesh: &Mesh, now: Ms) {
         let agent = &self.panel.witnesses()[at].agent;
         if self.is_reading || mesh.fault(agent).is_some() {
             return;
@@ -40,20 +44,20 @@ impl Judge {
             return;
         };
         let began = pending.began;
-        let is_new = self.incident.is_none();
         let incident = self.incident.get_or_insert(Incident {
             began,
+            wave: began,
             rounds: 0,
             last_round: 0,
         });
-        // A wave of its own: somebody who was well, outside of what is explained (MODEL §15).
-        let was_ok = self.ballots[at].levels.iter().any(|vote| vote.say.is_ok());
-        let is_explained = !matches!(self.standing.verdict, Verdict::Up | Verdict::Unknown);
-        let is_wave = !is_new && was_ok && is_explained;
+        let is_apart = now.saturating_sub(incident.last_round) > ROUND_RECOVERY;
+        let is_wave = flips && incident.rounds > 0 && is_apart;
         if is_wave {
-            (incident.rounds, incident.began) = (0, began);
+            // What was said before it is still contrary evidence, until those who said it have
+            // looked again.
+            incident.wave = began;
         }
-        if incident.rounds == 0 {
+        if incident.rounds == 0 || is_wave {
             self.round(at, mesh, now);
         }
     }
@@ -63,7 +67,7 @@ impl Judge {
         let Some(incident) = self.incident.clone() else {
             return;
         };
-        let age = now.saturating_sub(incident.began);
+        let age = now.saturating_sub(incident.wave);
         if self.is_reading || age > LONG {
             return;
         }
@@ -84,7 +88,7 @@ impl Judge {
         let Some(incident) = self.incident.clone().filter(|_| !self.is_reading) else {
             return;
         };
-        if now.saturating_sub(incident.began) > LONG && self.standing.verdict != Verdict::Outage {
+        if now.saturating_sub(incident.wave) > LONG && self.standing.verdict != Verdict::Outage {
             return;
         }
         let votes = &self.ballots[at].levels;
@@ -117,9 +121,16 @@ impl Judge {
 
     /// All others that may vote look now.
     fn round(&mut self, from: usize, mesh: &Mesh, now: Ms) {
+        let begun = &mut self.ballots[from].rounds;
+        begun.retain(|at| now.saturating_sub(*at) <= BUDGET_WINDOW);
         let Some(incident) = self.incident.as_mut() else {
             return;
         };
+        // Nobody alone may spend what others will need.
+        if begun.len() >= MOST_ROUNDS {
+            return;
+        }
+        begun.push(now);
         incident.rounds += 1;
         incident.last_round = now;
         for at in 0..self.ballots.len() {
@@ -180,22 +191,26 @@ impl Judge {
         while self
             .spent
             .front()
-            .is_some_and(|spent| now.saturating_sub(*spent) > BUDGET_WINDOW)
+            .is_some_and(|(spent, _)| now.saturating_sub(*spent) > BUDGET_WINDOW)
         {
             self.spent.pop_front();
         }
         let agents = self.ballots.len();
         let scheduled = BUDGET_WINDOW / self.policy.interval.max(1);
         let scheduled = usize::try_from(scheduled).unwrap_or(usize::MAX);
-        if self.spent.len() >= agents.saturating_mul(scheduled.max(LEAST_BUDGET)) {
+        let share = scheduled.max(LEAST_BUDGET);
+        let own = self.spent.iter().filter(|(_, of)| *of == at).count();
+        let is_spent = self.spent.len() >= agents.saturating_mul(share);
+        if is_spent || own >= share.saturating_mul(2) {
             return;
         }
-        let needed = ballot.took.unwrap_or(0).saturating_mul(4);
+        // What a path has needed is not known at first: then it gets all the time there is.
+        let needed = ballot.took.map_or(Ms::MAX, |took| took.saturating_mul(4));
         let timeout = needed.max(LEAST_TIMEOUT).min(self.policy.timeout);
         let Some(with_calls) = self.needs_calls() else {
             return;
         };
-        self.spent.push_back(now);
+        self.spent.push_back((now, at));
         self.ballots[at].asked_until = Some(now + timeout + ANSWER);
         self.asks.push_back(Ask {
             agent: self.panel.witnesses()[at].agent.clone(),

@@ -2,7 +2,8 @@
 
 use model::verdict::Verdict;
 
-use super::ballot::Vote;
+use super::ballot::{Ballot, Vote};
+use super::standing::WEAKLY_ATTESTED;
 use super::tally::{Level, Tally};
 use super::{Judge, LOOK, LOOK_SELDOM};
 use crate::Ms;
@@ -93,7 +94,7 @@ impl Judge {
         };
         let fails = |level: &Level| level.fail | level.lasting | level.walled;
         let is_quiet = tally.levels.iter().all(|level| fails(level) == 0);
-        let is_waiting = self.ballots.iter().any(|ballot| ballot.pending.is_some());
+        let is_waiting = self.ballots.iter().any(Ballot::is_waiting);
         let reach = self.panel.independent(tally.levels[0].ok_again);
         let needed = self.panel.independent(tally.eligible).min(2);
         is_quiet && !is_waiting && reach >= needed && now.saturating_sub(incident.began) > OVER
@@ -136,9 +137,12 @@ impl Judge {
         tally.levels.iter().enumerate().find_map(|(at, level)| {
             if self.is_out(level.fail, level) {
                 let mut finding = self.blamed(Verdict::Outage, "1", at, level.fail);
-                if level.vouched & level.fail == 0 && !self.policy.accept_weak {
+                let is_called = self.standing.verdict == Verdict::Outage;
+                let is_vouched = level.vouched & level.fail != 0;
+                // What was called is not taken back for want of references.
+                if !is_vouched && !is_called && !self.policy.accept_weak {
                     finding.verdict = Verdict::Unknown;
-                    finding.reason = Some(super::WEAKLY_ATTESTED.to_owned());
+                    finding.reason = Some(WEAKLY_ATTESTED.to_owned());
                 }
                 return Some(finding);
             }
@@ -201,10 +205,12 @@ impl Judge {
         let eligible = independent(tally.eligible);
         let [fails, oks] = [independent(failing), independent(level.ok_again)];
         let is_back = oks >= eligible.min(2) && oks > 0 && fails < self.quorum() && oks > fails;
+        let is_limited = failing == 0 && self.limited(tally).is_some();
         let is_forgotten = failing == 0
+            && level.ok == 0
             && eligible < self.quorum()
             && now.saturating_sub(self.standing.since) > self.policy.ttl();
-        if is_back || is_forgotten {
+        if is_back || is_limited || is_forgotten {
             return None;
         }
         let mut finding = self.blamed(verdict, "1", at, failing);

@@ -19,6 +19,8 @@ const MOST_STEP: f64 = 5.0;
 const SLACK: f64 = 1.2;
 /// Samples near the usual that end it.
 const CALM: u32 = 3;
+/// So many far samples in a row are the new usual.
+const MOVED: u32 = 60;
 /// A quarter of a second more is what somebody feels; less is no trouble, whatever the factor.
 const FELT: Ms = 250;
 
@@ -30,6 +32,7 @@ pub(super) struct Latency {
     usual: Option<(f64, f64)>,
     sum: f64,
     calm: u32,
+    far: u32,
     pub(super) is_slow: bool,
 }
 
@@ -56,6 +59,13 @@ impl Latency {
             let spread = spread + FOLLOW * (far - spread);
             let usual = usual + FOLLOW * (y - usual);
             self.usual = Some((usual, spread.max(LEAST_SPREAD)));
+            self.far = 0;
+        } else {
+            self.far += 1;
+            if self.far >= MOVED {
+                *self = Self::default();
+                return;
+            }
         }
         let step = if is_felt {
             z.min(MOST_STEP)
@@ -97,5 +107,7 @@ mod tests {
         let fast = [[5; 8], [100; 8]].concat();
         assert!(!after(&fast), "twenty times as slow, and nobody feels it");
         assert!(!after(&[900, 900]), "nothing is usual yet");
+        assert!(after(&with(&[900; 59])));
+        assert!(!after(&with(&[900; 70])), "it has moved, and stays there");
     }
 }

@@ -1,5 +1,6 @@
 //! One target and its agents under virtual time: what is broken when, and what is said of it.
 
+use model::verdict::Flag;
 use model::{Failure, Phase, Step};
 use proptest::prelude::*;
 
@@ -206,9 +207,7 @@ impl World {
             }
             if self.judge.poll_timeout() <= self.now {
                 let now = self.now;
-                for agent in self.judge.handle_timeout(&self.mesh, now) {
-                    self.mesh.handle_unattested(&agent, now);
-                }
+                self.judge.handle_timeout(&self.mesh, now);
             }
             while let Some(ask) = self.judge.poll_ask() {
                 self.confirmations += 1;
@@ -538,6 +537,160 @@ fn what_was_said_before_a_restart_stands_after_it() {
     let verdicts: Vec<Verdict> = world.log.iter().map(|change| change.verdict).collect();
     assert_eq!(verdicts, [Verdict::Up, Verdict::Outage, Verdict::Up]);
     assert_eq!(world.pages(), 1);
+}
+
+/// Broken for these agents from so many seconds on, until 300 s.
+fn from_on(who: &'static [(usize, Ms)], path: Path) -> impl Fn(usize, Ms) -> Path {
+    move |at, now| {
+        let begins = who.iter().find(|(agent, _)| *agent == at);
+        let is_broken = begins.is_some_and(|(_, begins)| (*begins..300).contains(&(now / SECOND)));
+        if is_broken { path } else { Path::Fine }
+    }
+}
+
+/// Others reach it: whatever comes on top of a lasting fault is no outage, and what lasts is said
+/// once.
+#[test]
+fn a_second_fault_is_judged_by_those_who_still_reach_it() {
+    let table: [(&str, &'static [(usize, Ms)]); 3] = [
+        ("two at once", &[(0, 60), (3, 60)]),
+        ("a third one later", &[(0, 60), (3, 60), (5, 110)]),
+        ("one after the other", &[(0, 60), (3, 115), (6, 120)]),
+    ];
+    for (name, who) in table {
+        for path in [Path::Refused, Path::ToolFails] {
+            for has_calls in [true, false] {
+                if path == Path::ToolFails && !has_calls {
+                    continue;
+                }
+                let mut world = World::new(8, from_on(who, path));
+                if !has_calls {
+                    world.judge.policy.calls.clear();
+                    world.judge.handle_policy(world.judge.policy.clone(), 0);
+                }
+                world.run(600 * SECOND);
+                let verdicts = world.verdicts();
+                let said = format!("{name}, {path:?}, {has_calls}: {verdicts:#?}");
+                assert!(
+                    verdicts.iter().all(|(v, _)| *v != Verdict::Outage),
+                    "{said}"
+                );
+                assert!(verdicts.len() <= 2 + 2 * who.len(), "{said}");
+                assert_eq!(verdicts.last(), Some(&UP), "{said}");
+                assert!(
+                    world.confirmations <= 120,
+                    "{said}: {}",
+                    world.confirmations
+                );
+            }
+        }
+    }
+}
+
+/// The server is back and sends everybody away for a while: that is no outage any more.
+#[test]
+fn an_outage_ends_in_a_rush() {
+    let plan = |_: usize, now: Ms| match now / SECOND {
+        60..120 => Path::Refused,
+        120..400 => Path::Limited,
+        _ => Path::Fine,
+    };
+    let mut world = World::new(8, plan);
+    world.run(600 * SECOND);
+    let verdicts: Vec<Verdict> = world.log.iter().map(|change| change.verdict).collect();
+    let expected = [
+        Verdict::Up,
+        Verdict::Outage,
+        Verdict::RateLimited,
+        Verdict::Up,
+    ];
+    assert_eq!(verdicts, expected);
+}
+
+/// An outage that was called is not taken back because references come and go.
+#[test]
+fn vouching_that_varies_makes_no_verdict_vary() {
+    let mut world = World::new(8, broken(ALL, Path::Refused));
+    world.run(90 * SECOND);
+    assert_eq!(world.judge.standing().verdict, Verdict::Outage);
+    world.references = 0;
+    world.run(170 * SECOND);
+    assert_eq!(world.judge.standing().verdict, Verdict::Outage);
+    world.references = 5;
+    world.run(400 * SECOND);
+    assert_eq!(world.pages(), 1);
+    assert_eq!(world.log.len(), 3, "{:#?}", world.verdicts());
+}
+
+/// The self-test of a failure that had to wait for the link comes before it, or we are late.
+#[test]
+fn a_self_test_that_comes_early_or_late_counts() {
+    let mut world = World::new(8, |_, _| Path::Fine);
+    world.run(30 * SECOND);
+    let failed = |seq| Seen {
+        began: 30 * SECOND,
+        seq,
+        took: 20,
+        outcome: Outcome::of_failure(Failure {
+            step: Step::Initialize,
+            phase: Phase::Connect,
+            reason: Reason::TcpRefused,
+        }),
+        tool: None,
+        confirms: None,
+        retry_after: None,
+    };
+    let (judge, mesh) = (&mut world.judge, &world.mesh);
+    let fails = |judge: &Judge| judge.ballots[0].levels[0].fails;
+    judge.handle_attestation("agent-0", 7001, Attested::Full, mesh, 31_000);
+    assert_eq!(fails(judge), 0);
+    judge.handle_outcome("agent-0", &failed(7001), mesh, 31_100);
+    assert_eq!(fails(judge), 1);
+    judge.handle_outcome("agent-0", &failed(7002), mesh, 32_000);
+    judge.handle_timeout(mesh, 32_000 + ATTEST);
+    assert!(judge.ballots[0].is_mute);
+    judge.handle_attestation("agent-0", 7002, Attested::Full, mesh, 36_000);
+    assert!(!judge.ballots[0].is_mute);
+    assert_eq!(fails(judge), 2);
+}
+
+/// A path whose need is not known gets all the time there is; one with calls is not measured by
+/// confirmations without them.
+#[test]
+fn a_confirmation_has_the_time_that_the_path_needs() {
+    let mut world = World::new(8, broken(&[0], Path::Refused));
+    world.judge.policy.timeout = 30 * SECOND;
+    world.run(61 * SECOND);
+    assert!(world.judge.ballots[1].took.is_some());
+    let policy = world.judge.policy.clone();
+    world.judge.handle_policy(policy, world.now);
+    assert!(world.judge.ballots[1].took.is_none());
+    let mut timeouts = Vec::new();
+    for ballot in &mut world.judge.ballots {
+        ballot.asked_until = None;
+        ballot.began = None;
+    }
+    let now = world.now;
+    let seen = Seen {
+        began: now - 100,
+        seq: 9001,
+        took: 20,
+        outcome: Outcome::of_failure(Failure {
+            step: Step::Initialize,
+            phase: Phase::Connect,
+            reason: Reason::TcpReset,
+        }),
+        tool: None,
+        confirms: None,
+        retry_after: None,
+    };
+    world
+        .judge
+        .handle_outcome("agent-0", &seen, &world.mesh, now);
+    while let Some(ask) = world.judge.poll_ask() {
+        timeouts.push(ask.timeout);
+    }
+    assert_eq!(timeouts, [30 * SECOND; 7]);
 }
 
 fn any_path() -> impl Strategy<Value = Path> {

@@ -148,3 +148,49 @@ fn a_reference_that_most_do_not_reach_is_itself_at_fault() {
         );
     }
 }
+
+/// What many targets share may break them all at once: an agent that reaches its references is
+/// not at fault for it. Without references its other targets are all there is.
+#[test]
+fn other_targets_do_not_outvote_the_references() {
+    let shared = SelfTest {
+        others: 6,
+        ..test(0b11111)
+    };
+    assert_eq!(mesh(&["x"]).attest("x", &shared, 1), Attested::Full);
+    let alone = SelfTest {
+        others: 6,
+        ..SelfTest::default()
+    };
+    let attested = mesh(&["x"]).attest("x", &alone, 1);
+    assert_eq!(attested, Attested::Bad(Fault::SelfTest));
+    let rescued = SelfTest {
+        others: 9,
+        others_ok: 9,
+        ..test(0)
+    };
+    assert_eq!(mesh(&["x"]).attest("x", &rescued, 1), Attested::Full);
+}
+
+/// A liar that names each reference many times counts once.
+#[test]
+fn nobody_alone_makes_a_reference_dead() {
+    let mut fleet = mesh(&["p", "q"]);
+    for agent in ["p", "q"] {
+        fleet.handle_heartbeat(agent, 1, test(0b11111), 1);
+    }
+    let mut lies: Vec<String> = NAMES
+        .iter()
+        .flat_map(|name| [*name; 3])
+        .map(str::to_owned)
+        .collect();
+    lies.push("mine:443".to_owned());
+    fleet.handle_hello("liar", lies, 2);
+    let lie = SelfTest {
+        asked: u64::MAX,
+        answered: 1 << 15,
+        ..SelfTest::default()
+    };
+    fleet.handle_heartbeat("liar", 1, lie, 3);
+    assert_eq!(fleet.attest("p", &test(0b11111), 4), Attested::Full);
+}
