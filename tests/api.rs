@@ -37,6 +37,16 @@ async fn the_same_call_never_makes_a_second_monitor() {
     let changed = coordinator.call("POST", "/api/v1/monitors", posted).await;
     assert_eq!(changed.status, 200);
     assert!(changed.json()["generation"].as_u64().unwrap() > generation);
+    for (name, would) in [("docs", "unchanged"), ("other", "created")] {
+        let path = format!("/api/v1/monitors/{name}?dry_run=true");
+        let body = r#"{"url":"https://a/mcp","interval":"2m"}"#;
+        let answer = coordinator.call("PUT", &path, body).await;
+        let said = answer.json();
+        assert_eq!(
+            (&said["id"], &said["dry_run"]),
+            (&json!(name), &json!(would))
+        );
+    }
     let secret = json!({ "url": "https://a/mcp", "headers": { "authorization": "Bearer s3cret" } });
     assert!(
         !coordinator
@@ -225,6 +235,13 @@ async fn bad_requests_name_the_field_the_problem_and_the_way_out() {
             "",
             404,
             "there is no agent nobody",
+        ),
+        (
+            "PUT",
+            "/api/v1/monitors/docs?dryrun=true",
+            r#"{"url":"https://x/"}"#,
+            400,
+            "unknown field `dryrun`",
         ),
         (
             "PATCH",

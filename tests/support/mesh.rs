@@ -21,6 +21,7 @@ pub struct Coordinator {
     pub key: String,
     storage: Storage,
     key_file: TempPath,
+    monitors_dir: Option<PathBuf>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -30,6 +31,7 @@ pub struct Stopped {
     bound: Bound,
     storage: Storage,
     key_file: TempPath,
+    monitors_dir: Option<PathBuf>,
 }
 
 impl Coordinator {
@@ -40,6 +42,15 @@ impl Coordinator {
 
     /// Starts one on free ports of loopback, with this storage.
     pub async fn start_with(storage: Storage) -> Self {
+        Self::start_by(storage, None).await
+    }
+
+    /// Starts one that follows a folder of monitors, with a store in memory.
+    pub async fn start_following(folder: PathBuf) -> Self {
+        Self::start_by(Storage::Memory(MemoryStore::new(1)), Some(folder)).await
+    }
+
+    async fn start_by(storage: Storage, monitors_dir: Option<PathBuf>) -> Self {
         let free = "127.0.0.1:0".parse().unwrap();
         let bound = Bound {
             grpc: free,
@@ -51,6 +62,7 @@ impl Coordinator {
             bound,
             storage,
             key_file,
+            monitors_dir,
         };
         stopped.start().await
     }
@@ -63,6 +75,7 @@ impl Coordinator {
             bound: self.bound,
             storage: self.storage,
             key_file: self.key_file,
+            monitors_dir: self.monitors_dir,
         }
     }
 
@@ -202,6 +215,7 @@ impl Stopped {
     pub async fn start(self) -> Coordinator {
         let mut config = Config::new(self.bound.grpc, self.bound.http, self.storage.clone());
         config.admin_key_file = Some(self.key_file.to_path_buf());
+        config.monitors_dir.clone_from(&self.monitors_dir);
         let stop = CancellationToken::new();
         let (bound, listening) = oneshot::channel();
         let running = coordinator::run(config.check().unwrap(), stop.clone(), bound);
@@ -213,6 +227,7 @@ impl Stopped {
             key: key.trim().to_owned(),
             storage: self.storage,
             key_file: self.key_file,
+            monitors_dir: self.monitors_dir,
             stop,
             task,
         }

@@ -4,6 +4,7 @@
 //! change.
 
 mod api;
+mod apply;
 mod exit;
 mod human;
 mod members;
@@ -35,6 +36,8 @@ struct Cli {
 enum Command {
     /// Probe an MCP endpoint once, by the agents' own code path
     Probe(Box<probe::Args>),
+    /// Watch what files say: monitors in TOML, JSON or YAML, or the `mcpServers` of a client
+    Apply(apply::ApplyArgs),
     /// What the mesh says of all monitors, or of one
     Status(status::StatusArgs),
     /// Tokens that new agents join the mesh with
@@ -68,6 +71,10 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Probe(args) => match runtime.block_on(probe::run(*args)) {
             Ok(code) => ExitCode::from(code),
+            Err(error) => fail(error.exit_code(), &error.to_string()),
+        },
+        Command::Apply(args) => match runtime.block_on(apply::apply(args)) {
+            Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(error.exit_code(), &error.to_string()),
         },
         Command::Status(args) => done(runtime.block_on(status::status(args))),

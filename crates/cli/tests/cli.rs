@@ -227,6 +227,63 @@ fn json_is_the_report_and_matches_the_schema_command() {
     assert!(quiet.stdout.is_empty() && quiet.status.code() == Some(5));
 }
 
+/// Files that cannot be applied: nothing is sent to an API that would not be there.
+#[test]
+fn bad_files_are_all_told_and_nothing_is_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let good = file("good.yaml", "monitors: {a: {url: 'https://a/mcp'}}");
+    let bad = file(
+        "bad.yaml",
+        "monitors: {b: {url: 'ftp://b', x: '${PARALLAX_NO_SUCH}'}}",
+    );
+    let worse = file("worse.json", "{");
+    let unknown = file("unknown.txt", "");
+    let missing = folder.path().join("missing.toml");
+    let missing = missing.to_str().unwrap();
+    let table: [(&[&str], i32, &[&str]); 6] = [
+        (&[], 2, &["--file <FILE>"]),
+        (
+            &["-f", &good, &bad, "-f", &worse],
+            7,
+            &[
+                "nothing was applied, because of the files:\n",
+                "bad.yaml: monitor b: /url: url: scheme `ftp`",
+                "bad.yaml: monitor b: /x: the variable PARALLAX_NO_SUCH is not set",
+                "worse.json:1:1: EOF",
+            ],
+        ),
+        (&["-f", missing], 7, &["missing.toml: No such file"]),
+        (
+            &["-f", &unknown],
+            2,
+            &["unknown.txt: its name does not say", "--format toml"],
+        ),
+        (&["-f", "-"], 2, &["-f -: its name does not say"]),
+        (&["-f", &good, &good], 7, &["good.yaml: monitor a: /name: "]),
+    ];
+    for (args, status, messages) in table {
+        let output = parallax(&[&["apply", "--api", "http://127.0.0.1:1"], args].concat());
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{args:?}: {stderr}");
+        assert!(output.stdout.is_empty(), "{args:?}: words go to stderr");
+        for message in messages {
+            assert!(stderr.contains(message), "{args:?}: {message}: {stderr}");
+        }
+    }
+    let output = parallax(&["apply", "--api", &closed_port(), "-f", &good]);
+    assert_eq!(output.status.code(), Some(5));
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.contains("parallax: monitor a: ") && stderr.contains("0 of 1"),
+        "{stderr}"
+    );
+}
+
 /// Commands that ask the coordinator: what they print, and what they say where it says no.
 #[test]
 fn the_api_is_asked_and_its_refusals_are_told() {
@@ -253,7 +310,7 @@ fn the_api_is_asked_and_its_refusals_are_told() {
     let agents = r#"{"agents":[{"id":"eu-1","region":"eu","provider":"p","connected":true,"spool_records":3,"version":"1"}]}"#;
     let agents = api(answering(answer("200 OK", agents)));
     let output = parallax(&["agents", "--api", &agents]);
-    assert!(text(&output.stdout).contains("eu-1   eu      p         true       3      1"));
+    assert!(text(&output.stdout).contains("eu-1   eu      p         true       -      3      1"));
 
     let table = [
         (

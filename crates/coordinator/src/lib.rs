@@ -2,7 +2,7 @@
 //! target by API and metrics.
 //!
 //! ```text
-//!  API ─► store ─► planner ─► gRPC Watch ─► agents
+//!  API, files ─► store ─► planner ─► gRPC Watch ─► agents
 //!                                             │
 //!  API, metrics ◄─ board ◄─ ledger ◄─ gRPC Report
 //!                   └─► judging ─► confirmations to agents, transitions to the store
@@ -24,6 +24,7 @@ mod axis;
 mod board;
 mod config;
 mod fleet;
+mod folder;
 mod grpc;
 mod judging;
 mod keeper;
@@ -31,6 +32,7 @@ mod ledger;
 mod metrics;
 mod orders;
 mod planner;
+mod registry;
 mod roster;
 mod secret;
 mod tls;
@@ -53,6 +55,7 @@ use authority::Authority;
 use axis::Axis;
 use board::Board;
 use fleet::Fleet;
+use folder::Folder;
 use ledger::Ledger;
 use orders::Orders;
 
@@ -94,6 +97,8 @@ pub(crate) struct Hub<S> {
     pub(crate) endpoint: Option<String>,
     /// Counts changes of the roster; streams of agents follow it.
     pub(crate) roster_changes: watch::Sender<u64>,
+    /// The folder whose monitors are followed.
+    pub(crate) folder: Option<Folder>,
     /// Fires when the coordinator is about to leave.
     pub(crate) leaving: CancellationToken,
 }
@@ -198,12 +203,14 @@ async fn run_on<S: Store>(
         authority,
         endpoint: config.endpoint.clone().or(listens),
         roster_changes: watch::Sender::new(0),
+        folder: config.monitors_dir.clone().map(Folder::new),
         leaving: shutdown.clone(),
     });
     assigning::begin(&hub).await.context("assigning")?;
     keeper::recall(&hub.store, &hub.board)
         .await
         .context("reading what was known")?;
+    folder::look(&hub).await;
     tracing::info!(grpc = %addresses.grpc, http = %addresses.http, "listening");
     // A test that did not wait for the addresses has no use for them.
     let _ = bound.send(addresses);
@@ -221,6 +228,9 @@ async fn run_hub<S: Store>(
     tasks.spawn(keeper::forget(Arc::clone(&hub), config.retention_hours));
     tasks.spawn(judging::run(Arc::clone(&hub)));
     tasks.spawn(assigning::run(Arc::clone(&hub)));
+    if hub.folder.is_some() {
+        tasks.spawn(folder::run(Arc::clone(&hub)));
+    }
     let mut durable = hub.store.durable();
     let last = Arc::downgrade(&hub);
     let serving = serve(hub, incoming, config.open_metrics, shutdown.clone());

@@ -41,6 +41,10 @@ struct Cli {
     /// Serve /metrics without a key
     #[arg(long, env = "PARALLAX_OPEN_METRICS")]
     open_metrics: bool,
+    /// A folder with files of monitors (.toml, .json, .yaml) that is followed: they come, change
+    /// and go with the files
+    #[arg(long, env = "PARALLAX_MONITORS_DIR")]
+    monitors_dir: Option<OsString>,
     /// The folder where everything is kept; made if it is missing. Under systemd, by default its
     /// state directory
     #[arg(long, env = "PARALLAX_DATA_DIR")]
@@ -129,6 +133,8 @@ fn config(cli: Cli) -> Result<Config, String> {
     config.endpoint = cli.endpoint.filter(|text| !text.is_empty());
     config.admin_key_file = admin_key_file.or(in_folder);
     config.open_metrics = cli.open_metrics;
+    let monitors_dir = cli.monitors_dir.filter(|path| !path.is_empty());
+    config.monitors_dir = monitors_dir.map(PathBuf::from);
     config.retention_hours = cli.retention_hours;
     config.check().map_err(|error| error.to_string())
 }

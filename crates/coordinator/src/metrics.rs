@@ -20,6 +20,7 @@ use model::verdict::Fault;
 
 use crate::board::{STATES, Said};
 use crate::fleet::AgentView;
+use crate::folder::Folder;
 
 /// The text of `/metrics`.
 ///
@@ -46,6 +47,8 @@ struct Snapshot {
     confirmations: (u64, u64),
     rejected: u64,
     gaps: u64,
+    /// Whether the folder is followed, where there is one.
+    folder_ok: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -106,6 +109,7 @@ impl Snapshot {
             confirmations: hub.orders.counts(),
             rejected,
             gaps,
+            folder_ok: hub.folder.as_ref().map(Folder::is_ok),
         }
     }
 }
@@ -336,6 +340,12 @@ impl Scrape {
         for (name, help, value) in counters {
             let family = out.encode_descriptor(name, help, None, MetricType::Counter)?;
             ConstCounter::new(value).encode(family)?;
+        }
+        if let Some(is_ok) = self.0.folder_ok {
+            let name = "parallax_coordinator_monitors_dir_ok";
+            let help = "1 while the monitors are those of --monitors-dir";
+            let family = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(i64::from(is_ok)).encode(family)?;
         }
         let mut family =
             out.encode_descriptor("parallax_build", "This build", None, MetricType::Info)?;

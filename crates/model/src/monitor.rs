@@ -1,5 +1,7 @@
 //! What is to be watched.
 
+mod written;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -321,13 +323,7 @@ impl MonitorSpec {
             let detail = "use 1 to 64 letters, digits, `-`, `_` and `.`";
             problems.push(FieldError::new("/hosting", detail));
         }
-        for (name, value) in &self.headers {
-            if value.expose() == HIDDEN {
-                let pointer = format!("/headers/{}", crate::text::line(name, 40));
-                let detail = "this stands for a hidden value; send the value itself";
-                problems.push(FieldError::new(pointer, detail));
-            }
-        }
+        self.header_problems(&mut problems);
         let label = |text: &str| text.len() <= 128 && !text.chars().any(char::is_control);
         for (name, value) in &self.labels {
             if name.is_empty() || !label(name) || !label(value) {
@@ -337,6 +333,24 @@ impl MonitorSpec {
             }
         }
         problems
+    }
+
+    fn header_problems(&self, problems: &mut Vec<FieldError>) {
+        for (name, value) in &self.headers {
+            let mut problem = |detail: &str| {
+                let pointer = format!("/headers/{}", crate::text::line(name, 40));
+                problems.push(FieldError::new(pointer, detail));
+            };
+            if !crate::header::is_name(name) {
+                problem("this is no legal header name");
+            }
+            if !crate::header::is_value(value.expose()) {
+                problem("its value is no legal header value");
+            }
+            if value.expose() == HIDDEN {
+                problem("this stands for a hidden value; send the value itself");
+            }
+        }
     }
 
     fn call_problems(&self, problems: &mut Vec<FieldError>) {

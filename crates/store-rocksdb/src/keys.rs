@@ -48,12 +48,13 @@ pub(crate) fn fence(shard: u16) -> Vec<u8> {
 }
 
 /// What is kept by name. The numbers are never used again.
-const KINDS: [(Kind, u8); 5] = [
+const KINDS: [(Kind, u8); 6] = [
     (Kind::Authority, 1),
     (Kind::Agent, 2),
     (Kind::Token, 3),
     (Kind::ApiKey, 4),
     (Kind::Assignment, 5),
+    (Kind::Managed, 6),
 ];
 
 /// An entry.
@@ -132,6 +133,7 @@ mod tests {
             Kind::Token,
             Kind::ApiKey,
             Kind::Assignment,
+            Kind::Managed,
         ];
         for kind in kinds {
             assert_eq!(entry_of(&entry(kind, "x")), Some((kind, "x".to_owned())));

@@ -241,8 +241,9 @@ impl Store for RocksStore {
             None => batch.delete_cf(family, &key),
         }
         // An identity or a token that was handed out must not be forgotten by a power cut. Who
-        // watches a monitor can be worked out again, and is written for every monitor there is.
-        let is_handed_out = kind != Kind::Assignment;
+        // watches a monitor can be worked out again, and is written for every monitor there is. That
+        // a file has a monitor is written before the monitor, and so is never lost without it.
+        let is_handed_out = !matches!(kind, Kind::Assignment | Kind::Managed);
         let mut options = WriteOptions::default();
         options.set_sync(is_handed_out || self.durability == Durability::Power);
         self.db.write_opt(batch, &options).map_err(io)?;

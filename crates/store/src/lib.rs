@@ -33,6 +33,8 @@ pub enum Kind {
     ApiKey,
     /// Who watches a monitor; the id is the monitor's.
     Assignment,
+    /// That a file has a monitor; the id is the monitor's.
+    Managed,
 }
 
 /// Why the store did not do what was asked.

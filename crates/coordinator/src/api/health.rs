@@ -8,7 +8,9 @@ use serde::Serialize;
 use store::Store;
 
 use super::Shared;
+use super::openapi::Time;
 use super::problem::Problem;
+use crate::folder::{Folder, Standing};
 
 /// The coordinator's own health.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -19,6 +21,36 @@ pub(super) struct Health {
     /// How many are registered.
     monitors: usize,
     agents_connected: usize,
+    /// Where a folder is followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monitors_dir: Option<MonitorsDir>,
+}
+
+/// How the folder of monitors stands.
+#[derive(Debug, Serialize, JsonSchema)]
+struct MonitorsDir {
+    /// `ok`, or `error`: then the last good files hold.
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    /// When it was last looked at.
+    #[schemars(with = "Time")]
+    as_of: String,
+}
+
+impl MonitorsDir {
+    fn of(folder: &Folder) -> Self {
+        let Standing {
+            status,
+            problem,
+            as_of,
+        } = folder.standing();
+        Self {
+            status,
+            problem,
+            as_of,
+        }
+    }
 }
 
 pub(super) async fn live() -> StatusCode {
@@ -48,6 +80,7 @@ pub(super) async fn health<S: Store>(State(hub): Shared<S>) -> Response {
         version: env!("CARGO_PKG_VERSION"),
         monitors: hub.board.len(),
         agents_connected: hub.fleet.connected(),
+        monitors_dir: hub.folder.as_ref().map(MonitorsDir::of),
     };
     axum::Json(health).into_response()
 }

@@ -1,26 +1,46 @@
 //! Monitors: registered by name, or by their URL.
 
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use model::monitor::FieldError;
 use model::{Monitor, MonitorId, MonitorSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::{Put, Store};
+use store::Store;
 
 use super::Shared;
 use super::problem::{Id, Json, Problem};
-use crate::{Hub, assigning};
-
-/// Monitors of one coordinator: what its memory is for.
-const MAX_MONITORS: usize = 100_000;
+use crate::Hub;
+use crate::registry::{self, Change, ManagedBy};
 
 /// The monitors, by name.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "MonitorList")]
 pub(super) struct List {
-    monitors: Vec<Monitor>,
+    monitors: Vec<Shown>,
+}
+
+/// A monitor, and whose it is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Monitor")]
+pub(super) struct Shown {
+    #[serde(flatten)]
+    monitor: Monitor,
+    managed_by: ManagedBy,
+    /// What the call would have done, where it was only asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dry_run: Option<Change>,
+}
+
+/// How to put.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct How {
+    /// Only say what it would do.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// A spec, and perhaps a name.
@@ -37,29 +57,42 @@ pub(super) struct Posted {
 }
 
 pub(super) async fn list<S: Store>(State(hub): Shared<S>) -> Result<Response, Problem> {
+    let of_files = registry::of_files(&hub.store).await?;
+    let shown = |monitor: Monitor| Shown {
+        managed_by: if of_files.contains(monitor.id.as_str()) {
+            ManagedBy::File
+        } else {
+            ManagedBy::Api
+        },
+        monitor,
+        dry_run: None,
+    };
     let monitors = hub.store.monitors().await?;
+    let monitors = monitors.into_iter().map(shown).collect();
     Ok(axum::Json(List { monitors }).into_response())
 }
 
 pub(super) async fn show<S: Store>(State(hub): Shared<S>, Id(id): Id) -> Result<Response, Problem> {
     let monitor = hub.store.monitor(&parse(&id)?).await?;
     let monitor = monitor.ok_or_else(|| Problem::no_monitor(&id))?;
-    Ok(shown(StatusCode::OK, &monitor))
+    shown(&hub, StatusCode::OK, monitor, None).await
 }
 
 /// Replaces the whole spec: what is absent gets its default. An equal spec changes nothing.
 pub(super) async fn put<S: Store>(
     State(hub): Shared<S>,
     Id(id): Id,
+    how: Result<Query<How>, QueryRejection>,
     Json(spec): Json<MonitorSpec>,
 ) -> Result<Response, Problem> {
-    upsert(&hub, &parse(&id)?, spec).await
+    upsert(&hub, parse(&id)?, how, spec).await
 }
 
 /// Like PUT; without a name the URL is the name, so that the same call never makes a second
 /// monitor.
 pub(super) async fn post<S: Store>(
     State(hub): Shared<S>,
+    how: Result<Query<How>, QueryRejection>,
     Json(posted): Json<Posted>,
 ) -> Result<Response, Problem> {
     let spec = serde_json::from_value::<MonitorSpec>(posted.rest.into()).map_err(|error| {
@@ -70,78 +103,58 @@ pub(super) async fn post<S: Store>(
         Some(name) => parse(&name)?,
         None => MonitorId::of_url(&spec.url),
     };
-    upsert(&hub, &id, spec).await
+    upsert(&hub, id, how, spec).await
 }
 
 pub(super) async fn delete<S: Store>(
     State(hub): Shared<S>,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let _writing = hub.writes.lock().await;
-    if !hub.store.delete_monitor(&parse(&id)?).await? {
-        return Err(Problem::no_monitor(&id));
-    }
-    hub.board.remove(&id);
-    assigning::forget(&hub, &parse(&id)?).await?;
-    hub.changes.send_modify(|revision| *revision += 1);
+    registry::remove(&hub, &parse(&id)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn upsert<S: Store>(
     hub: &Hub<S>,
-    id: &MonitorId,
+    id: MonitorId,
+    how: Result<Query<How>, QueryRejection>,
     spec: MonitorSpec,
 ) -> Result<Response, Problem> {
-    let mut problems = spec.problems();
-    for (name, value) in &spec.headers {
-        let pointer = || format!("/headers/{}", model::text::line(name, 40));
-        if name.parse::<http::HeaderName>().is_err() {
-            problems.push(FieldError::new(pointer(), "this is no legal header name"));
-        }
-        if HeaderValue::from_str(value.expose()).is_err() {
-            problems.push(FieldError::new(
-                pointer(),
-                "its value is no legal header value",
-            ));
-        }
+    let Query(how) = how.map_err(|error| {
+        let detail = model::text::line(&error.body_text(), 300);
+        Problem::new(StatusCode::BAD_REQUEST, "query", detail)
+    })?;
+    if how.dry_run {
+        let (change, monitor) = registry::look(hub, id, spec).await?;
+        return shown(hub, StatusCode::OK, monitor, Some(change)).await;
     }
-    if !problems.is_empty() {
-        return Err(Problem::fields(problems));
-    }
-    let _writing = hub.writes.lock().await;
-    if hub.board.len() >= MAX_MONITORS && hub.store.monitor(id).await?.is_none() {
-        let detail = format!("this coordinator has {MAX_MONITORS} monitors; delete some first");
-        return Err(Problem::new(
-            StatusCode::INSUFFICIENT_STORAGE,
-            "too-many-monitors",
-            detail,
-        ));
-    }
-    let Put {
-        monitor,
-        created,
-        changed,
-    } = hub.store.put_monitor(id, spec).await?;
-    if changed {
-        hub.board
-            .set(&monitor, tokio::time::Instant::now().into_std());
-        assigning::settle(hub, &monitor).await?;
-        hub.changes.send_modify(|revision| *revision += 1);
-    }
-    let status = if created {
+    let put = registry::put(hub, &id, spec).await?;
+    let status = if put.created {
         StatusCode::CREATED
     } else {
         StatusCode::OK
     };
-    Ok(shown(status, &monitor))
+    shown(hub, status, put.monitor, None).await
 }
 
-fn shown(status: StatusCode, monitor: &Monitor) -> Response {
-    let mut response = (status, axum::Json(monitor)).into_response();
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", monitor.generation)) {
+async fn shown<S: Store>(
+    hub: &Hub<S>,
+    status: StatusCode,
+    monitor: Monitor,
+    dry_run: Option<Change>,
+) -> Result<Response, Problem> {
+    let tag = HeaderValue::from_str(&format!("\"{}\"", monitor.generation));
+    let managed_by = registry::manager(&hub.store, &monitor.id).await?;
+    let shown = Shown {
+        monitor,
+        managed_by,
+        dry_run,
+    };
+    let mut response = (status, axum::Json(shown)).into_response();
+    if let Ok(tag) = tag {
         response.headers_mut().insert(header::ETAG, tag);
     }
-    response
+    Ok(response)
 }
 
 pub(super) fn parse(id: &str) -> Result<MonitorId, Problem> {

@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::StoreError;
 
+use crate::registry::Refused;
+
 /// An error as the API tells it (RFC 9457).
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(super) struct Problem {
@@ -59,6 +61,22 @@ impl Problem {
         );
         problem.errors = errors;
         problem
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let detail = refused.to_string();
+        match refused {
+            Refused::Fields(errors) => Self::fields(errors),
+            Refused::InFile(_) => Self::new(StatusCode::CONFLICT, "in-file", detail),
+            Refused::Full => {
+                let status = StatusCode::INSUFFICIENT_STORAGE;
+                Self::new(status, "too-many-monitors", detail)
+            }
+            Refused::Unknown(id) => Self::no_monitor(id.as_str()),
+            Refused::Store(error) => error.into(),
+        }
     }
 }
 

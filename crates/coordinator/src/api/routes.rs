@@ -1,7 +1,7 @@
 //! Every operation of the API. What is not here is not answered, and not in the document.
 
 use http::StatusCode;
-use model::{Monitor, MonitorSpec};
+use model::MonitorSpec;
 use serde_json::{Map, Value, json};
 use store::Store;
 
@@ -17,6 +17,9 @@ const NO_CONTENT: StatusCode = StatusCode::NO_CONTENT;
 /// A name that is none.
 const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 const FULL: StatusCode = StatusCode::INSUFFICIENT_STORAGE;
+
+/// A parameter of those that register a monitor.
+const DRY_RUN: &str = "Only says in `dry_run` what the call would do";
 
 /// All of them; `/metrics` needs no key where it is open.
 pub(super) fn operations<S: Store>(open_metrics: bool) -> Vec<Operation<S>> {
@@ -37,14 +40,19 @@ fn monitors<S: Store>() -> [Operation<S>; 7] {
                 "registerMonitor",
                 "Registers a monitor, or replaces its spec; without a name its URL is the key",
             )
+            .asks(
+                "dry_run",
+                DRY_RUN,
+                json!({ "type": "boolean", "default": false }),
+            )
             .takes::<monitors::Posted>()
-            .answers::<Monitor>(CREATED)
-            .answers::<Monitor>(OK)
+            .answers::<monitors::Shown>(CREATED)
+            .answers::<monitors::Shown>(OK)
             .tagged()
-            .or(&[FULL]),
+            .or(&[StatusCode::CONFLICT, FULL]),
         Operation::get(one, monitors::show::<S>)
             .named("getMonitor", "A monitor; values of headers are hidden")
-            .answers::<Monitor>(OK)
+            .answers::<monitors::Shown>(OK)
             .tagged()
             .or(&[INVALID]),
         Operation::put(one, monitors::put::<S>)
@@ -52,15 +60,20 @@ fn monitors<S: Store>() -> [Operation<S>; 7] {
                 "putMonitor",
                 "Registers a monitor, or replaces its whole spec; an equal one changes nothing",
             )
+            .asks(
+                "dry_run",
+                DRY_RUN,
+                json!({ "type": "boolean", "default": false }),
+            )
             .takes::<MonitorSpec>()
-            .answers::<Monitor>(CREATED)
-            .answers::<Monitor>(OK)
+            .answers::<monitors::Shown>(CREATED)
+            .answers::<monitors::Shown>(OK)
             .tagged()
-            .or(&[FULL]),
+            .or(&[StatusCode::CONFLICT, FULL]),
         Operation::delete(one, monitors::delete::<S>)
             .named("deleteMonitor", "Forgets a monitor and its verdicts")
             .answers_with(NO_CONTENT, Body::Empty)
-            .or(&[INVALID]),
+            .or(&[StatusCode::CONFLICT, INVALID]),
         Operation::get("/api/v1/monitors/{id}/status", status::monitor::<S>)
             .named("getStatus", "The verdict, who says so, and each region")
             .answers::<status::Status>(OK)
