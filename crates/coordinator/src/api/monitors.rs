@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use store::Store;
 
 use super::Shared;
-use super::problem::{Id, Json, Problem};
+use super::problem::{Id, Json, Problem, told};
 use crate::Hub;
 use crate::registry::{self, Change, ManagedBy};
 
@@ -95,9 +95,10 @@ pub(super) async fn post<S: Store>(
     how: Result<Query<How>, QueryRejection>,
     Json(posted): Json<Posted>,
 ) -> Result<Response, Problem> {
-    let spec = serde_json::from_value::<MonitorSpec>(posted.rest.into()).map_err(|error| {
-        let detail = model::text::line(&error.to_string(), 300);
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", detail)
+    let rest = serde_json::Value::Object(posted.rest);
+    let spec = serde_path_to_error::deserialize::<_, MonitorSpec>(rest).map_err(|error| {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Problem::new(status, "invalid-body", told(&error))
     })?;
     let id = match posted.name {
         Some(name) => parse(&name)?,

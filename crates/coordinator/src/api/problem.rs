@@ -117,6 +117,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// An error about a body: the field, unless the message names it, and what is wrong with it.
+pub(super) fn told(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let at = error.path().to_string();
+    let problem = error.inner().to_string();
+    let text = if at == "." || problem.contains(" field `") {
+        problem
+    } else {
+        format!("{at}: {problem}")
+    };
+    model::text::line(&text, 300)
+}
+
 /// A JSON body, read into `T`.
 #[derive(Debug)]
 pub(super) struct Json<T>(pub(super) T);
@@ -147,9 +159,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             })?;
         let invalid =
             |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", detail);
-        let read = serde_json::from_slice(&body).map_err(|error| {
-            let detail = model::text::line(&error.to_string(), 300);
-            match error.classify() {
+        let mut json = serde_json::Deserializer::from_slice(&body);
+        let read = serde_path_to_error::deserialize(&mut json).and_then(|read| {
+            let whole = |error| {
+                let path = serde_path_to_error::Track::new().path();
+                serde_path_to_error::Error::new(path, error)
+            };
+            json.end().map(|()| read).map_err(whole)
+        });
+        let read = read.map_err(|error| {
+            let detail = told(&error);
+            match error.inner().classify() {
                 serde_json::error::Category::Data => invalid(detail),
                 serde_json::error::Category::Io
                 | serde_json::error::Category::Syntax
