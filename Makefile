@@ -19,6 +19,9 @@ ALL := --workspace --features tests/rocksdb
 # Everything that does not need the embedded store, which takes a quarter of an hour to build.
 QUICK := --workspace --exclude parallax-store-rocksdb --no-default-features
 
+# What /health says that it was built from.
+export PARALLAX_REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+
 # Where `make up` keeps what it starts, and where it built the binaries.
 FOLDER ?= .parallax
 BIN = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/$(PROFILE)

@@ -9,6 +9,7 @@ mod operation;
 mod problem;
 mod routes;
 mod status;
+mod summary;
 
 use std::sync::Arc;
 use std::time::Duration;

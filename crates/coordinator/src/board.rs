@@ -52,6 +52,8 @@ pub(crate) struct Board {
     news: Notify,
     rejected: AtomicU64,
     gap_records: AtomicU64,
+    /// When evidence last came, on the axis; 0 for never.
+    last_evidence: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +98,7 @@ impl Board {
             news: Notify::new(),
             rejected: AtomicU64::default(),
             gap_records: AtomicU64::default(),
+            last_evidence: AtomicU64::default(),
         }
     }
 
@@ -163,6 +166,8 @@ impl Board {
         if record.confirmation_id.len() > 64 {
             return Err(ConvertError::new("confirmation_id", "is too long"));
         }
+        let received = self.axis.ms(sighting.received);
+        self.last_evidence.fetch_max(received, Ordering::Relaxed);
         let is_confirmation = !record.confirmation_id.is_empty();
         let mut state = self.lock();
         let Some((watched, region)) = state.region(&monitor, &sighting.identity.region) else {
@@ -269,6 +274,12 @@ impl Board {
             self.rejected.load(Ordering::Relaxed),
             self.gap_records.load(Ordering::Relaxed),
         )
+    }
+
+    /// When an outcome last came.
+    pub(crate) fn last_evidence(&self) -> Option<Ms> {
+        let at = self.last_evidence.load(Ordering::Relaxed);
+        (at > 0).then_some(at)
     }
 
     /// The monitors with their labels.

@@ -21,6 +21,8 @@ pub struct Config {
     pub admin_key_file: Option<PathBuf>,
     /// Whether metrics are read without a key.
     pub open_metrics: bool,
+    /// Whether everybody may read the verdicts, by name and without URLs.
+    pub public_summary: bool,
     /// A folder with files of monitors that is followed.
     pub monitors_dir: Option<PathBuf>,
     /// Where everything is kept.
@@ -83,6 +85,7 @@ impl Config {
             endpoint: None,
             admin_key_file: None,
             open_metrics: false,
+            public_summary: false,
             monitors_dir: None,
             storage,
             retention_hours: Self::RETENTION_HOURS,

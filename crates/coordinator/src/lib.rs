@@ -85,6 +85,8 @@ pub(crate) struct Hub<S> {
     pub(crate) assigned: Assigned,
     /// What is asked of agents at once.
     pub(crate) orders: Orders,
+    /// Whether everybody may read the verdicts.
+    pub(crate) public_summary: bool,
     /// When this coordinator began.
     pub(crate) started: std::time::Instant,
     /// Held while store and board change together.
@@ -197,6 +199,7 @@ async fn run_on<S: Store>(
         ledger,
         assigned: Assigned::default(),
         orders: Orders::default(),
+        public_summary: config.public_summary,
         started,
         writes: Mutex::new(()),
         changes: watch::Sender::new(0),

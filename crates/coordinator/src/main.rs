@@ -41,6 +41,9 @@ struct Cli {
     /// Serve /metrics without a key
     #[arg(long, env = "PARALLAX_OPEN_METRICS")]
     open_metrics: bool,
+    /// Show everybody the verdicts at /api/v1/summary, by name and without URLs
+    #[arg(long, env = "PARALLAX_PUBLIC_SUMMARY")]
+    public_summary: bool,
     /// A folder with files of monitors (.toml, .json, .yaml) that is followed: they come, change
     /// and go with the files
     #[arg(long, env = "PARALLAX_MONITORS_DIR")]
@@ -133,6 +136,7 @@ fn config(cli: Cli) -> Result<Config, String> {
     config.endpoint = cli.endpoint.filter(|text| !text.is_empty());
     config.admin_key_file = admin_key_file.or(in_folder);
     config.open_metrics = cli.open_metrics;
+    config.public_summary = cli.public_summary;
     let monitors_dir = cli.monitors_dir.filter(|path| !path.is_empty());
     config.monitors_dir = monitors_dir.map(PathBuf::from);
     config.retention_hours = cli.retention_hours;

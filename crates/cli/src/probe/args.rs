@@ -80,7 +80,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) resolver: Vec<SocketAddr>,
     /// The HTTP proxy to go through: `none`, `env` (HTTPS_PROXY, for http:// targets http_proxy,
-    /// ALL_PROXY, unless NO_PROXY names the target), or http://[user:password@]host:port. Others on
+    /// ALL_PROXY, unless NO_PROXY names the target), or a URL like `http://user:password@host:port`. Others on
     /// this machine can read a password that is written here. Times then measure the proxy too
     #[arg(long, value_name = "PROXY", default_value = "none")]
     pub(crate) proxy: String,

@@ -10,6 +10,7 @@ use store::Store;
 use super::Shared;
 use super::openapi::Time;
 use super::problem::Problem;
+use crate::axis::shown;
 use crate::folder::{Folder, Standing};
 
 /// The coordinator's own health.
@@ -18,9 +19,14 @@ pub(super) struct Health {
     /// `ok` while it answers.
     status: &'static str,
     version: &'static str,
+    /// The commit that it was built from, where that was known.
+    revision: Option<&'static str>,
     /// How many are registered.
     monitors: usize,
     agents_connected: usize,
+    /// When evidence last came.
+    #[schemars(with = "Option<Time>")]
+    last_evidence_at: Option<String>,
     /// Where a folder is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     monitors_dir: Option<MonitorsDir>,
@@ -78,8 +84,10 @@ pub(super) async fn health<S: Store>(State(hub): Shared<S>) -> Response {
     let health = Health {
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
+        revision: option_env!("PARALLAX_REVISION").filter(|revision| !revision.is_empty()),
         monitors: hub.board.len(),
         agents_connected: hub.fleet.connected(),
+        last_evidence_at: hub.board.last_evidence().map(shown),
         monitors_dir: hub.folder.as_ref().map(MonitorsDir::of),
     };
     axum::Json(health).into_response()

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use store::Store;
 
 use super::operation::{Body, Operation};
-use super::{health, keys, members, monitors, openapi, status};
+use super::{health, keys, members, monitors, openapi, status, summary};
 
 /// What `/metrics` is written in.
 pub(super) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -138,7 +138,7 @@ fn mesh<S: Store>() -> [Operation<S>; 6] {
 }
 
 /// The coordinator itself.
-fn coordinator<S: Store>(open_metrics: bool) -> [Operation<S>; 5] {
+fn coordinator<S: Store>(open_metrics: bool) -> [Operation<S>; 6] {
     let metrics = Operation::get("/metrics", super::metrics::<S>)
         .named(
             "getMetrics",
@@ -156,6 +156,14 @@ fn coordinator<S: Store>(open_metrics: bool) -> [Operation<S>; 5] {
         } else {
             metrics
         },
+        Operation::get("/api/v1/summary", summary::summary::<S>)
+            .named(
+                "getSummary",
+                "The verdicts, for everybody where that is wanted",
+            )
+            .open()
+            .answers::<summary::Summary>(OK)
+            .or(&[StatusCode::NOT_FOUND]),
         Operation::get("/livez", health::live)
             .named("isAlive", "Whether the process answers")
             .open()
