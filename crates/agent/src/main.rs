@@ -27,7 +27,7 @@ struct Cli {
     /// tried in turn
     #[arg(long, env = "PARALLAX_COORDINATOR", value_delimiter = ',')]
     coordinator: Vec<String>,
-    /// An HTTP proxy on the way to the coordinators, http://[user:password@]host:port. Probes never
+    /// An HTTP proxy on the way to the coordinators, like `http://user:password@host:port`. Probes never
     /// use it
     #[arg(
         long,

@@ -6,7 +6,7 @@
 //!
 //! - [`era`]: protocol revisions, eras and transports of MCP.
 //! - [`monitor`] and [`period`]: what is to be watched, and how often.
-//! - [`file`]: files of monitors, in TOML, JSON, YAML, and as clients of MCP keep them.
+//! - [`mod@file`]: files of monitors, in TOML, JSON, YAML, and as clients of MCP keep them.
 //! - [`target`]: the URL of an MCP endpoint, validated.
 //! - [`step`]: the parts of a probe ([`Step`]) and the timed parts of an exchange ([`Phase`]).
 //! - [`reason`]: the closed list of why something failed, each with a [`Class`].
