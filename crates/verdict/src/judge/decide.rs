@@ -52,6 +52,8 @@ impl Judge {
     /// Looks at the votes, and says what has changed.
     pub(super) fn decide(&mut self, mesh: &Mesh, now: Ms) {
         if self.is_reading {
+            // Only since when each region is as it is.
+            self.see_regions(mesh, now);
             return;
         }
         let mut tally = self.tally(mesh, now);

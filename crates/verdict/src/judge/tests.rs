@@ -693,6 +693,23 @@ fn a_confirmation_has_the_time_that_the_path_needs() {
     assert_eq!(timeouts, [30 * SECOND; 7]);
 }
 
+/// Evidence that is read again decides nothing, and says since when regions are as they are.
+#[test]
+fn what_is_read_again_is_known_and_not_decided() {
+    let mut world = World::new(8, |_, _| Path::Fine);
+    world.judge.begin_reading();
+    world.run(60 * SECOND);
+    assert_eq!(world.log, []);
+    let views = world.judge.regions(&world.mesh, world.now);
+    let is_old = |view: &RegionView| view.since.is_some_and(|since| since <= 10 * SECOND);
+    assert!(views.iter().all(is_old), "{views:#?}");
+    world.judge.end_reading(&[], world.now);
+    world.run(61 * SECOND);
+    assert_eq!(world.verdicts(), [UP]);
+    let after = world.judge.regions(&world.mesh, world.now);
+    assert!(after.iter().all(is_old), "{after:#?}");
+}
+
 fn any_path() -> impl Strategy<Value = Path> {
     let paths = vec![
         Path::Fine,
