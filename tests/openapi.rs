@@ -149,7 +149,10 @@ fn deviations_are_found() {
         body: body.to_string(),
     };
     let json = "application/json";
-    let well = json!({ "status": "ok", "version": "1", "monitors": 0, "agents_connected": 0 });
+    let well = json!({
+        "status": "ok", "version": "1", "revision": null, "monitors": 0,
+        "agents_connected": 0, "last_evidence_at": null,
+    });
     let mut deviant = well.clone();
     deviant["uptime"] = 3.into();
     let mut wrong = well.clone();
