@@ -113,9 +113,12 @@ pub fn sentence(standing: &Standing) -> String {
     match standing.verdict {
         Verdict::Up => format!("{reach} reach it"),
         Verdict::Outage => format!(
-            "{} see {} fail: {how}; to explain that away {} regions or providers would have to be broken at once",
+            "{} see {}: {how}; to explain that away {} regions or providers would have to be broken at once",
             witnesses(evidence.independent_failing),
-            about(scope),
+            match tool(scope) {
+                Some(tool) => format!("calls of `{tool}` fail while the protocol works"),
+                None => "it fail".to_owned(),
+            },
             evidence.independent_failing,
         ),
         Verdict::Regional | Verdict::Partial => {
@@ -126,9 +129,12 @@ pub fn sentence(standing: &Standing) -> String {
                 format!("explained by {scope}")
             };
             format!(
-                "{} cannot use {} ({how}); still reached by {reach}; {cause}; an outage would need {} independent faults",
+                "{} cannot {} ({how}); still reached by {reach}; {cause}; an outage would need {} independent faults",
                 who.join(", "),
-                about(&evidence.about),
+                match tool(&evidence.about) {
+                    Some(tool) => format!("call `{tool}`"),
+                    None => "use it".to_owned(),
+                },
                 evidence.quorum,
             )
         }
@@ -161,11 +167,9 @@ fn how(standing: &Standing) -> String {
     }
 }
 
-fn about(scope: &str) -> String {
-    match scope.strip_prefix("tool ") {
-        Some(tool) => format!("the tool `{tool}`, while the protocol works,"),
-        None => "it".to_owned(),
-    }
+/// The tool that a scope names.
+fn tool(scope: &str) -> Option<&str> {
+    scope.strip_prefix("tool ")
 }
 
 fn unknown(standing: &Standing) -> String {

@@ -375,6 +375,30 @@ fn an_outage_is_seen_and_over_within_seconds() {
     }
 }
 
+/// Who reads it learns what fails, for whom, and what else would have to be wrong.
+#[test]
+fn an_outage_explains_itself() {
+    let table = [
+        (
+            Path::Refused,
+            "4 independent witnesses see it fail: tcp_refused at initialize; to explain that away 4 \
+             regions or providers would have to be broken at once",
+        ),
+        (
+            Path::ToolFails,
+            "4 independent witnesses see calls of `lookup` fail while the protocol works: tool_error \
+             at tools_call; to explain that away 4 regions or providers would have to be broken at \
+             once",
+        ),
+    ];
+    for (path, why) in table {
+        let mut world = World::new(8, broken(ALL, path));
+        world.run(100 * SECOND);
+        let said = world.judge.view(&world.mesh, world.now);
+        assert_eq!(crate::transition::sentence(&said), why);
+    }
+}
+
 /// A restart of a few seconds wakes nobody.
 #[test]
 fn a_blip_is_no_outage() {
