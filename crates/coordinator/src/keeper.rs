@@ -39,7 +39,7 @@ pub(crate) async fn recall<S: Store>(store: &S, board: &Board) -> Result<(), Sto
         after = Some(last.key);
         for kept in page {
             records += kept.records.len();
-            ledger::recall(board, kept, now, wall);
+            ledger::recall(board, kept);
         }
         tokio::task::yield_now().await;
     }

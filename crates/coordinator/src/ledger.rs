@@ -266,10 +266,9 @@ fn show(board: &Board, delivery: &Delivery<'_>, seq: u64, record: v1::Record) {
     }
 }
 
-/// Shows what was applied before a restart. `now` and `wall` are the same moment.
-pub(crate) fn recall(board: &Board, kept: Kept, now: Instant, wall: jiff::Timestamp) {
+/// Shows what was applied before a restart, at the moments when it came.
+pub(crate) fn recall(board: &Board, kept: Kept) {
     let from = kept.provenance;
-    let since = std::time::Duration::from_millis(millis(wall).saturating_sub(from.received_at_ms));
     let received_at = i64::try_from(from.received_at_ms).unwrap_or(i64::MAX);
     let identity = Identity {
         agent: from.agent,
@@ -282,8 +281,8 @@ pub(crate) fn recall(board: &Board, kept: Kept, now: Instant, wall: jiff::Timest
         spool_epoch: from.spool_epoch,
         boot_id: &from.boot_id,
         sent_at_us: from.sent_at_us,
-        received: now.checked_sub(since).unwrap_or(now),
-        wall: jiff::Timestamp::from_millisecond(received_at).unwrap_or(wall),
+        received: board.axis.instant(from.received_at_ms),
+        wall: jiff::Timestamp::from_millisecond(received_at).unwrap_or_default(),
         is_recalled: true,
     };
     for (seq, bytes) in kept.records {

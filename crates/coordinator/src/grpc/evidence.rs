@@ -136,12 +136,14 @@ async fn receive<S: Store>(
                 "session: a newer stream of this agent has taken over",
             ));
         }
+        // Read together: they are one moment on two clocks.
         let received = tokio::time::Instant::now().into_std();
+        let wall = telemetry::clock::wall();
         match request.message {
             Some(v1::report_request::Message::Frame(frame)) => {
                 hub.fleet.heard(&session.identity.agent, None, received);
                 hub.board.heard(&session.identity.agent, received);
-                let (lanes, position) = apply(hub, session, frame, received).await?;
+                let (lanes, position) = apply(hub, session, frame, (received, wall)).await?;
                 // Acknowledged is what would survive a crash.
                 let survived = durable.wait_for(|durable| *durable >= position).await;
                 survived.map_err(|_| Status::unavailable("the store is closed"))?;
@@ -166,7 +168,7 @@ async fn apply<S: Store>(
     hub: &Arc<Hub<S>>,
     session: &Session,
     frame: v1::EvidenceFrame,
-    received: std::time::Instant,
+    (received, wall): (std::time::Instant, jiff::Timestamp),
 ) -> Result<(Vec<v1::LaneState>, store::Position), Status> {
     if frame.session != session.number {
         return Err(Status::aborted("session: the frame is of another stream"));
@@ -177,7 +179,7 @@ async fn apply<S: Store>(
         boot_id: &session.boot_id,
         sent_at_us: frame.sent_at_us,
         received,
-        wall: telemetry::clock::wall(),
+        wall,
         is_recalled: false,
     };
     let records: usize = frame.slices.iter().map(|slice| slice.records.len()).sum();
