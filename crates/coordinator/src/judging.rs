@@ -49,12 +49,16 @@ pub(crate) async fn past<S: Store>(
     Ok(rows.into_iter().filter_map(read).collect())
 }
 
-/// Works until it is aborted.
-pub(crate) async fn run<S: Store>(hub: Arc<Hub<S>>) {
+/// Begins to judge, and to keep what was decided. Witnesses are waited for; what was decided is only
+/// told: so each has a task, and the store delays nobody.
+pub(crate) fn begin<S: Store>(hub: &Arc<Hub<S>>, tasks: &mut JoinSet<()>) {
     let (told, waiting) = mpsc::channel(MOST_WAITING);
-    let mut keeping = JoinSet::new();
-    // Witnesses are waited for; what was decided is only told: so the store delays nobody.
-    keeping.spawn(keep_all(Arc::clone(&hub), waiting));
+    tasks.spawn(run(Arc::clone(hub), told));
+    tasks.spawn(keep_all(Arc::clone(hub), waiting));
+}
+
+/// Works until it is aborted.
+async fn run<S: Store>(hub: Arc<Hub<S>>, told: mpsc::Sender<(String, Transition)>) {
     loop {
         let now = Instant::now();
         let due = hub

@@ -229,7 +229,7 @@ async fn run_hub<S: Store>(
 ) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(keeper::forget(Arc::clone(&hub), config.retention_hours));
-    tasks.spawn(judging::run(Arc::clone(&hub)));
+    judging::begin(&hub, &mut tasks);
     tasks.spawn(assigning::run(Arc::clone(&hub)));
     if hub.folder.is_some() {
         tasks.spawn(folder::run(Arc::clone(&hub)));
