@@ -1,4 +1,4 @@
-//! One target: votes, suspicion, confirmations, verdict (MODEL §4 to §6).
+//! One target: votes, suspicion, confirmations, verdict.
 
 mod ballot;
 mod confirm;
@@ -34,7 +34,7 @@ const MAX_EARLY: usize = 4;
 const LOOK: Ms = 5000;
 /// And a closed one.
 const LOOK_SELDOM: Ms = 60_000;
-/// A target that asked for a pause gets at least this (MODEL §15).
+/// A target that asked for a pause gets at least this.
 const PAUSE: Ms = 13_000;
 /// The longest pause that a target may ask confirmations for.
 const LONGEST_PAUSE: Ms = 300_000;
@@ -339,7 +339,7 @@ impl Judge {
     }
 
     /// How many independent witnesses an outage needs: three, that no region and provider
-    /// together can make; two where the panel has no more than three (MODEL §2).
+    /// together can make; two where the panel has no more than three.
     #[must_use]
     pub fn quorum(&self) -> u32 {
         if self.panel.independent(self.panel.all()) <= 3 {

@@ -2,7 +2,7 @@
 //!
 //! An agent is at fault when it is silent, when it does not reach what it should reach in any
 //! case, or when its machine is starved. One bad self-test suffices; two good ones in a row bring
-//! it back (MODEL §4). A reference that fails for more than half of those who ask it is itself at
+//! it back. A reference that fails for more than half of those who ask it is itself at
 //! fault and counts for nobody, unless that would leave none: references of distinct operators do
 //! not all die at once.
 

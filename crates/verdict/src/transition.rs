@@ -33,10 +33,11 @@ pub struct Transition {
     pub evidence: Evidence,
 }
 
-/// What a verdict rests on (MODEL §8).
+/// What a verdict rests on.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
-    /// The rule that applied (MODEL §6).
+    /// The rule that applied, as the engine numbers them: 1 outage, 2 too few votes, 3 mixed, 4
+    /// lasting for some, 5 slow or against its checks, 6 up.
     pub rule: String,
     /// How many independent witnesses an outage needs.
     pub quorum: u32,

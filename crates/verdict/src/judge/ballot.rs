@@ -2,7 +2,7 @@
 //!
 //! A level is what a failure may be about: the protocol, or one configured tool. Results fold per
 //! level: a probe that did not come to a level leaves the vote on it as it was, until its time to
-//! live ends (DESIGN §4).
+//! live ends.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use super::latency::Latency;
 use crate::Ms;
 use crate::mesh::Attested;
 
-/// Failures in a row, over so long, that make a witness of a lasting fault (MODEL §6, W).
+/// Failures in a row, over so long, that make a witness of a lasting fault.
 pub(super) const LASTING_FAILS: u32 = 3;
 const LASTING: Ms = 12_000;
 /// Good results in a row that end it.
@@ -93,7 +93,7 @@ impl Vote {
             *self = Self::default();
         }
         if say.is_limited() {
-            // Neither good nor bad: it breaks no row, and begins none (MODEL §15).
+            // Neither good nor bad: it breaks no row, and begins none.
             (self.say, self.began, self.heard) = (say, began, heard);
             return;
         }

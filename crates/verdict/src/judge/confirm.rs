@@ -1,4 +1,4 @@
-//! Confirmations: other agents look at once when one sees a failure (MODEL §5).
+//! Confirmations: other agents look at once when one sees a failure.
 
 use model::Step;
 use model::verdict::Verdict;
@@ -34,7 +34,7 @@ const ANSWER: Ms = 5000;
 impl Judge {
     /// A failure came that its self-test has not vouched for yet: the others look at once. `flips`
     /// says whether its agent said until now that what fails works: then it is a wave of its own,
-    /// whatever is known already (MODEL §15).
+    /// whatever is known already.
     pub(super) fn suspect(&mut self, at: usize, flips: bool, mesh: &Mesh, now: Ms) {
         let agent = &self.panel.witnesses()[at].agent;
         if self.is_reading || mesh.fault(agent).is_some() {

@@ -1,4 +1,4 @@
-//! The rules (MODEL §6, with the cures of §15): a function of the votes.
+//! The rules, numbered in the order in which they are asked: a function of the votes.
 
 use model::verdict::Verdict;
 
@@ -163,7 +163,7 @@ impl Judge {
             let least = if quorum > 2 { 1 } else { 2 };
             independent(twice) >= least || fails > quorum
         } else {
-            // Against a witness that reaches it everybody must be sure (MODEL §15).
+            // Against a witness that reaches it everybody must be sure.
             independent(twice) >= quorum && twice.count_ones() * 5 >= count * 3
         };
         let outvoted = oks == 0 || (fails >= 3 * oks && count >= 4 * level.ok_since.count_ones());

@@ -1,4 +1,4 @@
-//! What the agents of one region see: beside the verdict, never above it (DESIGN §4).
+//! What the agents of one region see: beside the verdict, never above it.
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ use crate::Ms;
 use crate::mesh::Mesh;
 use crate::witness::Set;
 
-/// Changes between good and bad that make a path mixed (MODEL §6, rule 3).
+/// Changes between good and bad that make a path mixed (rule 3).
 const MIXED_FLIPS: usize = 3;
 
 /// Who says what of one level.
@@ -72,7 +72,7 @@ impl Judge {
         let ttl = self.policy.ttl();
         let began = self.incident.as_ref().map(|incident| incident.began);
         let mut found = Level::default();
-        // A new wave is measured by itself: what lasts already is explained (MODEL §15).
+        // A new wave is measured by itself: what lasts already is explained.
         let lasts = |at: usize| self.ballots[at].levels[level].is_lasting;
         let (mut first, mut last) = (Ms::MAX, 0);
         let (mut first_new, mut last_new) = (Ms::MAX, 0);

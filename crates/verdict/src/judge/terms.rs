@@ -30,7 +30,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// How long a vote counts: MODEL §4.
+    /// How long a vote counts: interval, timeout, and the way here.
     #[must_use]
     pub const fn ttl(&self) -> Ms {
         self.interval + self.timeout + TRAVEL
