@@ -153,6 +153,22 @@ async fn what_is_wrong_is_named_with_the_way_out() {
             "scheme `ftp`",
         ),
         (
+            "a label without a value",
+            "parallax",
+            vec![
+                "token",
+                "create",
+                "--region",
+                "r",
+                "--provider",
+                "p",
+                "--label",
+                "net",
+            ],
+            2,
+            "write NAME=VALUE",
+        ),
+        (
             "no URL",
             "parallax",
             vec!["probe", "nonsense"],
@@ -302,6 +318,7 @@ async fn malformed_bodies_are_refused_by_name() {
             "/calls/1/name",
         ),
         (monitor(r#""regions":["no spaces"]"#), 422, "/regions/0"),
+        (monitor(r#""agent_labels":{"":"x"}"#), 422, "/agent_labels/"),
         (monitor(r#""severities":{"none":"note"}"#), 422, "none"),
     ];
     let http = place.http.parse().unwrap();

@@ -193,3 +193,51 @@ async fn a_monitor_is_watched_by_as_many_as_it_wants() {
     assert!(refused.body.contains("/max_agents"), "{}", refused.body);
     stop(agents, coordinator).await;
 }
+
+/// Those who carry the labels watch it; a private one only where it is named so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_monitor_chooses_agents_by_their_labels() {
+    let server = Server::start(Options::new(Dialect::Modern)).await.unwrap();
+    let coordinator = Coordinator::start().await;
+    let mut agents = agents(&coordinator, None).await;
+    let place = json!({
+        "agent": "inside", "region": "vpc", "provider": "own", "private": true,
+        "labels": { "net": "vpc-1" },
+    });
+    let made = coordinator
+        .call("POST", "/api/v1/tokens", &place.to_string())
+        .await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let token = made.json()["token"].as_str().unwrap().parse().unwrap();
+    agents.push(Agent::start_by(agent::Config {
+        token: Some(token),
+        ..config()
+    }));
+    let watchers = |status: &Value| {
+        let regions = status["regions"].as_array().unwrap().iter();
+        let names = regions.map(|region| region["region"].as_str().unwrap().to_owned());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    coordinator.put("open", &spec(&server.url())).await;
+    let open = coordinator.until_verdict("open", "up").await;
+    assert_eq!(watchers(&open), ["ap", "eu", "us"].map(String::from).into());
+    let mut inside = spec(&server.url());
+    inside["agent_labels"] = json!({ "net": "vpc-1" });
+    coordinator.put("inside", &inside).await;
+    coordinator.until_state("inside", "vpc", "ok").await;
+    let seen = coordinator.status("inside").await;
+    assert_eq!(watchers(&seen), ["vpc"].map(String::from).into());
+    inside["agent_labels"] = json!({ "net": "a\nb" });
+    let refused = coordinator.put("inside", &inside).await;
+    assert_eq!(refused.status, 422);
+    assert!(
+        refused.body.contains("/agent_labels/net"),
+        "{}",
+        refused.body
+    );
+    let listed = coordinator.call("GET", "/api/v1/agents", "").await.json();
+    let listed = listed["agents"].as_array().unwrap().iter();
+    let labels: Vec<_> = listed.map(|agent| agent["labels"].clone()).collect();
+    assert!(labels.contains(&json!({ "net": "vpc-1" })), "{labels:?}");
+    stop(agents, coordinator).await;
+}

@@ -1,5 +1,7 @@
 //! `parallax token`, `parallax agents`, `parallax key`: who belongs to the mesh, and who may ask it.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use model::Period;
@@ -39,9 +41,12 @@ struct Place {
     /// Degrees east
     #[arg(long, requires = "latitude", allow_negative_numbers = true)]
     longitude: Option<f64>,
-    /// It serves only monitors that name its region
+    /// It serves only monitors that name its region or its labels
     #[arg(long)]
     private: bool,
+    /// NAME=VALUE that monitors may choose it by; may be given again
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
     /// How long the token may wait to be used
     #[arg(long, default_value = "10m")]
     ttl: Period,
@@ -119,6 +124,14 @@ enum Scope {
     Admin,
 }
 
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 pub(crate) fn text(value: &Value) -> String {
     match value.as_str() {
         Some(text) => model::text::line(text, 200),
@@ -130,6 +143,7 @@ pub(crate) fn text(value: &Value) -> String {
 /// Makes a token.
 pub(crate) async fn token(args: TokenArgs) -> Result<(), Error> {
     let TokenCommand::Create(place) = args.command;
+    let labels: BTreeMap<String, String> = place.labels.into_iter().collect();
     let body = json!({
         "region": place.region,
         "provider": place.provider,
@@ -137,6 +151,7 @@ pub(crate) async fn token(args: TokenArgs) -> Result<(), Error> {
         "latitude": place.latitude,
         "longitude": place.longitude,
         "private": place.private,
+        "labels": labels,
         "ttl": place.ttl,
         "endpoint": place.endpoint,
         "replace": place.replace,

@@ -159,24 +159,29 @@ async fn settle_from<S: Store>(
     Ok(is_new)
 }
 
-/// Whether an agent of this place may watch the monitor. "Everywhere" is every place that is open
-/// to all.
+/// Whether an agent of this place may watch the monitor: it is in one of the regions, and carries
+/// all the labels. A monitor that names neither means every place that is open to all.
 fn may(spec: &MonitorSpec, place: &Place) -> bool {
-    let is_everywhere = spec.regions.is_empty() && !place.private;
-    is_everywhere || spec.regions.contains(&place.region)
+    let is_in = spec.regions.is_empty() || spec.regions.contains(&place.region);
+    let wanted = &spec.agent_labels;
+    let carries = wanted
+        .iter()
+        .all(|(name, value)| place.labels.get(name) == Some(value));
+    let is_named = !spec.regions.is_empty() || !wanted.is_empty();
+    is_in && carries && (is_named || !place.private)
 }
 
 /// Chooses anew for every monitor; whether anything changed.
 pub(crate) async fn settle_all<S: Store>(hub: &Hub<S>) -> Result<bool, StoreError> {
     let members = members(hub).await?;
     // Most monitors are watched from everywhere: candidates are prepared once for each choice of
-    // regions.
-    let mut pools: BTreeMap<Vec<String>, Pool<'_>> = BTreeMap::new();
+    // regions and labels.
+    let mut pools: BTreeMap<_, Pool<'_>> = BTreeMap::new();
     let mut is_new = false;
     for monitor in hub.store.monitors().await? {
         let spec = &monitor.spec;
         let pool = pools
-            .entry(spec.regions.clone())
+            .entry((spec.regions.clone(), spec.agent_labels.clone()))
             .or_insert_with(|| members.pool(spec));
         is_new |= settle_from(hub, &monitor, &members, pool).await?;
         tokio::task::yield_now().await;
@@ -251,28 +256,52 @@ async fn write<S: Store>(
 mod tests {
     use super::*;
 
+    fn labels(text: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let pairs = text
+            .iter()
+            .map(|&(name, value)| (name.into(), value.into()));
+        pairs.collect()
+    }
+
     #[test]
-    fn regions_and_privacy_say_who_may_watch() {
-        let place = |region: &str, private| Place {
+    fn regions_labels_and_privacy_say_who_may_watch() {
+        let place = |region: &str, private, carried: &[(&str, &str)]| Place {
             agent: "x".into(),
             region: region.into(),
             provider: "p".into(),
             latitude: None,
             longitude: None,
             private,
+            labels: labels(carried),
         };
-        let everywhere = MonitorSpec::new("https://a/mcp".parse().unwrap());
-        let mut inside = everywhere.clone();
-        inside.regions = vec!["vpc".into()];
+        let spec = |regions: &[&str], wanted: &[(&str, &str)]| {
+            let mut spec = MonitorSpec::new("https://a/mcp".parse().unwrap());
+            spec.regions = regions.iter().map(|&region| region.into()).collect();
+            spec.agent_labels = labels(wanted);
+            spec
+        };
+        let (prod, both) = (("env", "prod"), [("env", "prod"), ("net", "v6")]);
+        let everywhere = spec(&[], &[]);
+        let inside = spec(&["vpc", "lab"], &[]);
+        let labelled = spec(&[], &[prod]);
+        let narrow = spec(&["vpc"], &both);
         let table = [
-            (&everywhere, place("eu", false), true),
-            (&everywhere, place("vpc", true), false),
-            (&inside, place("eu", false), false),
-            (&inside, place("vpc", true), true),
-            (&inside, place("vpc", false), true),
+            (&everywhere, place("eu", false, &[]), true),
+            (&everywhere, place("eu", false, &both), true),
+            (&everywhere, place("vpc", true, &both), false),
+            (&inside, place("eu", false, &both), false),
+            (&inside, place("vpc", true, &[]), true),
+            (&inside, place("vpc", false, &[]), true),
+            (&labelled, place("eu", false, &[]), false),
+            (&labelled, place("eu", false, &[("env", "test")]), false),
+            (&labelled, place("eu", false, &both), true),
+            (&labelled, place("vpc", true, &[prod]), true),
+            (&narrow, place("vpc", true, &both), true),
+            (&narrow, place("vpc", true, &[prod]), false),
+            (&narrow, place("eu", false, &both), false),
         ];
         for (spec, place, expected) in table {
-            assert_eq!(may(spec, &place), expected, "{place:?}");
+            assert_eq!(may(spec, &place), expected, "{spec:?} {place:?}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Who belongs to the mesh: tokens, and the agents that were enrolled with them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use store::{Kind, Store, StoreError};
 
@@ -19,9 +21,12 @@ pub(crate) struct Place {
     pub(crate) latitude: Option<f64>,
     #[serde(default)]
     pub(crate) longitude: Option<f64>,
-    /// Serves only monitors that name its region.
+    /// Serves only monitors that name its region or its labels.
     #[serde(default)]
     pub(crate) private: bool,
+    /// What monitors may choose it by.
+    #[serde(default)]
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// An agent that was enrolled.
@@ -283,6 +288,7 @@ mod tests {
             latitude: None,
             longitude: None,
             private: false,
+            labels: BTreeMap::new(),
         }
     }
 

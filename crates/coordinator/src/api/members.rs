@@ -1,9 +1,11 @@
 //! Agents as members of the mesh: tokens for new ones, and turning one out.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use model::monitor::{FieldError, is_id};
+use model::monitor::{FieldError, is_id, label_problems};
 use model::period::Period;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,9 +38,12 @@ pub(super) struct Wanted {
     latitude: Option<f64>,
     #[serde(default)]
     longitude: Option<f64>,
-    /// Whether the agent serves only monitors that name its region.
+    /// Whether the agent serves only monitors that name its region or its labels.
     #[serde(default)]
     private: bool,
+    /// What monitors may choose it by, with `agent_labels`.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
     /// How long the token lasts, 1 s to 24 h.
     #[serde(default = "ten_minutes")]
     ttl: Period,
@@ -91,6 +96,7 @@ impl Wanted {
             let detail = "latitude and longitude come together";
             problems.push(FieldError::new("/latitude", detail));
         }
+        problems.extend(label_problems("/labels", &self.labels));
         let seconds = self.ttl.duration().as_secs();
         if !(1..=LONGEST).contains(&seconds) {
             let detail = format!("{} is not within 1s to 24h", self.ttl);
@@ -139,6 +145,7 @@ pub(super) async fn create_token<S: Store>(
         latitude: wanted.latitude,
         longitude: wanted.longitude,
         private: wanted.private,
+        labels: wanted.labels,
     };
     let wall = telemetry::clock::wall();
     let ttl = jiff::SignedDuration::try_from(wanted.ttl.duration()).unwrap_or_default();

@@ -166,6 +166,7 @@ struct Listed {
     latitude: Option<f64>,
     longitude: Option<f64>,
     private: bool,
+    labels: BTreeMap<String, String>,
     #[schemars(with = "Time")]
     enrolled_at: String,
     #[schemars(with = "Option<Time>")]
@@ -310,6 +311,7 @@ pub(super) async fn agents<S: Store>(State(hub): Shared<S>) -> Result<Response, 
             latitude: member.place.latitude,
             longitude: member.place.longitude,
             private: member.place.private,
+            labels: member.place.labels,
             enrolled_at: at(member.enrolled_at_ms),
             revoked_at: member.revoked_at_ms.map(at),
             certificate_generation: member.generation,

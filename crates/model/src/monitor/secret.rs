@@ -1,0 +1,58 @@
+//! Values that are taken and never shown again.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is shown instead of a secret.
+pub(super) const HIDDEN: &str = "(hidden)";
+
+/// A value that is taken and never shown again.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value, for the one who needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(HIDDEN)
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "writeOnly": true })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::MonitorSpec;
+
+    #[test]
+    fn secrets_are_taken_and_not_given() {
+        let spec = r#"{"url":"https://x/","headers":{"authorization":"Bearer s3cret"}}"#;
+        let spec: MonitorSpec = serde_json::from_str(spec).unwrap();
+        assert_eq!(spec.headers["authorization"].expose(), "Bearer s3cret");
+        let shown = format!("{spec:?}{}", serde_json::to_string(&spec).unwrap());
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}
