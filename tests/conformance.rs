@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
 use support::process::binary;
 use support::real::{fixture, installed};
 
@@ -72,4 +73,83 @@ fn request_metadata() {
 fn http_standard_headers() {
     let Some(real) = installed() else { return };
     scenario(&real, "conformance-0.2", "http-standard-headers", "", &[]);
+}
+
+/// A scenario with calls that the suite describes only to programs.
+fn with_flow(suite: &str, name: &str, calls: &serde_json::Value, extra: &[&str]) {
+    let Some(real) = installed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let flow = folder.path().join("flow.json");
+    std::fs::write(&flow, calls.to_string()).unwrap();
+    let probe = format!("--flow {}", flow.display());
+    scenario(&real, suite, name, &probe, extra);
+}
+
+/// The calls that the suite's own context asks for.
+#[test]
+fn http_custom_headers() {
+    let calls = json!([
+        { "name": "test_custom_headers", "arguments": {
+            "region": "us-west1", "priority": 42, "verbose": false, "debug": true,
+            "empty_val": "", "method_val": "test-method", "float_val": 3.14159,
+            "non_ascii_val": "Hello, 世界", "whitespace_val": " padded ",
+            "leading_space_val": " us-west1", "trailing_space_val": "us-west1 ",
+            "internal_space_val": "us west 1", "control_char_val": "line1\nline2",
+            "crlf_val": "line1\r\nline2", "tab_val": "\tindented",
+            "query": "SELECT * FROM users" } },
+        { "name": "test_custom_headers_null", "arguments": {
+            "region": "us-east1", "priority": 1, "verbose": null, "query": "SELECT 1" } },
+    ]);
+    with_flow("conformance-0.2", "http-custom-headers", &calls, &[]);
+}
+
+/// The valid tool is called, the first invalid one is not.
+#[test]
+fn http_invalid_tool_headers() {
+    let calls = json!([{ "name": "valid_tool", "arguments": { "region": "eu" } },
+        { "name": "invalid_empty_header", "arguments": { "value": "x" } }]);
+    with_flow("conformance-0.2", "http-invalid-tool-headers", &calls, &[]);
+}
+
+#[test]
+fn client_request_state() {
+    let accept = json!({ "confirm": { "action": "accept", "content": { "confirmed": true } } });
+    let call = |name: &str| json!({ "name": name, "answers": accept });
+    let calls = json!([
+        call("test_mrtr_echo_state"),
+        call("test_mrtr_no_state"),
+        { "name": "test_mrtr_unrelated" },
+        { "name": "test_mrtr_no_result_type" },
+    ]);
+    with_flow(
+        "conformance-0.2",
+        "sep-2322-client-request-state",
+        &calls,
+        &[],
+    );
+}
+
+#[test]
+fn remote_references_are_not_fetched() {
+    let Some(real) = installed() else { return };
+    scenario(
+        &real,
+        "conformance-0.2",
+        "json-schema-ref-no-deref",
+        "",
+        &[],
+    );
+}
+
+#[test]
+fn sse_retry() {
+    for suite in ["conformance-0.1", "conformance-0.2"] {
+        let calls = json!([{ "name": "test_reconnection" }]);
+        let extra: &[&str] = if suite == "conformance-0.2" {
+            &["--spec-version", "2025-11-25"]
+        } else {
+            &[]
+        };
+        with_flow(suite, "sse-retry", &calls, extra);
+    }
 }

@@ -72,10 +72,8 @@ impl Probe {
     /// The same probe, calling a tool.
     #[must_use]
     pub fn calling(mut self, tool: &str, arguments: &serde_json::Value) -> Self {
-        self.plan.calls.push(ToolCall {
-            name: tool.to_owned(),
-            arguments: arguments.as_object().unwrap().clone(),
-        });
+        let arguments = arguments.as_object().unwrap().clone();
+        self.plan.calls.push(ToolCall::new(tool, arguments));
         self
     }
 

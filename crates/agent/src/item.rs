@@ -1,9 +1,11 @@
 //! A schedule item, read into what the agent runs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::{ClientInfo, Plan, ToolCall};
+use model::Profile;
 use model::monitor::LANES;
 use prost::Message as _;
 use rpc::convert::{self, ConvertError};
@@ -28,7 +30,7 @@ pub(crate) struct Item {
 
 impl Item {
     /// The plan of a confirmation: within `time`, if that is set, and with no call that must not
-    /// be repeated.
+    /// be repeated, directly or for what it leaves to others.
     pub(crate) fn confirmation(&self, with_calls: bool, time: Duration) -> Plan {
         let mut plan = self.plan.clone();
         if !time.is_zero() {
@@ -39,6 +41,18 @@ impl Item {
         let mut repeatable = self.repeatable.iter();
         plan.calls
             .retain(|_| with_calls && repeatable.next().is_some_and(|repeatable| *repeatable));
+        // What takes values from a call that is not made cannot be made either.
+        let mut known = BTreeSet::new();
+        plan.calls.retain(|call| {
+            let has_all = model::flow::names(&call.arguments).is_subset(&known);
+            if has_all {
+                known.extend(call.capture.keys().cloned());
+            }
+            has_all
+        });
+        // Neither of them can fail a probe.
+        plan.profile = Profile::Standard;
+        plan.subscribe = false;
         plan
     }
 }
@@ -100,19 +114,54 @@ fn plan(probe: &v1::ProbeSpec, has_credential: bool) -> Result<Plan, ConvertErro
         Duration::from_secs(300),
     )?;
     for call in &probe.calls {
-        let arguments = serde_json::from_str(&call.arguments_json)
-            .map_err(|_| ConvertError::new("arguments_json", "is no JSON object"))?;
-        plan.calls.push(ToolCall {
-            name: call.name.clone(),
-            arguments,
-        });
+        plan.calls.push(tool_call(call)?);
     }
+    for list in &probe.lists {
+        plan.lists.insert(list.parse().map_err(word("lists"))?);
+    }
+    plan.subscribe = probe.subscribe;
+    if !probe.profile.is_empty() {
+        plan.profile = probe.profile.parse().map_err(word("profile"))?;
+    }
+    plan.expect = json("expect_json", &probe.expect_json)?;
     for entry in &probe.severities {
         let check = entry.check.parse().map_err(word("check"))?;
         let severity = entry.severity.parse().map_err(word("severity"))?;
         plan.severities.insert(check, severity);
     }
     Ok(plan)
+}
+
+fn tool_call(sent: &v1::ToolCall) -> Result<ToolCall, ConvertError> {
+    let mut call = ToolCall::new(
+        sent.name.clone(),
+        json("arguments_json", &sent.arguments_json)?,
+    );
+    call.answers = json("answers_json", &sent.answers_json)?;
+    call.expect = json("calls.expect_json", &sent.expect_json)?;
+    call.cleanup = sent.cleanup;
+    for (name, path) in &sent.capture {
+        let path = path.parse();
+        let path = path.map_err(|error: model::expect::JsonPathError| {
+            ConvertError::new("capture", error.to_string())
+        })?;
+        call.capture.insert(name.clone(), path);
+    }
+    Ok(call)
+}
+
+/// JSON within a message; nothing is the default.
+fn json<T: Default + serde::de::DeserializeOwned>(
+    field: &'static str,
+    text: &str,
+) -> Result<T, ConvertError> {
+    if text.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_str(text).map_err(|error| {
+        let what = model::text::line(&error.to_string(), 120);
+        ConvertError::new(field, what)
+    })
 }
 
 fn headers(sent: &[v1::Header]) -> Result<HeaderMap, ConvertError> {
@@ -194,6 +243,7 @@ mod tests {
             name: name.into(),
             arguments_json: "{}".into(),
             idempotent,
+            ..Default::default()
         };
         sent.probe.as_mut().unwrap().calls =
             vec![call("buy", false), call("look", true), call("sell", false)];
@@ -217,6 +267,28 @@ mod tests {
                 (seconds(step), seconds(step))
             );
         }
+    }
+
+    #[test]
+    fn a_confirmation_makes_no_call_that_needs_one_it_does_not_make() {
+        let mut sent = item();
+        let call = |name: &str, idempotent, takes: &str, leaves: &str| v1::ToolCall {
+            name: name.into(),
+            arguments_json: serde_json::json!({ "a": takes }).to_string(),
+            idempotent,
+            capture: [(leaves.to_owned(), "$.a".to_owned())].into(),
+            ..Default::default()
+        };
+        sent.probe.as_mut().unwrap().calls = vec![
+            call("make", false, "", "id"),
+            call("read", true, "{{id}}", "text"),
+            call("look", true, "", "page"),
+            call("turn", true, "{{page}}", "next"),
+            call("show", true, "{{text}}", "x"),
+        ];
+        let plan = read(&sent).unwrap().confirmation(true, Duration::ZERO);
+        let called: Vec<&str> = plan.calls.iter().map(|call| &call.name[..]).collect();
+        assert_eq!(called, ["look", "turn"]);
     }
 
     #[test]

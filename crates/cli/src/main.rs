@@ -5,6 +5,7 @@
 
 mod api;
 mod apply;
+mod checks;
 mod exit;
 mod human;
 mod members;
@@ -46,6 +47,8 @@ enum Command {
     Agents(members::AgentsArgs),
     /// Keys of the coordinator's API
     Key(members::KeyArgs),
+    /// List every check of a probe: severity, profile, demand and source
+    Checks(checks::ChecksArgs),
     /// Print the JSON Schema of `probe --output json`
     Schema,
 }
@@ -81,14 +84,19 @@ fn main() -> ExitCode {
         Command::Token(args) => done(runtime.block_on(members::token(args))),
         Command::Agents(args) => done(runtime.block_on(members::agents(args))),
         Command::Key(args) => done(runtime.block_on(members::key(args))),
+        Command::Checks(args) => printed(&checks::list(&args)),
         Command::Schema => {
             let schema = schemars::schema_for!(model::Report);
             let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-            match style::print(&format!("{text}\n")) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => fail(exit::INTERNAL, &format!("stdout: {error}")),
-            }
+            printed(&format!("{text}\n"))
         }
+    }
+}
+
+fn printed(text: &str) -> ExitCode {
+    match style::print(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(exit::INTERNAL, &format!("stdout: {error}")),
     }
 }
 

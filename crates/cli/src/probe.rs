@@ -1,6 +1,7 @@
 //! `parallax probe URL`.
 
 mod args;
+mod demands;
 mod headers;
 mod proxy;
 
@@ -25,6 +26,9 @@ pub(crate) enum Error {
     /// A proxy cannot be used.
     #[error("{0}")]
     Proxy(#[from] proxy::BadProxy),
+    /// A demand cannot be used.
+    #[error("{0}")]
+    Demands(#[from] demands::BadDemands),
     /// The host's configuration cannot be used.
     #[error("{0}")]
     Setup(#[from] dial::SetupError),
@@ -39,7 +43,8 @@ pub(crate) enum Error {
 impl Error {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) => exit::USAGE,
+            Self::Usage(_) | Self::Demands(demands::BadDemands::Fields(_)) => exit::USAGE,
+            Self::Demands(_) => exit::CONFIG,
             Self::Header(error) => error.exit_code(),
             Self::Proxy(error) => error.exit_code(),
             Self::Setup(_) => exit::CONFIG,
@@ -67,6 +72,7 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
         .min(Plan::MAX_CALL_TIMEOUT);
     plan.total_timeout = args.timeout.duration();
     plan.severities = args.severity.iter().copied().collect();
+    args.demands.add_to(&mut plan)?;
     let dialer = Dialer::new(DialerOptions {
         name_servers: args.resolver.clone(),
         family: match (args.ipv4, args.ipv6) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use model::monitor::CallSpec;
 use model::{Monitor, MonitorId};
 use rpc::v1;
 use store::{Store, StoreError};
@@ -62,15 +63,7 @@ fn item(monitor: &Monitor, ordinal: u32, since_epoch: Duration) -> v1::ScheduleI
         probe: Some(v1::ProbeSpec {
             url: spec.url.to_string(),
             era: spec.era.to_string(),
-            calls: spec
-                .calls
-                .iter()
-                .map(|call| v1::ToolCall {
-                    name: call.name.clone(),
-                    arguments_json: serde_json::Value::Object(call.arguments.clone()).to_string(),
-                    idempotent: call.idempotent,
-                })
-                .collect(),
+            calls: spec.calls.iter().map(tool_call).collect(),
             step_timeout_ms: millis(spec.step_timeout.duration()),
             call_timeout_ms: millis(spec.call_timeout.duration()),
             total_timeout_ms: millis(spec.total_timeout.duration()),
@@ -91,9 +84,38 @@ fn item(monitor: &Monitor, ordinal: u32, since_epoch: Duration) -> v1::ScheduleI
                     severity: severity.to_string(),
                 })
                 .collect(),
+            lists: spec.lists.iter().map(ToString::to_string).collect(),
+            subscribe: spec.subscribe,
+            profile: spec.profile.to_string(),
+            expect_json: demanded(&spec.expect),
         }),
         hosting: spec.hosting.clone().unwrap_or_default(),
     }
+}
+
+fn tool_call(call: &CallSpec) -> v1::ToolCall {
+    let object = |members: &serde_json::Map<_, _>| serde_json::Value::Object(members.clone());
+    let capture = call.capture.iter();
+    v1::ToolCall {
+        name: call.name.clone(),
+        arguments_json: object(&call.arguments).to_string(),
+        idempotent: call.idempotent,
+        answers_json: object(&call.answers).to_string(),
+        expect_json: demanded(&call.expect),
+        capture: capture
+            .map(|(name, path)| (name.clone(), path.to_string()))
+            .collect(),
+        cleanup: call.cleanup,
+    }
+}
+
+/// Demands as JSON; nothing where nothing is demanded.
+fn demanded<T: Default + PartialEq + serde::Serialize>(demands: &T) -> String {
+    if *demands == T::default() {
+        return String::new();
+    }
+    // Maps with text keys always become JSON.
+    serde_json::to_string(demands).unwrap_or_default()
 }
 
 fn millis(duration: Duration) -> u32 {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::report::{CheckReport, ServerInfo, StepReport};
-use model::{CheckId, Era, Failure, Revision, Severity, Step, Transport};
+use model::{CheckId, Era, Failure, Listing, Revision, Severity, Step, Transport};
 
 use crate::limits::MAX_DETAIL_CHARS;
 
@@ -24,6 +24,10 @@ pub struct Findings {
     pub server: Option<ServerInfo>,
     /// How many tools it listed, once the list was complete.
     pub tools: Option<u32>,
+    /// How many items the other lists had, each once it was complete.
+    pub lists: BTreeMap<Listing, u32>,
+    /// The size of the largest answer, bytes.
+    pub largest_response: u64,
     /// When, in a `Retry-After`, the server wants to be asked again, seconds from the answer.
     pub retry_after: Option<u64>,
     checks: BTreeMap<CheckId, Examined>,
@@ -35,6 +39,12 @@ struct Examined {
 }
 
 impl Findings {
+    /// An answer has come to so many bytes.
+    pub(crate) fn note_size(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.largest_response = self.largest_response.max(bytes);
+    }
+
     /// The check was examined and holds so far.
     pub fn pass(&mut self, id: CheckId) {
         self.checks.entry(id).or_default();

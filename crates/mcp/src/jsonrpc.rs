@@ -12,7 +12,7 @@ pub(crate) enum Message {
     /// A request of the server, which a client must answer.
     Request { id: Value, method: String },
     /// A notification of the server.
-    Notification,
+    Notification { method: String, params: Value },
 }
 
 /// An answer to a request.
@@ -86,13 +86,14 @@ pub(crate) fn message(value: Value) -> Result<Message, Invalid> {
         return Err(Invalid::Envelope("no `jsonrpc: \"2.0\"`"));
     }
     let id = object.remove("id").filter(|id| !id.is_null());
-    if let Some(method) = object.get("method").and_then(Value::as_str) {
+    if let Some(Value::String(method)) = object.get("method") {
+        let method = method.clone();
         return Ok(match id {
-            Some(id) => Message::Request {
-                id,
-                method: method.to_owned(),
+            Some(id) => Message::Request { id, method },
+            None => Message::Notification {
+                method,
+                params: object.remove("params").unwrap_or_default(),
             },
-            None => Message::Notification,
         });
     }
     response(id, object)
@@ -156,7 +157,9 @@ mod tests {
         let ping = one(r#"{"jsonrpc":"2.0","id":"s1","method":"ping"}"#);
         assert!(matches!(ping, Ok(Message::Request { method, .. }) if method == "ping"));
         let note = one(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#);
-        assert_eq!(note, Ok(Message::Notification));
+        assert!(
+            matches!(note, Ok(Message::Notification { method, .. }) if method == "notifications/message")
+        );
     }
 
     #[test]

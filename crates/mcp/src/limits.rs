@@ -17,6 +17,22 @@ pub const MAX_EVENTS: usize = 4096;
 /// the rest are ignored.
 pub const MAX_SERVER_REQUESTS: usize = 8;
 
+/// The longest event id that is sent back to resume a stream.
+pub const MAX_EVENT_ID_BYTES: usize = 1024;
+
+/// How often one request's stream is resumed: a server that closes early does it once or twice.
+pub const MAX_RESUMES: u32 = 8;
+
+/// How long to wait before a stream is resumed, where it does not say (2025-11-25 transports,
+/// "Resumability"; browsers wait about so long).
+pub const DEFAULT_RETRY: Duration = Duration::from_secs(1);
+
+/// How often a tool may ask for input before it gives its result.
+pub const MAX_INPUT_ROUNDS: u32 = 4;
+
+/// Items of one list of resources, templates or prompts, over all pages.
+pub const MAX_ITEMS: usize = 100_000;
+
 /// Pages of one list.
 pub const MAX_PAGES: u32 = 100;
 
@@ -38,6 +54,9 @@ pub const MAX_CURSOR_BYTES: usize = 8 << 10;
 
 /// Sessions of one probe that are given back: a handshake may be refused and tried again.
 pub const MAX_SESSIONS: usize = 4;
+
+/// How long a call that cleans up may take once the probe has failed, beyond its budget.
+pub const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long closing a session may take, beyond the budget of the probe: a guest cleans up after
 /// itself also when the evening was long.

@@ -165,7 +165,7 @@ mod tests {
             },
             response: messages.into_iter().find_map(|m| match m {
                 Message::Response(response) => Some(response),
-                Message::Request { .. } | Message::Notification => None,
+                Message::Request { .. } | Message::Notification { .. } => None,
             }),
             excerpt: String::new(),
             is_html: false,

@@ -1,9 +1,11 @@
 //! What a probe is to do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use model::{CheckId, EraPolicy, Severity, TargetUrl};
+use model::expect::{CallExpect, Expect, JsonPath};
+use model::monitor::CallSpec;
+use model::{CheckId, EraPolicy, Listing, Profile, Severity, TargetUrl};
 
 use crate::EraRecord;
 
@@ -35,6 +37,47 @@ pub struct ToolCall {
     pub name: String,
     /// Its arguments.
     pub arguments: serde_json::Map<String, serde_json::Value>,
+    /// What to answer where the tool asks for input, by the key of its question (2026-07-28
+    /// basic/patterns/mrtr): `{"action":"accept","content":{…}}`.
+    pub answers: serde_json::Map<String, serde_json::Value>,
+    /// What its result must be.
+    pub expect: CallExpect,
+    /// Values to take from its result, by name, for the arguments of later calls
+    /// ([`model::flow`]).
+    pub capture: BTreeMap<String, JsonPath>,
+    /// Whether it cleans up: made also where an earlier call failed, once there is what it needs.
+    pub cleanup: bool,
+}
+
+impl ToolCall {
+    /// A call that demands and captures nothing.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        arguments: serde_json::Map<String, serde_json::Value>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            arguments,
+            answers: serde_json::Map::new(),
+            expect: CallExpect::default(),
+            capture: BTreeMap::new(),
+            cleanup: false,
+        }
+    }
+}
+
+impl From<&CallSpec> for ToolCall {
+    fn from(spec: &CallSpec) -> Self {
+        Self {
+            name: spec.name.clone(),
+            arguments: spec.arguments.clone(),
+            answers: spec.answers.clone(),
+            expect: spec.expect.clone(),
+            capture: spec.capture.clone(),
+            cleanup: spec.cleanup,
+        }
+    }
 }
 
 /// What a probe is to do, and how long it may take.
@@ -48,6 +91,14 @@ pub struct Plan {
     pub known: Option<EraRecord>,
     /// Tools to call, in this order, after the list.
     pub calls: Vec<ToolCall>,
+    /// Lists to walk beside that of the tools, where the server announces them.
+    pub lists: BTreeSet<Listing>,
+    /// Whether to subscribe to changes, until that is acknowledged; modern era only.
+    pub subscribe: bool,
+    /// How much to examine.
+    pub profile: Profile,
+    /// What the target must be beyond the protocol.
+    pub expect: Expect,
     /// Whether the shell adds a credential: then a 401 means that it was rejected.
     pub has_credential: bool,
     /// Whether the endpoint is reached through a proxy: what takes too long before there is a
@@ -81,6 +132,10 @@ impl Plan {
             era: EraPolicy::Auto,
             known: None,
             calls: Vec::new(),
+            lists: BTreeSet::new(),
+            subscribe: false,
+            profile: Profile::Standard,
+            expect: Expect::default(),
             has_credential: false,
             is_proxied: false,
             step_timeout: Self::STEP_TIMEOUT,

@@ -2,6 +2,8 @@
 
 mod read;
 
+use std::time::Duration;
+
 use model::{CheckId, Reason, Severity, Step};
 use serde_json::Value;
 
@@ -22,6 +24,8 @@ pub(crate) enum Expect {
     Stream,
     /// Whatever the answer to `DELETE` is.
     Closed,
+    /// Whatever the answer is; of an event stream its head.
+    Anything,
 }
 
 /// A complete answer.
@@ -54,6 +58,13 @@ impl Fault {
     }
 }
 
+/// A notification on a response stream.
+#[derive(Debug)]
+pub(crate) struct Note {
+    pub(crate) method: String,
+    pub(crate) params: Value,
+}
+
 /// What a chunk brought.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
@@ -61,6 +72,8 @@ pub(crate) struct Progress {
     pub(crate) reply: Option<Reply>,
     /// Requests of the server: id and method.
     pub(crate) server_requests: Vec<(Value, String)>,
+    /// Notifications of the server.
+    pub(crate) notifications: Vec<Note>,
     /// Events of the 2024-11-05 stream, in order.
     pub(crate) events: Vec<sse::Event>,
 }
@@ -90,6 +103,30 @@ impl Reader {
             events: 0,
             foreign_id: None,
         }
+    }
+
+    /// How many bytes of body came.
+    pub(crate) const fn received(&self) -> usize {
+        self.received
+    }
+
+    /// From where a stream that closed early can be resumed, and how long to wait before.
+    pub(crate) fn resumable(&self) -> Option<(&str, Option<Duration>)> {
+        let parser = self.sse.as_ref()?;
+        let id = parser.last_id();
+        (!id.is_empty()).then(|| (id, parser.retry()))
+    }
+
+    /// The answer, where its head is all that is wanted: an event stream may never end.
+    pub(crate) fn at_head(&self) -> Option<Reply> {
+        let head = self.head.as_ref()?;
+        let is_stream = head.media_type().as_deref() == Some("text/event-stream");
+        (self.expect == Expect::Anything && is_stream).then(|| Reply {
+            head: head.clone(),
+            response: None,
+            excerpt: String::new(),
+            is_html: false,
+        })
     }
 
     /// Whether the answer travels as an event stream.
@@ -172,7 +209,11 @@ impl Reader {
     /// Whether the head alone says what the answer is: a refusal, or that a message was taken.
     pub(crate) fn is_decided(&self) -> bool {
         self.head.as_ref().is_some_and(|head| {
-            !head.is_success() || matches!(self.expect, Expect::Accepted | Expect::Closed)
+            !head.is_success()
+                || matches!(
+                    self.expect,
+                    Expect::Accepted | Expect::Closed | Expect::Anything
+                )
         })
     }
 
@@ -197,7 +238,9 @@ impl Reader {
             } else if let Ok(body) = jsonrpc::parse(&self.body) {
                 reply.response = body.messages.into_iter().find_map(|message| match message {
                     Message::Response(response) if response.outcome.is_err() => Some(response),
-                    Message::Response(_) | Message::Request { .. } | Message::Notification => None,
+                    Message::Response(_)
+                    | Message::Request { .. }
+                    | Message::Notification { .. } => None,
                 });
             }
         }

@@ -10,13 +10,14 @@ use crate::exchange::Request;
 use crate::header;
 use crate::plan::ClientInfo;
 
-const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+pub(crate) const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 
-const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+pub(crate) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(crate) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// How messages are dressed right now.
@@ -30,6 +31,8 @@ pub(crate) struct Dialect {
     /// Where messages go.
     pub(crate) endpoint: Url,
     pub(crate) client: ClientInfo,
+    /// Whether questions of tools are answered: then the capability is declared.
+    pub(crate) elicits: bool,
 }
 
 impl Dialect {
@@ -93,6 +96,25 @@ impl Dialect {
         self.post(&body)
     }
 
+    /// A notification beside the sequence.
+    pub(crate) fn notification(&self, method: &'static str, params: &Value) -> Request {
+        self.post(&json!({ "jsonrpc": "2.0", "method": method, "params": params }))
+    }
+
+    /// The rest of an event stream that closed early, from the event after `last_id` on
+    /// (2025-11-25 transports, "Resumability and Redelivery").
+    pub(crate) fn resume(&self, last_id: HeaderValue) -> Request {
+        let mut headers = self.headers();
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        headers.insert(LAST_EVENT_ID, last_id);
+        Request {
+            method: Method::GET,
+            url: self.endpoint.clone(),
+            headers,
+            body: Vec::new(),
+        }
+    }
+
     /// The end of the session.
     pub(crate) fn delete(&self) -> Request {
         Request {
@@ -152,7 +174,7 @@ impl Dialect {
         let revision = self.revision.unwrap_or(Revision::NEWEST_MODERN);
         json!({
             META_VERSION: revision.as_str(),
-            META_CAPABILITIES: {},
+            META_CAPABILITIES: if self.elicits { json!({ "elicitation": { "form": {} } }) } else { json!({}) },
             META_CLIENT: self.client_info(),
         })
     }
@@ -177,6 +199,7 @@ mod tests {
                 name: "c".into(),
                 version: "1".into(),
             },
+            elicits: false,
         }
     }
 

@@ -1,14 +1,21 @@
 //! What the results of each step must contain.
 
-use std::collections::BTreeSet;
+mod call;
+mod items;
+mod pages;
+mod shape;
+mod tools;
 
 use model::report::ServerInfo;
 use model::{CheckId, Era, Reason, Revision, Step};
 use serde_json::Value;
 
 use crate::findings::Findings;
-use crate::limits::{MAX_BODY_BYTES, MAX_CURSOR_BYTES, MAX_PAGES, MAX_TOOLS};
 use crate::reply::Fault;
+
+pub(crate) use call::{Called, call};
+pub(crate) use items::Items;
+pub(crate) use tools::Tools;
 
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
@@ -19,13 +26,9 @@ pub(crate) fn envelope(step: Step, result: &Value, findings: &mut Findings) -> R
     match result.get("resultType").map(Value::as_str) {
         None => findings.violate(CheckId::ResResultType, step, "resultType is missing"),
         Some(Some("complete")) => findings.pass(CheckId::ResResultType),
-        Some(Some("input_required")) if step == Step::ToolsCall => {
-            findings.pass(CheckId::ResResultType);
-            return Err(Fault::new(
-                Reason::McpInputRequired,
-                CheckId::CallIsError,
-                "the tool asks the user for input, which a monitor cannot give",
-            ));
+        Some(Some("task")) if step == Step::ToolsCall => {
+            let detail = "the answer is a task, although the client declared no such extension";
+            return Err(schema(CheckId::CallTask, detail));
         }
         Some(other) => {
             let detail = format!("resultType is {}", other.unwrap_or("not a string"));
@@ -39,10 +42,29 @@ pub(crate) fn envelope(step: Step, result: &Value, findings: &mut Findings) -> R
     Ok(())
 }
 
+/// What a server says that it has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Announced {
+    pub(crate) tools: bool,
+    pub(crate) resources: bool,
+    pub(crate) prompts: bool,
+}
+
+impl Announced {
+    fn of(capabilities: &Value) -> Self {
+        let has = |name: &str| capabilities.get(name).is_some_and(Value::is_object);
+        Self {
+            tools: has("tools"),
+            resources: has("resources"),
+            prompts: has("prompts"),
+        }
+    }
+}
+
 /// The facts of a `server/discover` result that was judged modern.
 pub(crate) struct Discovered {
     pub(crate) server: Option<ServerInfo>,
-    pub(crate) announces_tools: bool,
+    pub(crate) announced: Announced,
 }
 
 /// Checks a `server/discover` result (2026-07-28 server/discover).
@@ -53,6 +75,7 @@ pub(crate) fn discover(result: &Value, findings: &mut Findings) -> Result<Discov
         return Err(missing(CheckId::DiscRequired, "capabilities"));
     };
     findings.pass(CheckId::DiscRequired);
+    shape::discover(result, findings);
     // Otherwise the result would not have been read as modern.
     findings.pass(CheckId::DiscVersionListed);
     cache_hints(step, result, None, findings);
@@ -64,7 +87,7 @@ pub(crate) fn discover(result: &Value, findings: &mut Findings) -> Result<Discov
     demand_server_info(CheckId::DiscServerInfo, step, server.as_ref(), findings);
     Ok(Discovered {
         server,
-        announces_tools: capabilities.get("tools").is_some_and(Value::is_object),
+        announced: Announced::of(capabilities),
     })
 }
 
@@ -72,7 +95,7 @@ pub(crate) fn discover(result: &Value, findings: &mut Findings) -> Result<Discov
 pub(crate) struct Initialized {
     pub(crate) revision: Revision,
     pub(crate) server: Option<ServerInfo>,
-    pub(crate) announces_tools: bool,
+    pub(crate) announced: Announced,
 }
 
 /// Checks an `initialize` result (2025-11-25 basic/lifecycle).
@@ -101,198 +124,24 @@ pub(crate) fn initialize(result: &Value, findings: &mut Findings) -> Result<Init
         return Err(missing(CheckId::InitRequired, "serverInfo"));
     }
     findings.pass(CheckId::InitRequired);
+    shape::initialize(result, findings);
     demand_server_info(CheckId::InitServerInfo, step, server.as_ref(), findings);
     Ok(Initialized {
         revision,
         server,
-        announces_tools: capabilities.get("tools").is_some_and(Value::is_object),
+        announced: Announced::of(capabilities),
     })
 }
 
-/// What is known of a tool list while its pages come in.
-#[derive(Debug, Default)]
-pub(crate) struct Tools {
-    /// The names, for lookup of configured tools.
-    pub(crate) names: BTreeSet<String>,
-    pub(crate) count: usize,
-    pages: u32,
-    name_bytes: usize,
-    cursors: BTreeSet<String>,
-    scope: Option<String>,
-}
-
-impl Tools {
-    /// Checks a page of `tools/list` and gives the cursor of the next one.
-    pub(crate) fn page(
-        &mut self,
-        result: &Value,
-        era: Era,
-        findings: &mut Findings,
-    ) -> Result<Option<String>, Fault> {
-        let step = Step::ToolsList;
-        if era == Era::Modern {
-            envelope(step, result, findings)?;
-            cache_hints(step, result, self.scope.as_deref(), findings);
-            self.scope = result["cacheScope"].as_str().map(str::to_owned);
-        }
-        let Some(tools) = result.get("tools").and_then(Value::as_array) else {
-            return Err(schema(
-                CheckId::ListToolsArray,
-                "the result has no array `tools`",
-            ));
-        };
-        for tool in tools {
-            self.tool(tool, findings)?;
-        }
-        findings.pass(CheckId::ListToolsArray);
-        findings.pass(CheckId::ListNames);
-        self.pages += 1;
-        self.next_cursor(result, era, findings)
-    }
-
-    fn tool(&mut self, tool: &Value, findings: &mut Findings) -> Result<(), Fault> {
-        let Some(name) = tool.get("name").and_then(Value::as_str) else {
-            return Err(schema(CheckId::ListToolsArray, "a tool has no name"));
-        };
-        let shown = model::text::line(name, 64);
-        if tool["inputSchema"]["type"] != "object" {
-            let detail = format!("the inputSchema of tool {shown} is not of type object");
-            return Err(schema(CheckId::ListToolsArray, detail));
-        }
-        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if name.is_empty() || name.len() > 128 || !name.chars().all(legal) {
-            findings.violate(
-                CheckId::ListNames,
-                Step::ToolsList,
-                format!("the name `{shown}`"),
-            );
-        }
-        self.count += 1;
-        self.name_bytes += name.len();
-        if self.count > MAX_TOOLS || self.name_bytes > MAX_BODY_BYTES {
-            return Err(Fault {
-                reason: Reason::HttpBodyTooLarge,
-                detail: format!("the list has more than {MAX_TOOLS} tools"),
-                check: None,
-            });
-        }
-        if !self.names.insert(name.to_owned()) {
-            findings.violate(
-                CheckId::ListNames,
-                Step::ToolsList,
-                format!("`{shown}` comes twice"),
-            );
-        }
-        Ok(())
-    }
-
-    /// Only a missing or null `nextCursor` ends the list (server/utilities/pagination); legacy
-    /// servers also send an empty one.
-    fn next_cursor(
-        &mut self,
-        result: &Value,
-        era: Era,
-        findings: &mut Findings,
-    ) -> Result<Option<String>, Fault> {
-        let cursor = match result.get("nextCursor") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(cursor)) if cursor.is_empty() && era == Era::Legacy => None,
-            Some(Value::String(cursor)) => Some(cursor.clone()),
-            Some(_) => {
-                return Err(schema(
-                    CheckId::ListPagination,
-                    "nextCursor is not a string",
-                ));
-            }
-        };
-        if cursor
-            .as_ref()
-            .is_some_and(|cursor| cursor.len() > MAX_CURSOR_BYTES)
-        {
-            return Err(schema(
-                CheckId::ListPagination,
-                "nextCursor is longer than 8 KiB",
-            ));
-        }
-        if let Some(cursor) = &cursor {
-            if !self.cursors.insert(cursor.clone()) {
-                return Err(endless(format!("page {} repeats a cursor", self.pages)));
-            }
-            if self.pages >= MAX_PAGES {
-                return Err(endless(format!("more than {MAX_PAGES} pages")));
-            }
-        } else {
-            findings.pass(CheckId::ListPagination);
-        }
-        Ok(cursor)
-    }
-
-    /// How the list is described to people.
-    pub(crate) fn summary(&self) -> String {
-        let plural = |n: usize| if n == 1 { "" } else { "s" };
-        let pages = if self.pages > 1 {
-            format!(", {} pages", self.pages)
-        } else {
-            String::new()
-        };
-        format!("{} tool{}{pages}", self.count, plural(self.count))
-    }
-}
-
-/// Checks a `tools/call` result (server/tools, "Tool Result").
-pub(crate) fn call(result: &Value, era: Era, findings: &mut Findings) -> Result<(), Fault> {
-    let step = Step::ToolsCall;
-    if era == Era::Modern {
-        envelope(step, result, findings)?;
-    }
-    let content = result.get("content").and_then(Value::as_array);
-    let known = |block: &Value| {
-        matches!(
-            block["type"].as_str(),
-            Some("text" | "image" | "audio" | "resource" | "resource_link")
-        )
-    };
-    match content {
-        None => findings.violate(
-            CheckId::CallContent,
-            step,
-            "the result has no array `content`",
-        ),
-        Some(blocks) => findings.demand(
-            blocks.iter().all(known),
-            CheckId::CallContent,
-            step,
-            "a content block is of no known type",
-        ),
-    }
-    if result["isError"] == true {
-        let text = content.and_then(|blocks| blocks.iter().find_map(|b| b["text"].as_str()));
-        return Err(Fault::new(
-            Reason::ToolError,
-            CheckId::CallIsError,
-            format!(
-                "isError: {}",
-                model::text::line(text.unwrap_or("no text"), 160)
-            ),
-        ));
-    }
-    findings.pass(CheckId::CallIsError);
-    Ok(())
-}
-
 /// Whether the server announced what it then did, or did not (server/tools, "Capabilities").
-pub(crate) fn capability(announced: bool, works: bool, findings: &mut Findings) {
+pub(crate) fn capability(step: Step, announced: bool, works: bool, findings: &mut Findings) {
+    let method = step.method().unwrap_or_default();
     let detail = if announced {
-        "tools are announced, but tools/list does not work"
+        format!("{method} is announced, but does not work")
     } else {
-        "tools/list works, but tools are not announced"
+        format!("{method} works, but is not announced")
     };
-    findings.demand(
-        announced == works,
-        CheckId::CapabilityTruth,
-        Step::ToolsList,
-        detail,
-    );
+    findings.demand(announced == works, CheckId::CapabilityTruth, step, detail);
 }
 
 fn cache_hints(step: Step, result: &Value, scope: Option<&str>, findings: &mut Findings) {
@@ -345,10 +194,6 @@ fn missing(check: CheckId, member: &str) -> Fault {
 
 fn schema(check: CheckId, detail: impl Into<String>) -> Fault {
     Fault::new(Reason::McpSchemaViolation, check, detail)
-}
-
-fn endless(detail: String) -> Fault {
-    Fault::new(Reason::McpPaginationLoop, CheckId::ListPagination, detail)
 }
 
 #[cfg(test)]

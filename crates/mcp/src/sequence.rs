@@ -1,13 +1,18 @@
 //! The probe itself: which request comes next, and what its answer means.
 
 mod ending;
+mod expecting;
 mod failing;
 mod flow;
 mod handshake;
 mod http_sse;
+mod input;
 mod replies;
+mod resume;
+mod strict;
+mod subscribe;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use model::{CheckId, Era, EraPolicy, Failure, Outcome, Phase, Reason, Revision, Step, Transport};
@@ -21,7 +26,7 @@ use crate::limits::{BODY_GRACE, MAX_SERVER_REQUESTS};
 use crate::plan::Plan;
 use crate::reply::{Fault, Progress, Reader};
 use crate::request::Dialect;
-use crate::results::Tools;
+use crate::results::{Announced, Items, Tools};
 use crate::timing::Timer;
 
 /// One probe of one target.
@@ -41,15 +46,25 @@ pub struct Sequence {
     /// Whether a revision was already offered a second time.
     asked_again: bool,
     offered: Revision,
-    announces_tools: bool,
+    announced: Announced,
     tools: Tools,
+    /// The other list that is being walked.
+    items: Items,
     next_call: usize,
+    /// How often the running call asked for input.
+    input_rounds: u32,
+    /// What earlier calls left for later ones.
+    captured: BTreeMap<String, Value>,
+    /// Requests that are wrong on purpose, still to be sent.
+    trials: VecDeque<strict::Trial>,
     server_requests: usize,
     /// Exchanges that answer requests of the server; dropped once they are accepted.
     asides: BTreeSet<ExchangeId>,
     /// Sessions that were opened and not yet given back.
     to_close: Vec<HeaderValue>,
     session_lost: bool,
+    /// The probe has failed, and what it made is being cleaned up.
+    cleaning: bool,
     closing: bool,
 }
 
@@ -73,6 +88,11 @@ struct Running {
     has_session_header: bool,
     /// The open request's exchange, until the shell is told to release it.
     is_open: bool,
+    /// The wrong request that this is, in the strict profile.
+    trial: Option<strict::Trial>,
+    /// When a stream that closed early is to be resumed, and from where.
+    resume: Option<resume::Resume>,
+    resumes: u32,
 }
 
 /// The event stream of the 2024-11-05 transport.
@@ -96,6 +116,7 @@ impl Sequence {
         };
         let record = known.filter(|record| record.revision.era() == era);
         let transport = record.map_or(Transport::StreamableHttp, |record| record.transport);
+        let tools = Tools::new(plan.calls.iter().map(|call| call.name.clone()));
         let mut sequence = Self {
             dialect: Dialect {
                 era,
@@ -104,6 +125,7 @@ impl Sequence {
                 session: None,
                 endpoint: plan.url.as_url().clone(),
                 client: plan.client.clone(),
+                elicits: plan.calls.iter().any(|call| !call.answers.is_empty()),
             },
             deadline: flow::after(now, plan.total_timeout),
             plan,
@@ -116,13 +138,18 @@ impl Sequence {
             fallback: None,
             asked_again: false,
             offered: Revision::NEWEST_LEGACY,
-            announces_tools: false,
-            tools: Tools::default(),
+            announced: Announced::default(),
+            tools,
+            items: Items::default(),
             next_call: 0,
+            input_rounds: 0,
+            captured: BTreeMap::new(),
+            trials: VecDeque::new(),
             server_requests: 0,
             asides: BTreeSet::new(),
             to_close: Vec::new(),
             session_lost: false,
+            cleaning: false,
             closing: false,
         };
         let first = match (era, transport) {
@@ -142,7 +169,9 @@ impl Sequence {
     /// When [`Self::handle_timeout`] must be called; `None` once the probe is done.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.running.as_ref().map(|running| running.deadline)
+        let running = self.running.as_ref()?;
+        let resume = running.resume.as_ref().map(|resume| resume.at);
+        Some(resume.map_or(running.deadline, |at| at.min(running.deadline)))
     }
 
     /// Whether the probe is over. Commands may still be waiting.
@@ -193,6 +222,10 @@ impl Sequence {
             }
         } else if is_running && let Some(running) = self.running.as_mut() {
             running.reader.handle_head(head);
+            if let Some(reply) = running.reader.at_head() {
+                self.replied(reply, now);
+                return;
+            }
             let awaits_stream = running.awaits_stream(self.dialect.transport);
             if running.reader.is_decided() && !awaits_stream {
                 running.deadline = running.deadline.min(now + BODY_GRACE);
@@ -206,6 +239,8 @@ impl Sequence {
             Some((reader, findings)) => reader.handle_chunk(chunk, findings),
             None => return,
         };
+        let received = self.reader_of(exchange).map_or(0, |(r, _)| r.received());
+        self.findings.note_size(received);
         match progress {
             Ok(progress) => self.progress(progress, now),
             Err(fault) => self.fail(fault, now),
@@ -217,6 +252,9 @@ impl Sequence {
         if self.stream.as_ref().is_some_and(|s| s.exchange == exchange) {
             self.stream = None;
             self.fail(ending::stream_ended(), now);
+            return;
+        }
+        if self.may_resume(exchange, now) {
             return;
         }
         let Some((reader, findings)) = self.reader_of(exchange) else {
@@ -263,6 +301,10 @@ impl Sequence {
 
     /// The deadline of [`Self::poll_timeout`] has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.resume_is_due(now) {
+            self.resume();
+            return;
+        }
         let Some(running) = self.running.as_mut().filter(|r| r.deadline <= now) else {
             return;
         };
@@ -308,7 +350,8 @@ impl Sequence {
 
     /// What the probe found, once it is done.
     #[must_use]
-    pub fn finish(self) -> (Findings, Outcome) {
+    pub fn finish(mut self) -> (Findings, Outcome) {
+        self.examine_expectations();
         let severity = |id| self.plan.severity(id);
         let outcome = ending::outcome(&self.findings, severity);
         (self.findings, outcome)
@@ -326,6 +369,11 @@ impl Sequence {
     fn progress(&mut self, progress: Progress, now: Instant) {
         for (id, method) in progress.server_requests {
             self.server_request(&id, &method);
+        }
+        for note in progress.notifications {
+            if self.notified(&note, now) {
+                return;
+            }
         }
         for event in progress.events {
             // An event may end the probe; what follows in the same chunk is nobody's.

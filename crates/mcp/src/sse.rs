@@ -1,5 +1,9 @@
 //! Server-Sent Events (WHATWG HTML §9.2), fed in chunks of any size.
 
+use std::time::Duration;
+
+use crate::limits::MAX_EVENT_ID_BYTES;
+
 /// One dispatched event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Event {
@@ -29,6 +33,8 @@ pub(crate) struct Parser {
     after_cr: bool,
     tried: bool,
     limit: usize,
+    last_id: String,
+    retry: Option<Duration>,
 }
 
 impl Parser {
@@ -38,6 +44,17 @@ impl Parser {
             limit,
             ..Self::default()
         }
+    }
+
+    /// The id of the last event that had one, from which a broken stream may be resumed; empty
+    /// where none had.
+    pub(crate) fn last_id(&self) -> &str {
+        &self.last_id
+    }
+
+    /// How long to wait before resuming, where the stream says so.
+    pub(crate) const fn retry(&self) -> Option<Duration> {
+        self.retry
     }
 
     /// Reads a chunk and appends the events that it completes.
@@ -111,7 +128,15 @@ impl Parser {
                     return Err(Broken::TooLarge);
                 }
             }
-            _ => {} // comments (empty name), id, retry and unknown fields
+            // An id with a NUL is ignored, and so is one that no request could carry.
+            "id" if !value.contains('\0') && value.len() <= MAX_EVENT_ID_BYTES => {
+                value.clone_into(&mut self.last_id);
+            }
+            // Only digits count.
+            "retry" if value.bytes().all(|b| b.is_ascii_digit()) => {
+                self.retry = value.parse().ok().map(Duration::from_millis);
+            }
+            _ => {} // comments (empty name) and unknown fields
         }
         Ok(())
     }

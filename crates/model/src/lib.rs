@@ -17,7 +17,9 @@
 pub mod check;
 pub mod closed;
 pub mod era;
+pub mod expect;
 pub mod file;
+pub mod flow;
 pub mod header;
 pub mod monitor;
 pub mod outcome;
@@ -29,12 +31,12 @@ pub mod target;
 pub mod text;
 pub mod verdict;
 
-pub use check::{CheckId, Severity};
+pub use check::{CheckId, Profile, Severity};
 pub use era::{Era, EraPolicy, Revision, Transport};
 pub use monitor::{Monitor, MonitorId, MonitorSpec, RegionState};
 pub use outcome::{Failure, Outcome};
 pub use period::Period;
 pub use reason::{Class, Reason};
 pub use report::Report;
-pub use step::{Phase, Step};
+pub use step::{Listing, Phase, Step};
 pub use target::TargetUrl;

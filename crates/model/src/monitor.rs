@@ -5,16 +5,17 @@ mod problems;
 mod secret;
 mod written;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::expect::{CallExpect, Expect, JsonPath};
 use crate::period::Period;
-use crate::{CheckId, EraPolicy, Severity, TargetUrl};
+use crate::{CheckId, EraPolicy, Listing, Profile, Severity, TargetUrl};
 
 pub use id::{LANES, MonitorId, MonitorIdError};
-pub use problems::{FieldError, is_id, label_problems};
+pub use problems::{FieldError, call_problems, is_id, label_problems};
 pub use secret::Secret;
 
 /// A tool that every probe calls.
@@ -29,6 +30,40 @@ pub struct CallSpec {
     /// Whether confirmations may repeat the call.
     #[serde(default = "yes")]
     pub idempotent: bool,
+    /// What to answer where the tool asks for input, by the key of its question (2026-07-28
+    /// basic/patterns/mrtr): `{"action":"accept","content":{}}`.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub answers: serde_json::Map<String, serde_json::Value>,
+    /// What its result must be.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub expect: CallExpect,
+    /// Values to take from its result, by name, for `{{name}}` in the arguments of later calls.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub capture: BTreeMap<String, JsonPath>,
+    /// Whether it cleans up: then it is made also where an earlier call failed, once there is what
+    /// it needs. Comes last.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cleanup: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl CallSpec {
+    /// A call without arguments and demands.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            arguments: serde_json::Map::new(),
+            idempotent: true,
+            answers: serde_json::Map::new(),
+            expect: CallExpect::default(),
+            capture: BTreeMap::new(),
+            cleanup: false,
+        }
+    }
 }
 
 const fn yes() -> bool {
@@ -56,6 +91,18 @@ pub struct MonitorSpec {
     /// Tools that every probe calls after the list; each once.
     #[serde(default)]
     pub calls: Vec<CallSpec>,
+    /// Lists to walk beside that of the tools, where the server announces them.
+    #[serde(default)]
+    pub lists: BTreeSet<Listing>,
+    /// Whether each probe subscribes to changes until that is acknowledged; modern era only.
+    #[serde(default)]
+    pub subscribe: bool,
+    /// How much to examine.
+    #[serde(default = "standard")]
+    pub profile: Profile,
+    /// What the target must be beyond the protocol.
+    #[serde(default)]
+    pub expect: Expect,
     /// How long one step may take, up to 60 s.
     #[serde(default = "ten_seconds")]
     pub step_timeout: Period,
@@ -88,6 +135,10 @@ pub struct MonitorSpec {
     pub labels: BTreeMap<String, String>,
 }
 
+const fn standard() -> Profile {
+    Profile::Standard
+}
+
 const fn ten() -> u32 {
     10
 }
@@ -111,7 +162,7 @@ const fn thirty_seconds() -> Period {
 impl MonitorSpec {
     /// A spec with defaults for everything but the URL.
     #[must_use]
-    pub const fn new(url: TargetUrl) -> Self {
+    pub fn new(url: TargetUrl) -> Self {
         Self {
             url,
             era: auto(),
@@ -119,6 +170,10 @@ impl MonitorSpec {
             regions: Vec::new(),
             agent_labels: BTreeMap::new(),
             calls: Vec::new(),
+            lists: BTreeSet::new(),
+            subscribe: false,
+            profile: Profile::Standard,
+            expect: Expect::default(),
             step_timeout: ten_seconds(),
             call_timeout: ten_seconds(),
             total_timeout: thirty_seconds(),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckId, Era, Outcome, Phase, Reason, Revision, Severity, Step, TargetUrl, Transport};
+use crate::{
+    CheckId, Era, Listing, Outcome, Phase, Reason, Revision, Severity, Step, TargetUrl, Transport,
+};
 
 /// The version of the report's JSON. Fields are only added within a version.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -44,6 +46,12 @@ pub struct Report {
     /// How many tools the server listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<u32>,
+    /// How many items the other lists had that the probe walked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lists: BTreeMap<Listing, u32>,
+    /// The size of the largest answer, bytes.
+    #[serde(default)]
+    pub largest_response_bytes: u64,
     /// When the server wants to be asked again (`Retry-After`), seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_seconds: Option<u64>,
@@ -151,6 +159,27 @@ pub struct Certificate {
     pub not_after: i64,
     /// SHA-256 of the DER form, lower-case hex.
     pub sha256: String,
+}
+
+impl StepReport {
+    /// A step of which nothing was sent.
+    #[must_use]
+    pub const fn unsent(step: Step) -> Self {
+        Self {
+            step,
+            tool: None,
+            phases_us: BTreeMap::new(),
+            total_us: 0,
+            warm: true,
+            exchanges: 0,
+            http_status: None,
+            content_type: None,
+            rpc_code: None,
+            failed_phase: None,
+            reason: None,
+            detail: None,
+        }
+    }
 }
 
 /// One step of a probe.

@@ -16,8 +16,19 @@ crate::closed_words! {
         Ping = "ping",
         /// `tools/list`, all pages.
         ToolsList = "tools_list",
+        /// `resources/list`, all pages; only where the monitor asks for it.
+        ResourcesList = "resources_list",
+        /// `resources/templates/list`, all pages; only where the monitor asks for it.
+        ResourceTemplatesList = "resource_templates_list",
+        /// `prompts/list`, all pages; only where the monitor asks for it.
+        PromptsList = "prompts_list",
         /// `tools/call` of a tool that the user named.
         ToolsCall = "tools_call",
+        /// `subscriptions/listen` until it is acknowledged; only where the monitor asks for it.
+        Subscribe = "subscribe",
+        /// A request that is wrong on purpose, to see that it is refused as it should be; only in
+        /// the strict profile.
+        Strict = "strict",
         /// `DELETE` of the session, or the end of the event stream.
         Close = "close",
     }
@@ -33,8 +44,36 @@ impl Step {
             Self::Initialized => Some("notifications/initialized"),
             Self::Ping => Some("ping"),
             Self::ToolsList => Some("tools/list"),
+            Self::ResourcesList => Some("resources/list"),
+            Self::ResourceTemplatesList => Some("resources/templates/list"),
+            Self::PromptsList => Some("prompts/list"),
             Self::ToolsCall => Some("tools/call"),
-            Self::Stream | Self::Close => None,
+            Self::Subscribe => Some("subscriptions/listen"),
+            Self::Stream | Self::Strict | Self::Close => None,
+        }
+    }
+}
+
+crate::closed_words! {
+    /// A list beside that of the tools, which a probe walks where it is asked to.
+    pub enum Listing ("list") {
+        /// `resources/list`.
+        Resources = "resources",
+        /// `resources/templates/list`.
+        ResourceTemplates = "resource_templates",
+        /// `prompts/list`.
+        Prompts = "prompts",
+    }
+}
+
+impl Listing {
+    /// The step that walks it.
+    #[must_use]
+    pub const fn step(self) -> Step {
+        match self {
+            Self::Resources => Step::ResourcesList,
+            Self::ResourceTemplates => Step::ResourceTemplatesList,
+            Self::Prompts => Step::PromptsList,
         }
     }
 }

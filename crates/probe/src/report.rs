@@ -6,7 +6,8 @@ use mcp::{EraRecord, Plan, Sequence};
 use model::report::{Connection, SCHEMA_VERSION};
 use model::{CheckId, Outcome, Report, Step, TargetUrl};
 
-/// Below this a certificate's remaining life is reported as `net.cert_expiry`.
+/// Below this a certificate's remaining life is reported as `net.cert_expiry`, unless the monitor
+/// says otherwise.
 const CERTIFICATE_MARGIN: Duration = Duration::from_secs(14 * 24 * 3600);
 
 pub(crate) fn assemble(
@@ -19,7 +20,11 @@ pub(crate) fn assemble(
     elapsed: Duration,
 ) -> (Report, Option<EraRecord>) {
     if let Some(connection) = &connection {
-        examine_certificates(connection, wall, &mut sequence);
+        let days = plan.expect.certificate_days.map(u64::from);
+        let margin = days.map_or(CERTIFICATE_MARGIN, |days| {
+            Duration::from_secs(days * 86_400)
+        });
+        examine_certificates(connection, margin, wall, &mut sequence);
     }
     let (findings, outcome) = sequence.finish();
     let checks = findings.examined(|id| plan.severity(id));
@@ -44,6 +49,8 @@ pub(crate) fn assemble(
         server: findings.server,
         connection,
         tools: findings.tools,
+        lists: findings.lists,
+        largest_response_bytes: findings.largest_response,
         retry_after_seconds: findings.retry_after,
         steps: findings.steps,
         checks: checks.into_iter().map(|(check, _)| check).collect(),
@@ -78,7 +85,12 @@ fn redact(report: &mut Report, secrets: &[String]) {
     }
 }
 
-fn examine_certificates(connection: &Connection, wall: jiff::Timestamp, sequence: &mut Sequence) {
+fn examine_certificates(
+    connection: &Connection,
+    margin: Duration,
+    wall: jiff::Timestamp,
+    sequence: &mut Sequence,
+) {
     let Some(end) = connection
         .tls
         .as_ref()
@@ -87,7 +99,7 @@ fn examine_certificates(connection: &Connection, wall: jiff::Timestamp, sequence
         return;
     };
     let left = end.saturating_sub(wall.as_second());
-    let margin = i64::try_from(CERTIFICATE_MARGIN.as_secs()).unwrap_or(i64::MAX);
+    let margin = i64::try_from(margin.as_secs()).unwrap_or(i64::MAX);
     let detail = format!(
         "a certificate of the chain ends in {} d",
         left.div_euclid(86_400)

@@ -24,6 +24,8 @@ fn report(outcome: Outcome, address: Option<&str>) -> Report {
         server: None,
         connection,
         tools: None,
+        lists: BTreeMap::new(),
+        largest_response_bytes: 0,
         retry_after_seconds: None,
         steps: Vec::new(),
         checks: Vec::new(),

@@ -52,6 +52,8 @@ fn report() -> Report {
             tls: None,
         }),
         tools: Some(14),
+        lists: std::collections::BTreeMap::new(),
+        largest_response_bytes: 0,
         retry_after_seconds: None,
         steps: vec![discover, list],
         checks: Vec::new(),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::demands::Demands;
 use clap::ValueEnum;
 use mcp::{Plan, ToolCall};
 use model::period::PeriodError;
@@ -70,6 +71,8 @@ pub(crate) struct Args {
     /// The severity of a check: `http.notif_202=degrade`. Repeatable
     #[arg(long, value_name = "CHECK=SEVERITY", value_parser = parse_severity)]
     pub(crate) severity: Vec<(CheckId, Severity)>,
+    #[command(flatten)]
+    pub(crate) demands: Demands,
     /// Exit with 3 when the target is degraded
     #[arg(long, value_name = "STATE")]
     pub(crate) fail_on: Option<FailOn>,
@@ -160,10 +163,7 @@ impl Args {
             let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
             arguments.insert(key.to_owned(), value);
         }
-        Ok(ToolCall {
-            name: name.to_owned(),
-            arguments,
-        })
+        Ok(ToolCall::new(name, arguments))
     }
 }
 

@@ -3,8 +3,8 @@
 use model::{CheckId, Reason};
 
 use super::{
-    Expect, Fault, Progress, Reader, Reply, demand_plain, match_id, mismatch, stream_messages,
-    too_large,
+    Expect, Fault, Note, Progress, Reader, Reply, demand_plain, match_id, mismatch,
+    stream_messages, too_large,
 };
 use crate::findings::Findings;
 use crate::jsonrpc::{self, Invalid, Message, Response};
@@ -156,7 +156,10 @@ impl Reader {
                     }
                 }
                 Message::Request { id, method } => progress.server_requests.push((id, method)),
-                Message::Response(_) | Message::Notification => {}
+                Message::Notification { method, params } => {
+                    progress.notifications.push(Note { method, params });
+                }
+                Message::Response(_) => {}
             }
         }
         Ok(())

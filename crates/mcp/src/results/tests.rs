@@ -20,7 +20,7 @@ fn discover_of_the_python_sdk() {
     });
     let mut findings = Findings::default();
     let facts = discover(&result, &mut findings).ok().unwrap();
-    assert!(facts.announces_tools);
+    assert!(facts.announced.tools);
     assert_eq!(facts.server.unwrap().name, "py-mcp-demo");
     assert_eq!(
         violated(&findings),
@@ -36,7 +36,7 @@ fn initialize_names_what_is_missing() {
     });
     let facts = initialize(&whole, &mut Findings::default()).ok().unwrap();
     assert_eq!(
-        (facts.revision, facts.announces_tools),
+        (facts.revision, facts.announced.tools),
         (Revision::V2025_06_18, false)
     );
     let table = [
@@ -124,7 +124,10 @@ fn a_list_that_never_ends_is_cut() {
         reason.map(|fault| fault.reason),
         Some(Reason::McpPaginationLoop)
     );
-    assert_eq!(tools.pages, MAX_PAGES);
+    assert_eq!(
+        tools.summary(),
+        format!("0 tools, {} pages", crate::limits::MAX_PAGES)
+    );
 }
 
 #[test]
@@ -179,18 +182,16 @@ fn modern_results_are_checked_for_type_and_cache_hints() {
 fn a_tool_that_fails_is_not_a_protocol_that_fails() {
     let mut findings = Findings::default();
     let bad = json!({ "content": [{ "type": "text", "text": "key expired" }], "isError": true });
-    let fault = call(&bad, Era::Legacy, &mut findings).unwrap_err();
+    let fault = call(&bad, Revision::V2025_11_25, None, &mut findings).unwrap_err();
     assert_eq!(
         (fault.reason, fault.detail.as_str()),
         (Reason::ToolError, "isError: key expired")
     );
-    let asks = json!({ "resultType": "input_required", "requestState": "x" });
-    let fault = call(&asks, Era::Modern, &mut findings).unwrap_err();
-    assert_eq!(fault.reason, Reason::McpInputRequired);
     let mut findings = Findings::default();
     call(
         &json!({ "content": [{ "type": "hologram" }] }),
-        Era::Legacy,
+        Revision::V2025_11_25,
+        None,
         &mut findings,
     )
     .unwrap();
@@ -198,4 +199,108 @@ fn a_tool_that_fails_is_not_a_protocol_that_fails() {
         violated(&findings),
         ["call.content: a content block is of no known type"]
     );
+}
+
+/// 2026-07-28 basic/patterns/mrtr.
+#[test]
+fn a_tool_may_ask_for_input() {
+    let asks = json!({
+        "resultType": "input_required", "requestState": "opaque",
+        "inputRequests": { "k": { "method": "elicitation/create", "params": {} } },
+    });
+    let modern = |result: &Value| {
+        call(
+            result,
+            Revision::V2026_07_28,
+            None,
+            &mut Findings::default(),
+        )
+    };
+    let Ok(Called::Asked { questions, state }) = modern(&asks) else {
+        panic!("asks for input")
+    };
+    assert_eq!(questions.keys().collect::<Vec<_>>(), ["k"]);
+    assert_eq!(state, Some(json!("opaque")));
+    let nothing = modern(&json!({ "resultType": "input_required" })).unwrap_err();
+    assert_eq!(nothing.check, Some(CheckId::CallInputRequired));
+    // Without the extension a task is no answer.
+    let task = modern(&json!({ "resultType": "task", "taskId": "t" })).unwrap_err();
+    assert_eq!(
+        (task.reason, task.check),
+        (Reason::McpSchemaViolation, Some(CheckId::CallTask))
+    );
+}
+
+#[test]
+fn content_blocks_have_their_members() {
+    let problems = |block: Value| {
+        let mut findings = Findings::default();
+        let result = json!({ "content": [block] });
+        call(&result, Revision::V2025_11_25, None, &mut findings).unwrap();
+        violated(&findings)
+    };
+    let good = [
+        json!({ "type": "text", "text": "" }),
+        json!({ "type": "image", "data": "aGk=", "mimeType": "image/png" }),
+        json!({ "type": "resource", "resource": { "uri": "a:b", "blob": "aGk=" } }),
+        json!({ "type": "resource_link", "uri": "a:b", "name": "n" }),
+    ];
+    for block in good {
+        assert!(problems(block.clone()).is_empty(), "{block}");
+    }
+    let bad = [
+        json!({ "type": "text" }),
+        json!({ "type": "audio", "data": "not base64!", "mimeType": "audio/wav" }),
+        json!({ "type": "image", "data": "aGk=" }),
+        json!({ "type": "resource", "resource": { "uri": "a:b" } }),
+        json!({ "type": "resource_link", "uri": "a:b" }),
+        json!("text"),
+    ];
+    for block in bad {
+        assert_eq!(problems(block.clone()).len(), 1, "{block}");
+    }
+}
+
+/// 2025-06-18 server/tools, "Output Schema".
+#[test]
+fn structured_content_conforms_to_the_output_schema() {
+    let schema = json!({ "type": "object", "required": ["t"],
+        "properties": { "t": { "type": "number" } } });
+    let problems = |result: Value, revision| {
+        let mut findings = Findings::default();
+        call(&result, revision, Some(&schema), &mut findings).unwrap();
+        violated(&findings)
+    };
+    let with = |content: Value| json!({ "content": [], "structuredContent": content });
+    let newest = Revision::V2026_07_28;
+    let only = |result: Value| {
+        let mut found = problems(result, newest);
+        found.retain(|problem| problem.starts_with("call.output_schema"));
+        found
+    };
+    assert!(only(with(json!({ "t": 1.5 }))).is_empty());
+    assert!(only(with(json!({ "t": "warm" })))[0].contains("`/t`"));
+    assert!(only(json!({ "content": [] }))[0].contains("no structuredContent"));
+    // An older revision knows no structured content.
+    assert!(problems(json!({ "content": [] }), Revision::V2025_03_26).is_empty());
+}
+
+#[test]
+fn other_lists_have_items_with_names() {
+    let mut findings = Findings::default();
+    let mut items = Items::default();
+    let list = model::Listing::Resources;
+    let page = json!({ "resources": [{ "uri": "a:b", "name": "x" }], "nextCursor": "2" });
+    let next = items.page(list, &page, Era::Legacy, &mut findings).unwrap();
+    assert_eq!(next.as_deref(), Some("2"));
+    let page = json!({ "resources": [{ "uri": "a:b" }] });
+    let next = items.page(list, &page, Era::Legacy, &mut findings).unwrap();
+    assert_eq!(next, None);
+    assert_eq!(items.summary(list), "2 resources, 2 pages");
+    assert_eq!(
+        violated(&findings),
+        ["res.schema: an item of resources has no `name`"]
+    );
+    let none = Items::default().page(list, &json!({}), Era::Legacy, &mut findings);
+    assert_eq!(none.unwrap_err().reason, Reason::McpSchemaViolation);
 }

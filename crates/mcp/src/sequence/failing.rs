@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use model::{CheckId, Class, Era, EraPolicy, Failure, Phase, Reason, Revision, Step, Transport};
 
+use serde_json::json;
+
 use super::Sequence;
 use crate::exchange::Command;
 use crate::negotiate::Discovered;
@@ -21,6 +23,15 @@ impl Sequence {
             self.closed(&fault.detail, Some(fault.reason), now);
             return;
         }
+        if fault.reason != Reason::Cancelled {
+            if step == Step::Strict {
+                return self.trial_failed(&fault, now);
+            }
+            if step == Step::Subscribe {
+                return self.not_subscribed(&fault, now);
+            }
+        }
+        self.tell_cancelled(fault.reason);
         if step == Step::Discover && self.may_try_legacy(&fault) {
             self.findings
                 .violate(CheckId::EraAnswered, step, &fault.detail);
@@ -42,6 +53,11 @@ impl Sequence {
             return;
         }
         self.end_step(Some(fault.reason), Some(fault.detail.clone()), now);
+        if std::mem::take(&mut self.cleaning) {
+            self.next_call += 1;
+            self.clean_up(now);
+            return;
+        }
         // Being turned away on the second way says more than the first way's failure.
         let (failure, fault) = match self.fallback.take() {
             Some(first) if fault.reason.class() != Class::Refused => first,
@@ -50,8 +66,38 @@ impl Sequence {
         if let Some(check) = fault.check {
             self.findings.violate(check, failure.step, &fault.detail);
         }
-        self.findings.failure = Some(failure);
-        self.close(now);
+        // A call that cleans up after a failure is not the failure.
+        self.findings.failure.get_or_insert(failure);
+        self.clean_up(now);
+    }
+
+    /// In the legacy era a dropped connection cancels nothing: what a session still works on is
+    /// called off (2025-11-25 basic/utilities/cancellation; never `initialize`).
+    fn tell_cancelled(&mut self, reason: Reason) {
+        let Some(running) = self.running.as_ref() else {
+            return;
+        };
+        let is_open = matches!(running.timer.phase(), Phase::Wait | Phase::Receive);
+        let gave_up = reason.is_timeout() || reason == Reason::Cancelled;
+        let is_session = self.dialect.era == Era::Legacy && !self.to_close.is_empty();
+        let (true, true, true, Some(id)) = (gave_up, is_open, is_session, running.id) else {
+            return;
+        };
+        if running.step == Step::Initialize {
+            return;
+        }
+        let why = if reason == Reason::Cancelled {
+            "the probe was cancelled"
+        } else {
+            "the probe waited long enough"
+        };
+        let params = json!({ "requestId": id, "reason": why });
+        let request = self
+            .dialect
+            .notification("notifications/cancelled", &params);
+        let exchange = self.exchange_id();
+        self.asides.insert(exchange);
+        self.commands.push_back(Command::Send { exchange, request });
     }
 
     /// The running step failed, but there is another way: its failure is reported only if that

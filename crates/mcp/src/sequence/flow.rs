@@ -3,19 +3,52 @@
 use std::time::{Duration, Instant};
 
 use model::report::StepReport;
-use model::{Phase, Reason, Step, Transport};
+use model::{Era, Listing, Phase, Profile, Reason, Step, Transport};
 use serde_json::{Map, Value};
 
-use super::{Running, Sequence, Stream};
+use super::{Running, Sequence, Stream, subscribe};
 use crate::exchange::{Command, Head, Request};
-use crate::limits::{CLOSE_TIMEOUT, MAX_DETAIL_CHARS};
+use crate::limits::{CLEANUP_TIMEOUT, CLOSE_TIMEOUT, MAX_DETAIL_CHARS};
 use crate::reply::{Expect, Reader};
+use crate::results::Announced;
 use crate::timing::Timer;
+
+/// What a further request of a step carries beside the first one's params.
+pub(super) enum More {
+    Nothing,
+    /// The cursor of the next page.
+    Cursor(String),
+    /// Answers to what a tool asked, and the state to send back, untouched.
+    Input {
+        answers: Map<String, Value>,
+        state: Option<Value>,
+    },
+}
+
+impl More {
+    fn add_to(self, params: &mut Map<String, Value>) {
+        match self {
+            Self::Nothing => {}
+            Self::Cursor(cursor) => {
+                params.insert("cursor".to_owned(), cursor.into());
+            }
+            Self::Input { answers, state } => {
+                if !answers.is_empty() {
+                    params.insert("inputResponses".to_owned(), answers.into());
+                }
+                if let Some(state) = state {
+                    params.insert("requestState".to_owned(), state);
+                }
+            }
+        }
+    }
+}
 
 impl Sequence {
     /// Begins a step with its first request.
     pub(super) fn start(&mut self, step: Step, now: Instant) {
         let limit = match step {
+            Step::ToolsCall if self.cleaning => self.plan.call_timeout.min(CLEANUP_TIMEOUT),
             Step::ToolsCall => self.plan.call_timeout,
             Step::Close => CLOSE_TIMEOUT,
             Step::Stream
@@ -23,9 +56,14 @@ impl Sequence {
             | Step::Initialize
             | Step::Initialized
             | Step::Ping
-            | Step::ToolsList => self.plan.step_timeout,
+            | Step::ToolsList
+            | Step::ResourcesList
+            | Step::ResourceTemplatesList
+            | Step::PromptsList
+            | Step::Subscribe
+            | Step::Strict => self.plan.step_timeout,
         };
-        let deadline = if self.closing {
+        let deadline = if self.closing || self.cleaning {
             now + limit
         } else {
             after(now, limit).min(self.deadline)
@@ -38,7 +76,13 @@ impl Sequence {
                     .map(|call| call.name.clone())
             })
             .flatten();
-        let (request, id, expect) = self.request(step, None);
+        let trial = (step == Step::Strict)
+            .then(|| self.trials.pop_front())
+            .flatten();
+        let (request, id, expect) = match &trial {
+            Some(trial) => (trial.request.clone(), trial.id, trial.expect()),
+            None => self.request(step, More::Nothing),
+        };
         let exchange = self.exchange_id();
         self.running = Some(Running {
             step,
@@ -55,6 +99,9 @@ impl Sequence {
             rpc_code: None,
             has_session_header: false,
             is_open: true,
+            trial,
+            resume: None,
+            resumes: 0,
         });
         if step == Step::Stream {
             self.stream = Some(Stream {
@@ -66,17 +113,23 @@ impl Sequence {
         self.commands.push_back(Command::Send { exchange, request });
     }
 
-    /// Sends another request within the running step: a further page, another revision.
-    pub(super) fn again(&mut self, cursor: Option<String>) {
+    /// Sends another request within the running step: a further page, another revision, input
+    /// that the tool asked for.
+    pub(super) fn again(&mut self, more: More) {
         let Some(step) = self.running.as_ref().map(|running| running.step) else {
             return;
         };
-        let (request, id, expect) = self.request(step, cursor);
+        let (request, id, expect) = self.request(step, more);
+        self.send_again(request, id, expect);
+    }
+
+    /// Sends a request within the running step.
+    pub(super) fn send_again(&mut self, request: Request, id: Option<i64>, expect: Expect) {
         let exchange = self.exchange_id();
         if let Some(running) = self.running.as_mut() {
             running.exchange = exchange;
             running.id = id;
-            running.reader = Reader::new(expect, step);
+            running.reader = Reader::new(expect, running.step);
             running.has_session_header = false;
             running.exchanges += 1;
             running.is_open = true;
@@ -95,7 +148,7 @@ impl Sequence {
         }
     }
 
-    fn request(&mut self, step: Step, cursor: Option<String>) -> (Request, Option<i64>, Expect) {
+    fn request(&mut self, step: Step, more: More) -> (Request, Option<i64>, Expect) {
         match step {
             Step::Stream => return (self.dialect.stream(), None, Expect::Stream),
             Step::Close => return (self.dialect.delete(), None, Expect::Closed),
@@ -104,24 +157,33 @@ impl Sequence {
             | Step::Initialized
             | Step::Ping
             | Step::ToolsList
-            | Step::ToolsCall => {}
+            | Step::ResourcesList
+            | Step::ResourceTemplatesList
+            | Step::PromptsList
+            | Step::ToolsCall
+            | Step::Subscribe
+            | Step::Strict => {}
         }
         let mut params = Map::new();
         if step == Step::Initialize {
             params = self.dialect.initialize_params(self.offered);
         }
-        if let Some(cursor) = cursor {
-            params.insert("cursor".to_owned(), cursor.into());
-        }
+        let mut mirrored = Vec::new();
         if step == Step::ToolsCall
             && let Some(call) = self.plan.calls.get(self.next_call)
         {
             params.insert("name".to_owned(), call.name.clone().into());
-            params.insert(
-                "arguments".to_owned(),
-                Value::Object(call.arguments.clone()),
-            );
+            let arguments = model::flow::filled(&call.arguments, &self.captured);
+            let definition = self.tools.definition(&call.name);
+            if let Some(Ok(mirror)) = definition.map(|tool| &tool.mirror) {
+                mirrored = mirror.headers(&arguments);
+            }
+            params.insert("arguments".to_owned(), arguments.into());
         }
+        if step == Step::Subscribe {
+            params = subscribe::params();
+        }
+        more.add_to(&mut params);
         if step == Step::Initialized {
             return (
                 self.dialect.message(step, None, params),
@@ -129,17 +191,20 @@ impl Sequence {
                 Expect::Accepted,
             );
         }
-        self.next_id += 1;
-        let id = self.next_id;
+        let id = self.fresh_id();
         let expect = match self.dialect.transport {
             Transport::StreamableHttp => Expect::Response(id),
             Transport::HttpSse => Expect::Accepted,
         };
-        (
-            self.dialect.message(step, Some(id), params),
-            Some(id),
-            expect,
-        )
+        let mut request = self.dialect.message(step, Some(id), params);
+        request.headers.extend(mirrored);
+        (request, Some(id), expect)
+    }
+
+    /// An id that no request had.
+    pub(super) const fn fresh_id(&mut self) -> i64 {
+        self.next_id += 1;
+        self.next_id
     }
 
     /// The running step went well.
@@ -192,29 +257,74 @@ impl Sequence {
             Step::Stream => Some(Step::Initialize),
             Step::Initialize => Some(Step::Initialized),
             Step::Initialized => Some(Step::Ping),
-            Step::Discover | Step::Ping => self.list_or_call(),
-            Step::ToolsList | Step::ToolsCall => self.call(),
+            Step::Discover
+            | Step::Ping
+            | Step::ToolsList
+            | Step::ResourcesList
+            | Step::ResourceTemplatesList
+            | Step::PromptsList
+            | Step::ToolsCall
+            | Step::Subscribe
+            | Step::Strict => self.next_of_body(step),
             Step::Close => None,
         };
         match next {
+            Some(Step::ToolsCall) if self.refuses_call(now) => {}
             Some(next) => self.start(next, now),
             None if step == Step::Close => {}
             None => self.close(now),
         }
     }
 
-    /// Tools are listed where the server announces them; where it does not but a call is
-    /// configured, the call itself will tell.
-    fn list_or_call(&self) -> Option<Step> {
-        if self.announces_tools {
-            Some(Step::ToolsList)
-        } else {
-            self.call()
+    /// What follows `step` once the handshake is done. Tools are listed where the server announces
+    /// them; where it does not but a call is configured, the call itself will tell.
+    fn next_of_body(&mut self, step: Step) -> Option<Step> {
+        const BODY: [Step; 7] = [
+            Step::ToolsList,
+            Step::ResourcesList,
+            Step::ResourceTemplatesList,
+            Step::PromptsList,
+            Step::ToolsCall,
+            Step::Subscribe,
+            Step::Strict,
+        ];
+        let repeats = matches!(step, Step::ToolsCall | Step::Strict);
+        let done = BODY.iter().position(|known| *known == step);
+        let from = done.map_or(0, |done| done + usize::from(!repeats));
+        let next = BODY[from..].iter().copied().find(|next| self.wants(*next));
+        if next == Some(Step::Strict) && step != Step::Strict {
+            self.prepare_trials();
+            return (!self.trials.is_empty()).then_some(Step::Strict);
         }
+        next
     }
 
-    fn call(&self) -> Option<Step> {
-        (self.next_call < self.plan.calls.len()).then_some(Step::ToolsCall)
+    fn wants(&self, step: Step) -> bool {
+        let walks = |list, announced| announced && self.plan.lists.contains(&list);
+        let Announced {
+            tools,
+            resources,
+            prompts,
+        } = self.announced;
+        match step {
+            Step::ToolsList => tools,
+            Step::ResourcesList => walks(Listing::Resources, resources),
+            Step::ResourceTemplatesList => walks(Listing::ResourceTemplates, resources),
+            Step::PromptsList => walks(Listing::Prompts, prompts),
+            Step::ToolsCall => self.next_call < self.plan.calls.len(),
+            Step::Subscribe => self.plan.subscribe && self.dialect.era == Era::Modern,
+            // Before the first trial there are none yet.
+            Step::Strict => {
+                let begun = self.findings.steps.iter().any(|s| s.step == Step::Strict);
+                self.plan.profile == Profile::Strict && (!begun || !self.trials.is_empty())
+            }
+            Step::Stream
+            | Step::Discover
+            | Step::Initialize
+            | Step::Initialized
+            | Step::Ping
+            | Step::Close => false,
+        }
     }
 
     /// Notes the head of the running step's response.

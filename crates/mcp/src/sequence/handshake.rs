@@ -5,6 +5,7 @@ use std::time::Instant;
 use model::{CheckId, Era, Reason, Revision, Step, Transport};
 
 use super::Sequence;
+use super::flow::More;
 use super::replies::refused_with;
 use crate::negotiate::{self, Discovered, Refused};
 use crate::refusal;
@@ -30,7 +31,7 @@ impl Sequence {
                 match results::discover(&result, &mut self.findings) {
                     Ok(facts) => {
                         self.check_stateless();
-                        self.announces_tools = facts.announces_tools;
+                        self.announced = facts.announced;
                         self.findings.server = facts.server;
                         self.findings.pass(CheckId::EraAnswered);
                         self.agree(Era::Modern, revision);
@@ -44,7 +45,7 @@ impl Sequence {
                 self.asked_again = true;
                 self.dialect.revision = Some(revision);
                 self.release(now);
-                self.again(None);
+                self.again(More::Nothing);
             }
             Discovered::Legacy(revision) if self.plan.era == model::EraPolicy::Auto => {
                 self.findings.pass(CheckId::EraAnswered);
@@ -134,7 +135,7 @@ impl Sequence {
                 // A session of the refused handshake is given back, not used.
                 self.dialect.session = None;
                 self.release(now);
-                self.again(None);
+                self.again(More::Nothing);
             }
             Refused::TryStream => {
                 self.set_aside(fault, now);

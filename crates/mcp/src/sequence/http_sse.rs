@@ -59,7 +59,7 @@ impl Sequence {
             match message {
                 Message::Request { id, method } => self.server_request(&id, &method),
                 Message::Response(response) => self.stream_response(response, now),
-                Message::Notification => {}
+                Message::Notification { .. } => {}
             }
         }
     }

@@ -3,16 +3,17 @@
 use std::time::Instant;
 
 use http::HeaderValue;
-use model::{CheckId, Era, Reason, Revision, Step, Transport};
-use serde_json::Value;
+use model::{CheckId, Era, Listing, Reason, Revision, Step, Transport};
+use serde_json::{Map, Value};
 
 use super::Sequence;
+use super::flow::More;
 use crate::exchange::Command;
 use crate::jsonrpc::{Response, RpcError};
 use crate::limits::{MAX_SESSION_ID_BYTES, MAX_SESSIONS};
 use crate::refusal::{self, Situation};
 use crate::reply::{Fault, Reply};
-use crate::results;
+use crate::results::{self, Called};
 
 impl Sequence {
     /// The running request has a complete answer.
@@ -31,12 +32,20 @@ impl Sequence {
             Step::Initialize if !is_result(&reply) && self.awaits_no_stream() => {
                 return self.initialize_refused(&reply, now);
             }
+            Step::Strict => return self.trial_answered(&reply, now),
             Step::Stream
             | Step::Initialize
             | Step::Initialized
             | Step::Ping
             | Step::ToolsList
-            | Step::ToolsCall => {}
+            | Step::ResourcesList
+            | Step::ResourceTemplatesList
+            | Step::PromptsList
+            | Step::ToolsCall
+            | Step::Subscribe => {}
+        }
+        if self.resume_refused(&reply, now) {
+            return;
         }
         if step == Step::Ping && !reply.head.is_success() {
             let unknown = refused_with(&reply).filter(|error| error.code == Some(-32601));
@@ -86,8 +95,9 @@ impl Sequence {
         match self.read_result(step, &result) {
             Ok(Next::Page(cursor)) => {
                 self.release(now);
-                self.again(Some(cursor));
+                self.again(More::Cursor(cursor));
             }
+            Ok(Next::Input { questions, state }) => self.asked(&questions, state, now),
             Ok(Next::Done(detail)) => {
                 self.succeed(detail, now);
                 self.advance(step, now);
@@ -102,13 +112,13 @@ impl Sequence {
                 let facts = results::initialize(result, &mut self.findings)?;
                 self.fallback = None;
                 self.dialect.revision = Some(facts.revision);
-                self.announces_tools = facts.announces_tools;
+                self.announced = facts.announced;
                 self.findings.server = facts.server;
                 self.agree(Era::Legacy, facts.revision);
                 self.findings.pass(CheckId::InitVersionEcho);
             }
             Step::Ping => {
-                let empty = result.as_object().is_some_and(serde_json::Map::is_empty);
+                let empty = result.as_object().is_some_and(Map::is_empty);
                 self.findings
                     .demand(empty, CheckId::PingOk, step, "the result is not `{}`");
                 if self.dialect.era == Era::Legacy {
@@ -122,25 +132,63 @@ impl Sequence {
                 if let Some(cursor) = next {
                     return Ok(Next::Page(cursor));
                 }
-                results::capability(self.announces_tools, true, &mut self.findings);
+                results::capability(step, self.announced.tools, true, &mut self.findings);
+                self.examine_tools();
                 self.findings.tools = u32::try_from(self.tools.count).ok();
                 return Ok(Next::Done(Some(self.tools.summary())));
             }
-            Step::ToolsCall => {
-                results::call(result, self.dialect.era, &mut self.findings).map_err(
-                    |mut fault| {
-                        // Some SDKs answer an unknown tool with isError instead of -32602.
-                        if fault.reason == Reason::ToolError && self.calls_unlisted_tool() {
-                            fault.reason = Reason::ToolMissing;
-                        }
-                        fault
-                    },
-                )?;
-                self.next_call += 1;
+            Step::ResourcesList => return self.read_items(Listing::Resources, result),
+            Step::ResourceTemplatesList => {
+                return self.read_items(Listing::ResourceTemplates, result);
             }
-            Step::Stream | Step::Discover | Step::Initialized | Step::Close => {}
+            Step::PromptsList => return self.read_items(Listing::Prompts, result),
+            Step::ToolsCall => {
+                return match self.read_call(result)? {
+                    Called::Asked { questions, state } => Ok(Next::Input { questions, state }),
+                    Called::Done => {
+                        self.hold_against_demands(result)?;
+                        self.next_call += 1;
+                        self.input_rounds = 0;
+                        Ok(Next::Done(None))
+                    }
+                };
+            }
+            Step::Stream
+            | Step::Discover
+            | Step::Initialized
+            | Step::Subscribe
+            | Step::Strict
+            | Step::Close => {}
         }
         Ok(Next::Done(None))
+    }
+
+    fn read_items(&mut self, list: Listing, result: &Value) -> Result<Next, Fault> {
+        let era = self.dialect.era;
+        let next = self.items.page(list, result, era, &mut self.findings)?;
+        if let Some(cursor) = next {
+            return Ok(Next::Page(cursor));
+        }
+        results::capability(list.step(), true, true, &mut self.findings);
+        let items = std::mem::take(&mut self.items);
+        let count = u32::try_from(items.count).unwrap_or(u32::MAX);
+        self.findings.lists.insert(list, count);
+        Ok(Next::Done(Some(items.summary(list))))
+    }
+
+    fn read_call(&mut self, result: &Value) -> Result<Called, Fault> {
+        let revision = self.dialect.revision.unwrap_or(Revision::NEWEST_LEGACY);
+        let call = self.plan.calls.get(self.next_call);
+        let definition = call.and_then(|call| self.tools.definition(&call.name));
+        let schema = definition.and_then(|tool| tool.output_schema.as_ref());
+        let called = results::call(result, revision, schema, &mut self.findings);
+        called.map_err(|mut fault| {
+            // Some SDKs answer an unknown tool with isError instead of -32602.
+            if fault.reason == Reason::ToolError && self.calls_unlisted_tool() {
+                fault.reason = Reason::ToolMissing;
+            }
+            fault
+        })
     }
 
     fn error_answered(&mut self, step: Step, error: &RpcError, now: Instant) {
@@ -152,8 +200,12 @@ impl Sequence {
             self.advance(step, now);
             return;
         }
-        if step == Step::ToolsList {
-            results::capability(self.announces_tools, false, &mut self.findings);
+        if matches!(
+            step,
+            Step::ToolsList | Step::ResourcesList | Step::ResourceTemplatesList | Step::PromptsList
+        ) {
+            // Only what is announced is asked for.
+            results::capability(step, true, false, &mut self.findings);
         }
         if let Some(code) = error.code.filter(|_| self.dialect.era == Era::Modern) {
             // -32002 was retired; the range is reserved, and three of it are defined.
@@ -290,6 +342,11 @@ pub(super) fn refused_with(reply: &Reply) -> Option<&RpcError> {
 enum Next {
     /// Another page of the list.
     Page(String),
+    /// The tool asks for input.
+    Input {
+        questions: Map<String, Value>,
+        state: Option<Value>,
+    },
     /// The end of the step, described.
     Done(Option<String>),
 }

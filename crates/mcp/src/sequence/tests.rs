@@ -6,6 +6,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use model::{EraPolicy, Severity, TargetUrl};
 use serde_json::json;
 
+mod expecting;
+mod input;
+mod optional;
+mod resume;
+
 use super::*;
 use crate::EraRecord;
 use crate::exchange::Request;
@@ -35,6 +40,8 @@ enum Act {
     OpenWith(u16),
     /// Opens a stream, sends this, and keeps it open.
     Open(&'static str),
+    /// Opens a stream, sends this, and closes it.
+    Stream(String),
 }
 
 /// What happened in a run.
@@ -110,10 +117,8 @@ fn plan() -> Plan {
 
 fn call_plan() -> Plan {
     let mut plan = plan();
-    plan.calls.push(ToolCall {
-        name: "echo".into(),
-        arguments: serde_json::Map::new(),
-    });
+    plan.calls
+        .push(ToolCall::new("echo", serde_json::Map::new()));
     plan
 }
 
@@ -232,6 +237,12 @@ fn play(
             sequence.handle_head(exchange, head, tick());
             sequence.handle_chunk(exchange, text.as_bytes(), tick());
         }
+        Act::Stream(text) => {
+            let head = head(200, &[("content-type", "text/event-stream")]);
+            sequence.handle_head(exchange, head, tick());
+            sequence.handle_chunk(exchange, text.as_bytes(), tick());
+            sequence.handle_end(exchange, tick());
+        }
         Act::OpenWith(status) => sequence.handle_head(exchange, head(status, &[]), tick()),
         Act::OnStream(text) => {
             sequence.handle_head(exchange, head(202, &[]), tick());
@@ -284,7 +295,7 @@ fn legacy(request: &Request) -> Act {
             json!({ "jsonrpc": "2.0", "id": null,
                 "error": { "code": -32000, "message": "Bad Request: Server not initialized" } }),
         ),
-        "notifications/initialized" => Act::Head(202, &[]),
+        "notifications/initialized" | "notifications/cancelled" => Act::Head(202, &[]),
         "ping" => Act::Sse(vec![ok(request, json!({}))], true),
         "tools/list" => Act::Sse(
             vec![ok(

@@ -6,8 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::MonitorSpec;
 use super::secret::HIDDEN;
+use super::{CallSpec, MonitorSpec};
 use crate::period::Period;
 
 /// Ids of regions, agents and hostings: names that are safe in labels, paths and logs.
@@ -58,6 +58,13 @@ impl FieldError {
     }
 }
 
+fn performance(pointer: &str, most: Period, problems: &mut Vec<FieldError>) {
+    if most.duration().is_zero() || most.duration() > Duration::from_secs(300) {
+        let detail = format!("{most} is not within 1ms to 5m");
+        problems.push(FieldError::new(pointer, detail));
+    }
+}
+
 impl MonitorSpec {
     /// Everything that is wrong with the spec beyond its shape.
     #[must_use]
@@ -91,7 +98,15 @@ impl MonitorSpec {
                 ));
             }
         }
-        self.call_problems(&mut problems);
+        problems.extend(call_problems(&self.calls));
+        problems.extend(self.expect.problems("/expect"));
+        for (step, most) in &self.expect.max_step {
+            let pointer = format!("/expect/max_step/{step}");
+            performance(&pointer, *most, &mut problems);
+        }
+        if let Some(most) = self.expect.max_total {
+            performance("/expect/max_total", most, &mut problems);
+        }
         for (id, severity) in &self.severities {
             if !id.may_become(*severity) {
                 let detail = "cannot be lowered: without it a probe has nothing to go on with";
@@ -131,20 +146,26 @@ impl MonitorSpec {
             }
         }
     }
+}
 
-    fn call_problems(&self, problems: &mut Vec<FieldError>) {
-        for (n, call) in self.calls.iter().enumerate() {
-            if call.name.is_empty() || call.name.len() > 128 {
-                let pointer = format!("/calls/{n}/name");
-                problems.push(FieldError::new(
-                    pointer,
-                    "a tool's name has 1 to 128 characters",
-                ));
-            }
-            if self.calls[..n].iter().any(|other| other.name == call.name) {
-                let detail = "the tool is called already; a failure would not say which call";
-                problems.push(FieldError::new(format!("/calls/{n}/name"), detail));
-            }
+/// What is wrong with the calls of a monitor, or of a flow.
+#[must_use]
+pub fn call_problems(calls: &[CallSpec]) -> Vec<FieldError> {
+    let mut problems = Vec::new();
+    for (n, call) in calls.iter().enumerate() {
+        if call.name.is_empty() || call.name.len() > 128 {
+            let detail = "a tool's name has 1 to 128 characters";
+            problems.push(FieldError::new(format!("/calls/{n}/name"), detail));
+        }
+        problems.extend(call.expect.problems(&format!("/calls/{n}/expect")));
+        if let Some(most) = call.expect.max {
+            performance(&format!("/calls/{n}/expect/max"), most, &mut problems);
+        }
+        if calls[..n].iter().any(|other| other.name == call.name) {
+            let detail = "the tool is called already; a failure would not say which call";
+            problems.push(FieldError::new(format!("/calls/{n}/name"), detail));
         }
     }
+    problems.extend(crate::flow::problems(calls));
+    problems
 }

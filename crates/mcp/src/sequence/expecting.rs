@@ -1,0 +1,265 @@
+//! What the user demands of the target, and calls that build on each other.
+
+use std::time::{Duration, Instant};
+
+use model::expect::Assertion;
+use model::{CheckId, Reason, Severity, Step};
+use serde_json::Value;
+
+use super::Sequence;
+use crate::reply::Fault;
+use crate::schema;
+
+impl Sequence {
+    /// Whether the tools that must be there are.
+    pub(super) fn examine_tools(&mut self) {
+        let expected = &self.plan.expect.tools;
+        if expected.is_empty() {
+            return;
+        }
+        let is_missing = |name: &&String| !self.tools.names.contains(*name);
+        let missing = expected.iter().find(is_missing);
+        let detail = missing.map(|name| format!("no tool {}", model::text::line(name, 64)));
+        let (holds, detail) = (detail.is_none(), detail.unwrap_or_default());
+        let id = CheckId::ListExpected;
+        self.findings.demand(holds, id, Step::ToolsList, detail);
+    }
+
+    /// Holds the result of the running call against what is demanded of it, and takes from it what
+    /// later calls need.
+    pub(super) fn hold_against_demands(&mut self, result: &Value) -> Result<(), Fault> {
+        let Some(call) = self.plan.calls.get(self.next_call) else {
+            return Ok(());
+        };
+        let (id, step) = (CheckId::CallExpected, Step::ToolsCall);
+        let mut problem = None;
+        if let Some(demanded) = &call.expect.schema {
+            let content = result.get("structuredContent").unwrap_or(&Value::Null);
+            problem = match schema::conforms(demanded, content) {
+                None => Some("the demanded schema is too intricate to apply".to_owned()),
+                Some(judged) => judged.err().map(|why| format!("structuredContent: {why}")),
+            };
+        }
+        let mut assertions = call.expect.assertions.iter();
+        problem = problem.or_else(|| assertions.find_map(|one| broken(one, result)));
+        if call.expect.schema.is_some() || !call.expect.assertions.is_empty() {
+            match problem {
+                Some(detail) if self.plan.severity(id) == Severity::Fail => {
+                    return Err(Fault::new(Reason::ToolOutputInvalid, id, detail));
+                }
+                Some(detail) => self.findings.violate(id, step, detail),
+                None => self.findings.pass(id),
+            }
+        }
+        for (name, path) in &call.capture {
+            let found = path.find(result).first().copied();
+            let fits = |value: &&Value| value.to_string().len() <= model::flow::MAX_CAPTURE_BYTES;
+            let Some(value) = found.filter(fits) else {
+                let detail = format!("{path} finds nothing to take as `{name}`, or too much");
+                return Err(Fault::new(Reason::ToolOutputInvalid, id, detail));
+            };
+            self.captured.insert(name.clone(), value.clone());
+        }
+        Ok(())
+    }
+
+    /// The probe has failed. What it made is cleaned up as far as earlier calls left what that
+    /// needs; then the session is closed.
+    pub(super) fn clean_up(&mut self, now: Instant) {
+        let has_all = |sequence: &Self| {
+            let call = sequence.plan.calls.get(sequence.next_call);
+            call.filter(|call| call.cleanup).is_some_and(|call| {
+                let names = model::flow::names(&call.arguments);
+                names
+                    .iter()
+                    .all(|name| sequence.captured.contains_key(name))
+            })
+        };
+        // Where no call was made there is nothing to clean up.
+        let called = self
+            .findings
+            .steps
+            .iter()
+            .any(|s| s.step == Step::ToolsCall);
+        while called && self.next_call < self.plan.calls.len() {
+            if has_all(self) {
+                self.cleaning = true;
+                self.start(Step::ToolsCall, now);
+                return;
+            }
+            self.next_call += 1;
+        }
+        self.close(now);
+    }
+
+    /// What can be judged only at the end.
+    pub(super) fn examine_expectations(&mut self) {
+        let expect = &self.plan.expect;
+        let findings = &mut self.findings;
+        if let Some(server) = findings.server.clone() {
+            let pairs = [
+                ("name", &expect.server_name, &server.name),
+                ("version", &expect.server_version, &server.version),
+            ];
+            for (what, wanted, found) in pairs {
+                let Some(wanted) = wanted else { continue };
+                let detail = format!("serverInfo.{what} is `{found}`, not `{wanted}`");
+                let step = Step::Initialize;
+                findings.demand(wanted == found, CheckId::ServerExpected, step, detail);
+            }
+        }
+        if let (Some(era), Some(revision)) = (findings.era, findings.revision) {
+            let (id, step) = (CheckId::EraExpected, Step::Initialize);
+            if let Some(wanted) = expect.era {
+                findings.demand(era == wanted, id, step, format!("the {era} era is spoken"));
+            }
+            if let Some(wanted) = expect.protocol_version {
+                findings.demand(
+                    revision == wanted,
+                    id,
+                    step,
+                    format!("{revision} is spoken"),
+                );
+            }
+        }
+        if let Some(most) = expect.max_response_bytes {
+            let size = findings.largest_response;
+            let detail = format!("an answer has {size} bytes, {most} are allowed");
+            findings.demand(size <= most, CheckId::HttpSize, Step::ToolsList, detail);
+        }
+        self.examine_times();
+    }
+
+    fn examine_times(&mut self) {
+        let expect = &self.plan.expect;
+        let millis = |us: u64| Duration::from_micros(us).as_millis();
+        let mut slow = Vec::new();
+        let mut is_timed = !expect.max_step.is_empty();
+        for step in self
+            .findings
+            .steps
+            .iter()
+            .filter(|step| step.reason.is_none())
+        {
+            let of_step = expect.max_step.get(&step.step);
+            let mut calls = self.plan.calls.iter();
+            let call = calls.find(|call| {
+                step.tool.as_deref() == Some(model::text::line(&call.name, 128).as_str())
+            });
+            let of_call = call.and_then(|call| call.expect.max.as_ref());
+            is_timed |= of_call.is_some();
+            let most = [of_step, of_call].into_iter().flatten();
+            let Some(most) = most.map(|period| period.duration()).min() else {
+                continue;
+            };
+            if Duration::from_micros(step.total_us) > most {
+                let tool = step.tool.as_deref().unwrap_or_default();
+                let took = millis(step.total_us);
+                let most = most.as_millis();
+                slow.push((
+                    step.step,
+                    format!("{} {tool}: {took} ms, {most} are allowed", step.step),
+                ));
+            }
+        }
+        if is_timed {
+            self.findings.pass(CheckId::PerfStep);
+        }
+        for (step, detail) in slow {
+            self.findings.violate(CheckId::PerfStep, step, detail);
+        }
+        if let Some(most) = expect.max_total {
+            let total: u64 = self.findings.steps.iter().map(|step| step.total_us).sum();
+            let most = most.duration();
+            let detail = format!("{} ms, {} are allowed", millis(total), most.as_millis());
+            let holds = Duration::from_micros(total) <= most;
+            self.findings
+                .demand(holds, CheckId::PerfTotal, Step::Close, detail);
+        }
+    }
+}
+
+/// What is wrong with a result by one assertion. The server's values are not repeated at length.
+fn broken(assertion: &Assertion, result: &Value) -> Option<String> {
+    let path = &assertion.path;
+    let found = path.find(result);
+    if assertion.exists == Some(false) {
+        return (!found.is_empty()).then(|| format!("{path} is there"));
+    }
+    if found.is_empty() {
+        return Some(format!("{path} finds nothing"));
+    }
+    let other = |path: &Option<model::expect::JsonPath>| {
+        path.as_ref()
+            .map(|path| path.find(result).first().map(|value| (*value).clone()))
+    };
+    let (equals_path, min_path) = (other(&assertion.equals_path), other(&assertion.min_path));
+    found.into_iter().find_map(|value| {
+        let shown = || model::text::line(&value.to_string(), 60);
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        };
+        let is_below = |least: f64| value.as_f64().is_none_or(|number| number < least);
+        if let Some(wanted) = assertion
+            .equals
+            .as_ref()
+            .filter(|wanted| !equal(value, wanted))
+        {
+            let wanted = model::text::line(&wanted.to_string(), 60);
+            return Some(format!("{path} is {}, not {wanted}", shown()));
+        }
+        if let Some(part) = assertion
+            .contains
+            .as_ref()
+            .filter(|part| !text(value).contains(*part))
+        {
+            let part = model::text::line(part, 60);
+            return Some(format!("{path} is {}, without `{part}`", shown()));
+        }
+        if let Some(least) = assertion.min.filter(|least| is_below(*least)) {
+            return Some(format!(
+                "{path} is {}, at least {least} is demanded",
+                shown()
+            ));
+        }
+        let is_above = |most: f64| value.as_f64().is_none_or(|number| number > most);
+        if let Some(most) = assertion.max.filter(|most| is_above(*most)) {
+            return Some(format!("{path} is {}, at most {most} is demanded", shown()));
+        }
+        match &equals_path {
+            Some(Some(wanted)) if equal(value, wanted) => {}
+            None => {}
+            Some(_) => {
+                let to = assertion.equals_path.as_ref()?;
+                return Some(format!("{path} is {}, unlike {to}", shown()));
+            }
+        }
+        match &min_path {
+            Some(Some(least)) if least.as_f64().is_some_and(|least| !is_below(least)) => None,
+            None => None,
+            Some(_) => {
+                let to = assertion.min_path.as_ref()?;
+                Some(format!("{path} is {}, below {to}", shown()))
+            }
+        }
+    })
+}
+
+/// Equality as JSON has it: 1 and 1.0 are one number.
+fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let same = |(name, value): (&String, &Value)| {
+                b.get(name).is_some_and(|other| equal(value, other))
+            };
+            a.len() == b.len() && a.iter().all(same)
+        }
+        _ => a == b,
+    }
+}
