@@ -50,9 +50,9 @@ impl Item {
             }
             has_all
         });
-        // Neither of them can fail a probe.
+        // None of them can fail a probe.
         plan.profile = Profile::Standard;
-        plan.subscribe = false;
+        (plan.subscribe, plan.idle) = (false, None);
         plan
     }
 }
@@ -120,6 +120,8 @@ fn plan(probe: &v1::ProbeSpec, has_credential: bool) -> Result<Plan, ConvertErro
         plan.lists.insert(list.parse().map_err(word("lists"))?);
     }
     plan.subscribe = probe.subscribe;
+    let idle = Duration::from_millis(probe.idle_ms.into());
+    plan.idle = (!idle.is_zero()).then_some(idle.min(Plan::MAX_IDLE));
     if !probe.profile.is_empty() {
         plan.profile = probe.profile.parse().map_err(word("profile"))?;
     }
@@ -139,7 +141,7 @@ fn tool_call(sent: &v1::ToolCall) -> Result<ToolCall, ConvertError> {
     );
     call.answers = json("answers_json", &sent.answers_json)?;
     call.expect = json("calls.expect_json", &sent.expect_json)?;
-    call.cleanup = sent.cleanup;
+    (call.cleanup, call.progress) = (sent.cleanup, sent.progress);
     for (name, path) in &sent.capture {
         let path = path.parse();
         let path = path.map_err(|error: model::expect::JsonPathError| {

@@ -88,6 +88,7 @@ fn item(monitor: &Monitor, ordinal: u32, since_epoch: Duration) -> v1::ScheduleI
             subscribe: spec.subscribe,
             profile: spec.profile.to_string(),
             expect_json: demanded(&spec.expect),
+            idle_ms: spec.idle_stream.map_or(0, |idle| millis(idle.duration())),
         }),
         hosting: spec.hosting.clone().unwrap_or_default(),
     }
@@ -106,6 +107,7 @@ fn tool_call(call: &CallSpec) -> v1::ToolCall {
             .map(|(name, path)| (name.clone(), path.to_string()))
             .collect(),
         cleanup: call.cleanup,
+        progress: call.progress,
     }
 }
 

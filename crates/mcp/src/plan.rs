@@ -40,6 +40,8 @@ pub struct ToolCall {
     /// What to answer where the tool asks for input, by the key of its question (2026-07-28
     /// basic/patterns/mrtr): `{"action":"accept","content":{…}}`.
     pub answers: serde_json::Map<String, serde_json::Value>,
+    /// Whether to ask for progress, and see whether it arrives as it is sent.
+    pub progress: bool,
     /// What its result must be.
     pub expect: CallExpect,
     /// Values to take from its result, by name, for the arguments of later calls
@@ -60,6 +62,7 @@ impl ToolCall {
             name: name.into(),
             arguments,
             answers: serde_json::Map::new(),
+            progress: false,
             expect: CallExpect::default(),
             capture: BTreeMap::new(),
             cleanup: false,
@@ -73,6 +76,7 @@ impl From<&CallSpec> for ToolCall {
             name: spec.name.clone(),
             arguments: spec.arguments.clone(),
             answers: spec.answers.clone(),
+            progress: spec.progress,
             expect: spec.expect.clone(),
             capture: spec.capture.clone(),
             cleanup: spec.cleanup,
@@ -95,6 +99,9 @@ pub struct Plan {
     pub lists: BTreeSet<Listing>,
     /// Whether to subscribe to changes, until that is acknowledged; modern era only.
     pub subscribe: bool,
+    /// How long to listen to a silent stream, to see whether something on the way closes it; at
+    /// most [`Plan::MAX_IDLE`], and beyond the probe's total time.
+    pub idle: Option<Duration>,
     /// How much to examine.
     pub profile: Profile,
     /// What the target must be beyond the protocol.
@@ -124,6 +131,9 @@ impl Plan {
     /// The most that a configured call may be given.
     pub const MAX_CALL_TIMEOUT: Duration = Duration::from_secs(120);
 
+    /// The longest that a silent stream is listened to.
+    pub const MAX_IDLE: Duration = Duration::from_secs(600);
+
     /// The default plan for a URL: both eras, no calls.
     #[must_use]
     pub fn new(url: TargetUrl, client: ClientInfo) -> Self {
@@ -134,6 +144,7 @@ impl Plan {
             calls: Vec::new(),
             lists: BTreeSet::new(),
             subscribe: false,
+            idle: None,
             profile: Profile::Standard,
             expect: Expect::default(),
             has_credential: false,

@@ -110,6 +110,11 @@ impl Reader {
         self.received
     }
 
+    /// Whether this is a stream of which nothing is expected.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.sse.is_some() && self.expect == Expect::Stream
+    }
+
     /// From where a stream that closed early can be resumed, and how long to wait before.
     pub(crate) fn resumable(&self) -> Option<(&str, Option<Duration>)> {
         let parser = self.sse.as_ref()?;

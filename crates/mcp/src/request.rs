@@ -49,7 +49,13 @@ impl Dialect {
             .and_then(Value::as_str)
             .map(header::encode);
         if self.era == Era::Modern {
-            params.insert("_meta".to_owned(), self.meta());
+            let mut meta = self.meta();
+            if let (Value::Object(all), Some(Value::Object(own))) =
+                (&mut meta, params.remove("_meta"))
+            {
+                all.extend(own);
+            }
+            params.insert("_meta".to_owned(), meta);
         }
         let mut body = json!({ "jsonrpc": "2.0", "method": method });
         if let Some(id) = id {
@@ -101,18 +107,25 @@ impl Dialect {
         self.post(&json!({ "jsonrpc": "2.0", "method": method, "params": params }))
     }
 
-    /// The rest of an event stream that closed early, from the event after `last_id` on
-    /// (2025-11-25 transports, "Resumability and Redelivery").
-    pub(crate) fn resume(&self, last_id: HeaderValue) -> Request {
+    /// The stream on which a legacy server may send messages of its own (2025-11-25 transports,
+    /// "Listening for Messages from the Server").
+    pub(crate) fn listen(&self) -> Request {
         let mut headers = self.headers();
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        headers.insert(LAST_EVENT_ID, last_id);
         Request {
             method: Method::GET,
             url: self.endpoint.clone(),
             headers,
             body: Vec::new(),
         }
+    }
+
+    /// The rest of an event stream that closed early, from the event after `last_id` on
+    /// (2025-11-25 transports, "Resumability and Redelivery").
+    pub(crate) fn resume(&self, last_id: HeaderValue) -> Request {
+        let mut request = self.listen();
+        request.headers.insert(LAST_EVENT_ID, last_id);
+        request
     }
 
     /// The end of the session.

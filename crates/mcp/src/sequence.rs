@@ -1,14 +1,17 @@
 //! The probe itself: which request comes next, and what its answer means.
 
+mod asking;
 mod ending;
 mod expecting;
 mod failing;
 mod flow;
 mod handshake;
+mod hearing;
 mod http_sse;
 mod input;
 mod replies;
 mod resume;
+mod running;
 mod strict;
 mod subscribe;
 
@@ -22,12 +25,13 @@ use http::HeaderValue;
 
 use crate::exchange::{Command, ExchangeId, Head};
 use crate::findings::Findings;
-use crate::limits::{BODY_GRACE, MAX_SERVER_REQUESTS};
+use crate::limits::BODY_GRACE;
 use crate::plan::Plan;
-use crate::reply::{Fault, Progress, Reader};
+use crate::reply::Fault;
 use crate::request::Dialect;
 use crate::results::{Announced, Items, Tools};
-use crate::timing::Timer;
+
+use running::{Running, Stream};
 
 /// One probe of one target.
 #[derive(Debug)]
@@ -66,41 +70,6 @@ pub struct Sequence {
     /// The probe has failed, and what it made is being cleaned up.
     cleaning: bool,
     closing: bool,
-}
-
-/// The step in progress.
-#[derive(Debug)]
-struct Running {
-    step: Step,
-    tool: Option<String>,
-    exchange: ExchangeId,
-    /// The JSON-RPC id that the answer must carry.
-    id: Option<i64>,
-    reader: Reader,
-    timer: Timer,
-    started: Instant,
-    deadline: Instant,
-    exchanges: u32,
-    http_status: Option<u16>,
-    content_type: Option<String>,
-    rpc_code: Option<i64>,
-    /// Whether the response carried a session id.
-    has_session_header: bool,
-    /// The open request's exchange, until the shell is told to release it.
-    is_open: bool,
-    /// The wrong request that this is, in the strict profile.
-    trial: Option<strict::Trial>,
-    /// When a stream that closed early is to be resumed, and from where.
-    resume: Option<resume::Resume>,
-    resumes: u32,
-}
-
-/// The event stream of the 2024-11-05 transport.
-#[derive(Debug)]
-struct Stream {
-    exchange: ExchangeId,
-    reader: Reader,
-    has_endpoint: bool,
 }
 
 impl Sequence {
@@ -226,6 +195,10 @@ impl Sequence {
                 self.replied(reply, now);
                 return;
             }
+            if running.step == Step::Subscribe && running.reader.is_listening() {
+                self.listen(now);
+                return;
+            }
             let awaits_stream = running.awaits_stream(self.dialect.transport);
             if running.reader.is_decided() && !awaits_stream {
                 running.deadline = running.deadline.min(now + BODY_GRACE);
@@ -301,6 +274,9 @@ impl Sequence {
 
     /// The deadline of [`Self::poll_timeout`] has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.listened_long_enough(now) {
+            return;
+        }
         if self.resume_is_due(now) {
             self.resume();
             return;
@@ -357,81 +333,9 @@ impl Sequence {
         (self.findings, outcome)
     }
 
-    fn reader_of(&mut self, exchange: ExchangeId) -> Option<(&mut Reader, &mut Findings)> {
-        let findings = &mut self.findings;
-        if let Some(stream) = self.stream.as_mut().filter(|s| s.exchange == exchange) {
-            return Some((&mut stream.reader, findings));
-        }
-        let running = self.running.as_mut().filter(|r| r.exchange == exchange)?;
-        Some((&mut running.reader, findings))
-    }
-
-    fn progress(&mut self, progress: Progress, now: Instant) {
-        for (id, method) in progress.server_requests {
-            self.server_request(&id, &method);
-        }
-        for note in progress.notifications {
-            if self.notified(&note, now) {
-                return;
-            }
-        }
-        for event in progress.events {
-            // An event may end the probe; what follows in the same chunk is nobody's.
-            if self.closing || self.stream.is_none() {
-                return;
-            }
-            self.stream_event(&event, now);
-        }
-        if let Some(reply) = progress.reply {
-            self.replied(reply, now);
-        }
-    }
-
-    /// A request of the server on a response stream: answered in the legacy era, where it is
-    /// legal, and noted in the modern era, where it is not.
-    fn server_request(&mut self, id: &Value, method: &str) {
-        let Some(running) = &self.running else {
-            return;
-        };
-        if self.dialect.era == Era::Modern {
-            let detail = format!(
-                "the stream carried a request {}",
-                model::text::line(method, 60)
-            );
-            self.findings
-                .violate(CheckId::SseNoServerRequest, running.step, detail);
-            return;
-        }
-        self.server_requests += 1;
-        if self.server_requests <= MAX_SERVER_REQUESTS {
-            let request = self.dialect.answer(id, method);
-            let exchange = self.exchange_id();
-            self.asides.insert(exchange);
-            self.commands.push_back(Command::Send { exchange, request });
-        }
-    }
-
     const fn exchange_id(&mut self) -> ExchangeId {
         self.next_exchange += 1;
         ExchangeId(self.next_exchange)
-    }
-}
-
-impl Running {
-    /// Whether the request was taken and its answer comes on the 2024-11-05 stream.
-    fn awaits_stream(&self, transport: Transport) -> bool {
-        transport == Transport::HttpSse && self.id.is_some() && self.reader.is_accepted()
-    }
-    fn timeout_reason(&self, is_http_sse: bool, is_proxied: bool) -> Reason {
-        match self.timer.phase() {
-            Phase::Dns | Phase::Connect if is_proxied => Reason::ProxyFailed,
-            Phase::Dns => Reason::DnsTimeout,
-            Phase::Connect => Reason::TcpTimeout,
-            Phase::Tls => Reason::TlsTimeout,
-            Phase::Send | Phase::Wait => Reason::HttpTimeoutHeaders,
-            Phase::Receive if is_http_sse || self.reader.is_stream() => Reason::McpSseStalled,
-            Phase::Receive => Reason::HttpTimeoutBody,
-        }
     }
 }
 

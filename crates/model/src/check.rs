@@ -97,6 +97,8 @@ checks! {
     SseNoServerRequest = "sse.no_server_request": Note in Standard, "2026-07-28 transports/streamable-http#receiving-messages", "response streams carry no requests of the server";
     SseNoForeignNotif = "sse.no_foreign_notif": Note in Standard, "2026-07-28 transports/streamable-http#receiving-messages", "response streams carry only notifications that belong to the request";
     SseResume = "sse.resume": Degrade in Standard, "2025-11-25 transports#resumability-and-redelivery", "a stream that closes early is resumed by Last-Event-ID and brings the answer";
+    SseUnbuffered = "sse.unbuffered": Note in Standard, "2026-07-28 transports/streamable-http#sending-messages", "events of a stream arrive as they are sent, not in one burst";
+    SseIdle = "sse.idle": Note in Standard, "2025-11-25 transports#listening-for-messages-from-the-server", "a silent stream stays open for as long as the monitor wants";
     RpcEnvelope = "rpc.envelope": Fail in Standard, "JSON-RPC 2.0 §5", "a response is an object with jsonrpc 2.0 and exactly one of result and error";
     RpcId = "rpc.id": Fail in Standard, "JSON-RPC 2.0 §5", "a response repeats the request's id, value and type";
     RpcNoBatch = "rpc.no_batch": Note in Standard, "2025-06-18 changelog", "a response is not wrapped in an array";

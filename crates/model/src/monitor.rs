@@ -34,6 +34,9 @@ pub struct CallSpec {
     /// basic/patterns/mrtr): `{"action":"accept","content":{}}`.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub answers: serde_json::Map<String, serde_json::Value>,
+    /// Whether to ask for progress, and see whether it arrives as it is sent (`sse.unbuffered`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub progress: bool,
     /// What its result must be.
     #[serde(default, skip_serializing_if = "is_default")]
     pub expect: CallExpect,
@@ -59,6 +62,7 @@ impl CallSpec {
             arguments: serde_json::Map::new(),
             idempotent: true,
             answers: serde_json::Map::new(),
+            progress: false,
             expect: CallExpect::default(),
             capture: BTreeMap::new(),
             cleanup: false,
@@ -97,6 +101,10 @@ pub struct MonitorSpec {
     /// Whether each probe subscribes to changes until that is acknowledged; modern era only.
     #[serde(default)]
     pub subscribe: bool,
+    /// How long each probe listens to a silent stream, to see whether something on the way closes
+    /// it (`sse.idle`), 1 s to 10 min; not at all where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_stream: Option<Period>,
     /// How much to examine.
     #[serde(default = "standard")]
     pub profile: Profile,
@@ -172,6 +180,7 @@ impl MonitorSpec {
             calls: Vec::new(),
             lists: BTreeSet::new(),
             subscribe: false,
+            idle_stream: None,
             profile: Profile::Standard,
             expect: Expect::default(),
             step_timeout: ten_seconds(),

@@ -24,7 +24,8 @@ crate::closed_words! {
         PromptsList = "prompts_list",
         /// `tools/call` of a tool that the user named.
         ToolsCall = "tools_call",
-        /// `subscriptions/listen` until it is acknowledged; only where the monitor asks for it.
+        /// `subscriptions/listen` until it is acknowledged, or the legacy era's `GET` stream; only
+        /// where the monitor asks for it.
         Subscribe = "subscribe",
         /// A request that is wrong on purpose, to see that it is refused as it should be; only in
         /// the strict profile.

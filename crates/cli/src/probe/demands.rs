@@ -23,6 +23,12 @@ pub(crate) struct Demands {
     /// Subscribe to changes until that is acknowledged (modern era)
     #[arg(long)]
     subscribe: bool,
+    /// Ask called tools for progress, and see whether it arrives as it is sent
+    #[arg(long)]
+    progress: bool,
+    /// Listen to a silent stream for so long, up to 10m, to see whether something on the way closes it
+    #[arg(long, value_name = "TIME")]
+    idle_stream: Option<Period>,
     /// A JSON file with a list of calls, as a monitor has them: with `expect`, `capture`, `{{name}}`
     /// in arguments and `cleanup`
     #[arg(long, value_name = "FILE", conflicts_with = "call")]
@@ -93,6 +99,12 @@ impl Demands {
         plan.profile = self.profile;
         plan.lists = self.lists.iter().copied().collect();
         plan.subscribe = self.subscribe;
+        plan.idle = self.idle_stream.map(|idle| idle.duration());
+        if plan.idle.is_some_and(|idle| idle > Plan::MAX_IDLE) {
+            let detail = "at most 10m";
+            let problem = FieldError::new("--idle-stream", detail);
+            return Err(BadDemands::Fields(vec![problem]));
+        }
         plan.expect = Expect {
             tools: self.expect_tool.clone(),
             server_name: self.expect_server_name.clone(),
@@ -113,6 +125,7 @@ impl Demands {
         }
         for call in &mut plan.calls {
             call.answers.extend(self.answer.iter().cloned());
+            call.progress |= self.progress;
         }
         Ok(())
     }

@@ -4,45 +4,14 @@ use std::time::{Duration, Instant};
 
 use model::report::StepReport;
 use model::{Era, Listing, Phase, Profile, Reason, Step, Transport};
-use serde_json::{Map, Value};
 
-use super::{Running, Sequence, Stream, subscribe};
+use super::asking::More;
+use super::{Running, Sequence, Stream};
 use crate::exchange::{Command, Head, Request};
 use crate::limits::{CLEANUP_TIMEOUT, CLOSE_TIMEOUT, MAX_DETAIL_CHARS};
 use crate::reply::{Expect, Reader};
 use crate::results::Announced;
 use crate::timing::Timer;
-
-/// What a further request of a step carries beside the first one's params.
-pub(super) enum More {
-    Nothing,
-    /// The cursor of the next page.
-    Cursor(String),
-    /// Answers to what a tool asked, and the state to send back, untouched.
-    Input {
-        answers: Map<String, Value>,
-        state: Option<Value>,
-    },
-}
-
-impl More {
-    fn add_to(self, params: &mut Map<String, Value>) {
-        match self {
-            Self::Nothing => {}
-            Self::Cursor(cursor) => {
-                params.insert("cursor".to_owned(), cursor.into());
-            }
-            Self::Input { answers, state } => {
-                if !answers.is_empty() {
-                    params.insert("inputResponses".to_owned(), answers.into());
-                }
-                if let Some(state) = state {
-                    params.insert("requestState".to_owned(), state);
-                }
-            }
-        }
-    }
-}
 
 impl Sequence {
     /// Begins a step with its first request.
@@ -102,6 +71,8 @@ impl Sequence {
             trial,
             resume: None,
             resumes: 0,
+            progress: None,
+            idle_since: None,
         });
         if step == Step::Stream {
             self.stream = Some(Stream {
@@ -146,65 +117,6 @@ impl Sequence {
         if std::mem::take(&mut running.is_open) {
             self.commands.push_back(Command::Release(running.exchange));
         }
-    }
-
-    fn request(&mut self, step: Step, more: More) -> (Request, Option<i64>, Expect) {
-        match step {
-            Step::Stream => return (self.dialect.stream(), None, Expect::Stream),
-            Step::Close => return (self.dialect.delete(), None, Expect::Closed),
-            Step::Discover
-            | Step::Initialize
-            | Step::Initialized
-            | Step::Ping
-            | Step::ToolsList
-            | Step::ResourcesList
-            | Step::ResourceTemplatesList
-            | Step::PromptsList
-            | Step::ToolsCall
-            | Step::Subscribe
-            | Step::Strict => {}
-        }
-        let mut params = Map::new();
-        if step == Step::Initialize {
-            params = self.dialect.initialize_params(self.offered);
-        }
-        let mut mirrored = Vec::new();
-        if step == Step::ToolsCall
-            && let Some(call) = self.plan.calls.get(self.next_call)
-        {
-            params.insert("name".to_owned(), call.name.clone().into());
-            let arguments = model::flow::filled(&call.arguments, &self.captured);
-            let definition = self.tools.definition(&call.name);
-            if let Some(Ok(mirror)) = definition.map(|tool| &tool.mirror) {
-                mirrored = mirror.headers(&arguments);
-            }
-            params.insert("arguments".to_owned(), arguments.into());
-        }
-        if step == Step::Subscribe {
-            params = subscribe::params();
-        }
-        more.add_to(&mut params);
-        if step == Step::Initialized {
-            return (
-                self.dialect.message(step, None, params),
-                None,
-                Expect::Accepted,
-            );
-        }
-        let id = self.fresh_id();
-        let expect = match self.dialect.transport {
-            Transport::StreamableHttp => Expect::Response(id),
-            Transport::HttpSse => Expect::Accepted,
-        };
-        let mut request = self.dialect.message(step, Some(id), params);
-        request.headers.extend(mirrored);
-        (request, Some(id), expect)
-    }
-
-    /// An id that no request had.
-    pub(super) const fn fresh_id(&mut self) -> i64 {
-        self.next_id += 1;
-        self.next_id
     }
 
     /// The running step went well.
@@ -312,7 +224,11 @@ impl Sequence {
             Step::ResourceTemplatesList => walks(Listing::ResourceTemplates, resources),
             Step::PromptsList => walks(Listing::Prompts, prompts),
             Step::ToolsCall => self.next_call < self.plan.calls.len(),
-            Step::Subscribe => self.plan.subscribe && self.dialect.era == Era::Modern,
+            Step::Subscribe => {
+                let is_modern = self.dialect.era == Era::Modern;
+                let is_http_sse = self.dialect.transport == Transport::HttpSse;
+                (self.plan.subscribe && is_modern) || (self.plan.idle.is_some() && !is_http_sse)
+            }
             // Before the first trial there are none yet.
             Step::Strict => {
                 let begun = self.findings.steps.iter().any(|s| s.step == Step::Strict);

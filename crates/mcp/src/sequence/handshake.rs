@@ -5,7 +5,7 @@ use std::time::Instant;
 use model::{CheckId, Era, Reason, Revision, Step, Transport};
 
 use super::Sequence;
-use super::flow::More;
+use super::asking::More;
 use super::replies::refused_with;
 use crate::negotiate::{self, Discovered, Refused};
 use crate::refusal;

@@ -8,7 +8,7 @@ use model::{CheckId, Failure, Phase, Reason, Step};
 use serde_json::{Map, Value};
 
 use super::Sequence;
-use super::flow::More;
+use super::asking::More;
 use crate::limits::MAX_INPUT_ROUNDS;
 use crate::reply::Fault;
 

@@ -7,7 +7,7 @@ use model::{CheckId, Era, Listing, Reason, Revision, Step, Transport};
 use serde_json::{Map, Value};
 
 use super::Sequence;
-use super::flow::More;
+use super::asking::More;
 use crate::exchange::Command;
 use crate::jsonrpc::{Response, RpcError};
 use crate::limits::{MAX_SESSION_ID_BYTES, MAX_SESSIONS};
@@ -99,6 +99,7 @@ impl Sequence {
             }
             Ok(Next::Input { questions, state }) => self.asked(&questions, state, now),
             Ok(Next::Done(detail)) => {
+                self.examine_progress(now);
                 self.succeed(detail, now);
                 self.advance(step, now);
             }

@@ -10,6 +10,7 @@ mod expecting;
 mod input;
 mod optional;
 mod resume;
+mod streaming;
 
 use super::*;
 use crate::EraRecord;
@@ -42,6 +43,8 @@ enum Act {
     Open(&'static str),
     /// Opens a stream, sends this, and closes it.
     Stream(String),
+    /// Opens a stream, is silent for 2 s, then sends everything at once.
+    Late(Vec<Value>),
 }
 
 /// What happened in a run.
@@ -242,6 +245,16 @@ fn play(
             sequence.handle_head(exchange, head, tick());
             sequence.handle_chunk(exchange, text.as_bytes(), tick());
             sequence.handle_end(exchange, tick());
+        }
+        Act::Late(messages) => {
+            let head = head(200, &[("content-type", "text/event-stream")]);
+            sequence.handle_head(exchange, head, tick());
+            let late = tick() + Duration::from_secs(2);
+            for message in messages {
+                let event = format!("data: {message}\n\n");
+                sequence.handle_chunk(exchange, event.as_bytes(), late);
+            }
+            *now = late;
         }
         Act::OpenWith(status) => sequence.handle_head(exchange, head(status, &[]), tick()),
         Act::OnStream(text) => {

@@ -81,6 +81,9 @@ impl MonitorSpec {
         within("/step_timeout", self.step_timeout, 1, 60);
         within("/call_timeout", self.call_timeout, 1, 120);
         within("/total_timeout", self.total_timeout, 1, 300);
+        if let Some(idle) = self.idle_stream {
+            within("/idle_stream", idle, 1, 600);
+        }
         if !(1..=64).contains(&self.max_agents) {
             let detail = format!("{} is not within 1 to 64", self.max_agents);
             problems.push(FieldError::new("/max_agents", detail));
@@ -99,6 +102,11 @@ impl MonitorSpec {
             }
         }
         problems.extend(call_problems(&self.calls));
+        let idle = self.idle_stream.map(|idle| idle.duration());
+        if idle.is_some_and(|idle| idle >= self.interval.duration()) {
+            let detail = "must be shorter than the interval: a probe listens to its end";
+            problems.push(FieldError::new("/idle_stream", detail));
+        }
         problems.extend(self.expect.problems("/expect"));
         for (step, most) in &self.expect.max_step {
             let pointer = format!("/expect/max_step/{step}");
