@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::report::{CheckReport, ServerInfo, StepReport};
-use model::{CheckId, Era, Failure, Listing, Revision, Severity, Step, Transport};
+use model::{CheckId, Era, Failure, ListKind, Revision, Severity, Step, Transport};
 
 use crate::limits::MAX_DETAIL_CHARS;
 
@@ -25,7 +25,7 @@ pub struct Findings {
     /// How many tools it listed, once the list was complete.
     pub tools: Option<u32>,
     /// How many items the other lists had, each once it was complete.
-    pub lists: BTreeMap<Listing, u32>,
+    pub lists: BTreeMap<ListKind, u32>,
     /// The size of the largest answer, bytes.
     pub largest_response: u64,
     /// When, in a `Retry-After`, the server wants to be asked again, seconds from the answer.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::expect::{CallExpect, Expect, JsonPath};
 use model::monitor::CallSpec;
-use model::{CheckId, EraPolicy, Listing, Profile, Severity, TargetUrl};
+use model::{CheckId, EraPolicy, ListKind, Profile, Severity, TargetUrl};
 
 use crate::EraRecord;
 
@@ -96,7 +96,7 @@ pub struct Plan {
     /// Tools to call, in this order, after the list.
     pub calls: Vec<ToolCall>,
     /// Lists to walk beside that of the tools, where the server announces them.
-    pub lists: BTreeSet<Listing>,
+    pub lists: BTreeSet<ListKind>,
     /// Whether to subscribe to changes, until that is acknowledged; modern era only.
     pub subscribe: bool,
     /// How long to listen to a silent stream, to see whether something on the way closes it; at

@@ -38,5 +38,5 @@ pub use outcome::{Failure, Outcome};
 pub use period::Period;
 pub use reason::{Class, Reason};
 pub use report::Report;
-pub use step::{Listing, Phase, Step};
+pub use step::{ListKind, Phase, Step};
 pub use target::TargetUrl;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::expect::{CallExpect, Expect, JsonPath};
 use crate::period::Period;
-use crate::{CheckId, EraPolicy, Listing, Profile, Severity, TargetUrl};
+use crate::{CheckId, EraPolicy, ListKind, Profile, Severity, TargetUrl};
 
 pub use id::{LANES, MonitorId, MonitorIdError};
 pub use problems::{FieldError, call_problems, is_id, label_problems};
@@ -97,7 +97,7 @@ pub struct MonitorSpec {
     pub calls: Vec<CallSpec>,
     /// Lists to walk beside that of the tools, where the server announces them.
     #[serde(default)]
-    pub lists: BTreeSet<Listing>,
+    pub lists: BTreeSet<ListKind>,
     /// Whether each probe subscribes to changes until that is acknowledged; modern era only.
     #[serde(default)]
     pub subscribe: bool,

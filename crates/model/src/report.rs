@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CheckId, Era, Listing, Outcome, Phase, Reason, Revision, Severity, Step, TargetUrl, Transport,
+    CheckId, Era, ListKind, Outcome, Phase, Reason, Revision, Severity, Step, TargetUrl, Transport,
 };
 
 /// The version of the report's JSON. Fields are only added within a version.
@@ -48,7 +48,7 @@ pub struct Report {
     pub tools: Option<u32>,
     /// How many items the other lists had that the probe walked.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub lists: BTreeMap<Listing, u32>,
+    pub lists: BTreeMap<ListKind, u32>,
     /// The size of the largest answer, bytes.
     #[serde(default)]
     pub largest_response_bytes: u64,

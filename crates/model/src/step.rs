@@ -57,7 +57,7 @@ impl Step {
 
 crate::closed_words! {
     /// A list beside that of the tools, which a probe walks where it is asked to.
-    pub enum Listing ("list") {
+    pub enum ListKind ("list") {
         /// `resources/list`.
         Resources = "resources",
         /// `resources/templates/list`.
@@ -67,7 +67,7 @@ crate::closed_words! {
     }
 }
 
-impl Listing {
+impl ListKind {
     /// The step that walks it.
     #[must_use]
     pub const fn step(self) -> Step {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use mcp::{Plan, ToolCall};
 use model::expect::Expect;
 use model::monitor::{CallSpec, FieldError};
-use model::{Era, Listing, Period, Profile, Revision, Step};
+use model::{Era, ListKind, Period, Profile, Revision, Step};
 
 /// The largest flow file that is read.
 const MAX_FLOW_BYTES: u64 = 1 << 20;
@@ -18,8 +18,8 @@ pub(crate) struct Demands {
     #[arg(long, value_name = "PROFILE", default_value = "standard", value_parser = word::<Profile>)]
     profile: Profile,
     /// Walk this list too: resources, resource_templates or prompts. Repeatable
-    #[arg(long = "list", value_name = "LIST", value_parser = word::<Listing>)]
-    lists: Vec<Listing>,
+    #[arg(long = "list", value_name = "LIST", value_parser = word::<ListKind>)]
+    lists: Vec<ListKind>,
     /// Subscribe to changes until that is acknowledged (modern era)
     #[arg(long)]
     subscribe: bool,

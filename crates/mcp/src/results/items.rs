@@ -1,6 +1,6 @@
 //! The lists of resources, templates and prompts.
 
-use model::{CheckId, Era, Listing, Reason};
+use model::{CheckId, Era, ListKind, Reason};
 use serde_json::Value;
 
 use super::pages::Pages;
@@ -18,11 +18,11 @@ pub(crate) struct Items {
 
 /// The array of a list's result, and what each of its items must have (server/resources,
 /// server/prompts).
-const fn members(list: Listing) -> (&'static str, &'static [&'static str]) {
+const fn members(list: ListKind) -> (&'static str, &'static [&'static str]) {
     match list {
-        Listing::Resources => ("resources", &["uri", "name"]),
-        Listing::ResourceTemplates => ("resourceTemplates", &["uriTemplate", "name"]),
-        Listing::Prompts => ("prompts", &["name"]),
+        ListKind::Resources => ("resources", &["uri", "name"]),
+        ListKind::ResourceTemplates => ("resourceTemplates", &["uriTemplate", "name"]),
+        ListKind::Prompts => ("prompts", &["name"]),
     }
 }
 
@@ -30,7 +30,7 @@ impl Items {
     /// Checks a page and gives the cursor of the next one.
     pub(crate) fn page(
         &mut self,
-        list: Listing,
+        list: ListKind,
         result: &Value,
         era: Era,
         findings: &mut Findings,
@@ -60,11 +60,11 @@ impl Items {
     }
 
     /// How the list is described to people.
-    pub(crate) fn summary(&self, list: Listing) -> String {
+    pub(crate) fn summary(&self, list: ListKind) -> String {
         let noun = match list {
-            Listing::Resources => "resource",
-            Listing::ResourceTemplates => "resource template",
-            Listing::Prompts => "prompt",
+            ListKind::Resources => "resource",
+            ListKind::ResourceTemplates => "resource template",
+            ListKind::Prompts => "prompt",
         };
         let plural = if self.count == 1 { "" } else { "s" };
         format!("{} {noun}{plural}{}", self.count, self.pages.summary())

@@ -289,7 +289,7 @@ fn structured_content_conforms_to_the_output_schema() {
 fn other_lists_have_items_with_names() {
     let mut findings = Findings::default();
     let mut items = Items::default();
-    let list = model::Listing::Resources;
+    let list = model::ListKind::Resources;
     let page = json!({ "resources": [{ "uri": "a:b", "name": "x" }], "nextCursor": "2" });
     let next = items.page(list, &page, Era::Legacy, &mut findings).unwrap();
     assert_eq!(next.as_deref(), Some("2"));

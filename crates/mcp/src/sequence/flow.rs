@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use model::report::StepReport;
-use model::{Era, Listing, Phase, Profile, Reason, Step, Transport};
+use model::{Era, ListKind, Phase, Profile, Reason, Step, Transport};
 
 use super::asking::More;
 use super::{Running, Sequence, Stream};
@@ -220,9 +220,9 @@ impl Sequence {
         } = self.announced;
         match step {
             Step::ToolsList => tools,
-            Step::ResourcesList => walks(Listing::Resources, resources),
-            Step::ResourceTemplatesList => walks(Listing::ResourceTemplates, resources),
-            Step::PromptsList => walks(Listing::Prompts, prompts),
+            Step::ResourcesList => walks(ListKind::Resources, resources),
+            Step::ResourceTemplatesList => walks(ListKind::ResourceTemplates, resources),
+            Step::PromptsList => walks(ListKind::Prompts, prompts),
             Step::ToolsCall => self.next_call < self.plan.calls.len(),
             Step::Subscribe => {
                 let is_modern = self.dialect.era == Era::Modern;

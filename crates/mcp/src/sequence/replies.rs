@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use http::HeaderValue;
-use model::{CheckId, Era, Listing, Reason, Revision, Step, Transport};
+use model::{CheckId, Era, ListKind, Reason, Revision, Step, Transport};
 use serde_json::{Map, Value};
 
 use super::Sequence;
@@ -138,11 +138,11 @@ impl Sequence {
                 self.findings.tools = u32::try_from(self.tools.count).ok();
                 return Ok(Next::Done(Some(self.tools.summary())));
             }
-            Step::ResourcesList => return self.read_items(Listing::Resources, result),
+            Step::ResourcesList => return self.read_items(ListKind::Resources, result),
             Step::ResourceTemplatesList => {
-                return self.read_items(Listing::ResourceTemplates, result);
+                return self.read_items(ListKind::ResourceTemplates, result);
             }
-            Step::PromptsList => return self.read_items(Listing::Prompts, result),
+            Step::PromptsList => return self.read_items(ListKind::Prompts, result),
             Step::ToolsCall => {
                 return match self.read_call(result)? {
                     Called::Asked { questions, state } => Ok(Next::Input { questions, state }),
@@ -164,7 +164,7 @@ impl Sequence {
         Ok(Next::Done(None))
     }
 
-    fn read_items(&mut self, list: Listing, result: &Value) -> Result<Next, Fault> {
+    fn read_items(&mut self, list: ListKind, result: &Value) -> Result<Next, Fault> {
         let era = self.dialect.era;
         let next = self.items.page(list, result, era, &mut self.findings)?;
         if let Some(cursor) = next {

@@ -1,7 +1,7 @@
 //! What a probe does only when it is asked to: other lists, a subscription, the strict profile.
 
 use super::*;
-use model::{Listing, Profile};
+use model::{ListKind, Profile};
 
 fn with_lists(request: &Request) -> Act {
     let result = |extra: Value| {
@@ -25,7 +25,7 @@ fn with_lists(request: &Request) -> Act {
 #[test]
 fn lists_are_walked_where_they_are_wanted_and_announced() {
     let mut plan = call_plan();
-    plan.lists.extend(Listing::ALL);
+    plan.lists.extend(ListKind::ALL);
     let run = run(plan, with_lists);
     assert_eq!(run.outcome, Outcome::Ok, "{:#?}", run.findings);
     assert_eq!(
@@ -38,14 +38,14 @@ fn lists_are_walked_where_they_are_wanted_and_announced() {
             "tools/call"
         ]
     );
-    let lists = [(Listing::Resources, 1), (Listing::ResourceTemplates, 0)];
+    let lists = [(ListKind::Resources, 1), (ListKind::ResourceTemplates, 0)];
     assert_eq!(run.findings.lists, lists.into());
 }
 
 #[test]
 fn a_list_that_is_announced_and_fails_fails_the_probe_that_asked_for_it() {
     let mut plan = plan();
-    plan.lists.insert(Listing::Resources);
+    plan.lists.insert(ListKind::Resources);
     let run = run(plan, |request| match name_of(request).as_str() {
         "resources/list" => Act::Json(200, err(request, -32601, json!(null))),
         _ => with_lists(request),
