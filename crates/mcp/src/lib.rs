@@ -32,6 +32,7 @@ mod request;
 mod results;
 mod sequence;
 mod sse;
+mod surface;
 mod timing;
 
 pub use era_cache::{EraCache, EraRecord};
@@ -39,3 +40,4 @@ pub use exchange::{Command, ExchangeId, Head, Request};
 pub use findings::Findings;
 pub use plan::{ClientInfo, Plan, ToolCall};
 pub use sequence::Sequence;
+pub use surface::Listing;

@@ -99,6 +99,7 @@ checks! {
     ListCacheHints = "list.cache_hints": Note, "2026-07-28 server/utilities/caching", "results carry ttlMs and cacheScope, the same scope on all pages";
     CallContent = "call.content": Note, "server/tools#tool-result", "content is an array of known blocks";
     CallIsError = "call.is_error": Fail, "server/tools#error-handling", "the configured call succeeds";
+    ContractBaseline = "contract.baseline": Degrade, "docs/contract.md", "the tools are those of the baseline";
     AuthChallenge = "auth.challenge": Note, "RFC 9110 §11.6.1; basic/authorization", "a 401 carries a Bearer challenge that names resource_metadata";
 }
 

@@ -2,12 +2,26 @@
 
 use std::time::Duration;
 
-use mcp::{EraRecord, Plan, Sequence};
+use mcp::{EraRecord, Listing, Plan, Sequence};
 use model::report::{Connection, SCHEMA_VERSION};
 use model::{CheckId, Outcome, Report, Step, TargetUrl};
 
+use crate::redact;
+
 /// Below this a certificate's remaining life is reported as `net.cert_expiry`.
 const CERTIFICATE_MARGIN: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Everything that one probe brought home.
+#[derive(Debug)]
+pub struct Survey {
+    /// What it saw.
+    pub report: Report,
+    /// What was negotiated, for a cache of eras.
+    pub era: Option<EraRecord>,
+    /// The complete list of tools, where [`Plan::keep_listing`] asked for it; credentials that the
+    /// server repeats in it are taken out.
+    pub listing: Option<Listing>,
+}
 
 pub(crate) fn assemble(
     url: TargetUrl,
@@ -17,13 +31,17 @@ pub(crate) fn assemble(
     secrets: &[String],
     wall: jiff::Timestamp,
     elapsed: Duration,
-) -> (Report, Option<EraRecord>) {
+) -> Survey {
     if let Some(connection) = &connection {
         examine_certificates(connection, wall, &mut sequence);
     }
-    let (findings, outcome) = sequence.finish();
+    let (mut findings, outcome) = sequence.finish();
+    let mut listing = findings.listing.take();
+    if let Some(listing) = &mut listing {
+        redact::listing(listing, secrets);
+    }
     let checks = findings.examined(|id| plan.severity(id));
-    let record = match (findings.revision, findings.transport) {
+    let era = match (findings.revision, findings.transport) {
         (Some(revision), Some(transport)) => Some(EraRecord {
             revision,
             transport,
@@ -44,6 +62,7 @@ pub(crate) fn assemble(
         server: findings.server,
         connection,
         tools: findings.tools,
+        contract: None,
         retry_after_seconds: findings.retry_after,
         steps: findings.steps,
         checks: checks.into_iter().map(|(check, _)| check).collect(),
@@ -52,7 +71,11 @@ pub(crate) fn assemble(
     };
     redact(&mut report, secrets);
     report.summary = summary(&report);
-    (report, record)
+    Survey {
+        report,
+        era,
+        listing,
+    }
 }
 
 /// Servers echo what they were sent. A credential must not travel on in a report.
@@ -70,11 +93,7 @@ fn redact(report: &mut Report, secrets: &[String]) {
         .iter_mut()
         .flat_map(|s| [&mut s.name, &mut s.version]);
     for text in details.chain(checks).chain(server) {
-        for secret in secrets {
-            if text.contains(secret) {
-                *text = text.replace(secret, "[redacted]");
-            }
-        }
+        redact::text(text, secrets);
     }
 }
 
@@ -96,7 +115,9 @@ fn examine_certificates(connection: &Connection, wall: jiff::Timestamp, sequence
     findings.demand(left >= margin, CheckId::NetCertExpiry, Step::Close, detail);
 }
 
-fn summary(report: &Report) -> String {
+/// The result of a report in a sentence, from its outcome, steps and checks.
+#[must_use]
+pub fn summary(report: &Report) -> String {
     let passed = report.checks.iter().filter(|check| check.passed).count();
     let checks = format!("{passed} of {} checks", report.checks.len());
     #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]

@@ -24,6 +24,7 @@ fn report(outcome: Outcome, address: Option<&str>) -> Report {
         server: None,
         connection,
         tools: None,
+        contract: None,
         retry_after_seconds: None,
         steps: Vec::new(),
         checks: Vec::new(),

@@ -205,11 +205,19 @@ impl Sequence {
 
     /// Tools are listed where the server announces them; where it does not but a call is
     /// configured, the call itself will tell.
-    fn list_or_call(&self) -> Option<Step> {
+    fn list_or_call(&mut self) -> Option<Step> {
         if self.announces_tools {
-            Some(Step::ToolsList)
-        } else {
-            self.call()
+            return Some(Step::ToolsList);
+        }
+        // Nothing to list is a complete list, too.
+        self.listed();
+        self.call()
+    }
+
+    /// The list of tools is complete.
+    pub(super) fn listed(&mut self) {
+        if self.plan.keep_listing {
+            self.findings.listing = Some(self.findings.collector.complete());
         }
     }
 

@@ -32,6 +32,7 @@ impl Sequence {
                         self.check_stateless();
                         self.announces_tools = facts.announces_tools;
                         self.findings.server = facts.server;
+                        self.findings.collector.greet(&result);
                         self.findings.pass(CheckId::EraAnswered);
                         self.agree(Era::Modern, revision);
                         self.succeed(None, now);

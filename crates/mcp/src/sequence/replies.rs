@@ -104,6 +104,7 @@ impl Sequence {
                 self.dialect.revision = Some(facts.revision);
                 self.announces_tools = facts.announces_tools;
                 self.findings.server = facts.server;
+                self.findings.collector.greet(result);
                 self.agree(Era::Legacy, facts.revision);
                 self.findings.pass(CheckId::InitVersionEcho);
             }
@@ -119,11 +120,15 @@ impl Sequence {
                 let next = self
                     .tools
                     .page(result, self.dialect.era, &mut self.findings)?;
+                if self.plan.keep_listing {
+                    self.findings.collector.page(result);
+                }
                 if let Some(cursor) = next {
                     return Ok(Next::Page(cursor));
                 }
                 results::capability(self.announces_tools, true, &mut self.findings);
                 self.findings.tools = u32::try_from(self.tools.count).ok();
+                self.listed();
                 return Ok(Next::Done(Some(self.tools.summary())));
             }
             Step::ToolsCall => {
