@@ -1,11 +1,13 @@
 //! `parallax probe URL`.
 
 mod args;
+mod baseline;
 mod headers;
 mod proxy;
 
 use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Family, Origin, TlsOptions};
 use mcp::{ClientInfo, Plan};
+use model::CheckId;
 
 pub(crate) use args::Args;
 use args::{Format, UsageError};
@@ -25,6 +27,9 @@ pub(crate) enum Error {
     /// A proxy cannot be used.
     #[error("{0}")]
     Proxy(#[from] proxy::BadProxy),
+    /// A baseline cannot be read or written.
+    #[error("{0}")]
+    Baseline(#[from] baseline::BaselineError),
     /// The host's configuration cannot be used.
     #[error("{0}")]
     Setup(#[from] dial::SetupError),
@@ -42,6 +47,7 @@ impl Error {
             Self::Usage(_) => exit::USAGE,
             Self::Header(error) => error.exit_code(),
             Self::Proxy(error) => error.exit_code(),
+            Self::Baseline(error) => error.exit_code(),
             Self::Setup(_) => exit::CONFIG,
             Self::Stdout(_) | Self::Signals(_) => exit::INTERNAL,
         }
@@ -67,6 +73,12 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
         .min(Plan::MAX_CALL_TIMEOUT);
     plan.total_timeout = args.timeout.duration();
     plan.severities = args.severity.iter().copied().collect();
+    plan.keep_listing = true;
+    let mut baseline = baseline::Baseline::open(
+        args.baseline.as_deref(),
+        args.write_baseline.as_deref(),
+        plan.severities.get(&CheckId::ContractBaseline).copied(),
+    )?;
     let dialer = Dialer::new(DialerOptions {
         name_servers: args.resolver.clone(),
         family: match (args.ipv4, args.ipv6) {
@@ -89,7 +101,12 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
         alpn: if args.http1 { Alpn::Http1 } else { Alpn::Any },
         wall: telemetry::clock::wall(),
     };
-    let (report, _) = probe::run(&dialer, job, &cancel).await;
+    let probe::Survey {
+        mut report,
+        listing,
+        ..
+    } = probe::survey(&dialer, job, &cancel).await;
+    baseline.settle(&mut report, listing);
     if !args.quiet {
         let text = match args.output {
             Format::Human => human::render(&report, Canvas::of_stdout(args.color)),
@@ -100,5 +117,6 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
         };
         style::print(&text).map_err(Error::Stdout)?;
     }
-    Ok(exit::of(&report.outcome, args.fail_on.is_some()))
+    let code = exit::of(&report.outcome, args.fail_on.is_some());
+    Ok(baseline.write(code, args.quiet)?)
 }
