@@ -123,11 +123,7 @@ async fn an_unchanged_server_equals_its_baseline_however_it_writes() {
 
         let ran = place.compare(&[]).await;
         assert_eq!(ran.code, 0, "{}", ran.stdout);
-        assert!(
-            ran.stdout.contains("2 tools = baseline"),
-            "{}",
-            ran.stdout
-        );
+        assert!(ran.stdout.contains("2 tools = baseline"), "{}", ran.stdout);
 
         // The same tools in another order, on two pages, their lists turned round.
         place.server.script(|script| {

@@ -16,6 +16,8 @@
 //!
 //! It is a core: no IO, no clock, no randomness. Text in a [`model::contract::Change`] is escaped.
 
+#[cfg(test)]
+mod arbitrary;
 pub mod canonical;
 mod diff;
 pub mod limits;
