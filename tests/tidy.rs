@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may import whom, besides outside libraries. A crate that is not here may not exist.
-const IMPORTS: [(&str, &[&str]); 18] = [
+const IMPORTS: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("mcp", &["model"]),
+    ("contract", &["model"]),
     ("delivery", &["model"]),
     ("schedule", &["model"]),
     ("verdict", &["model"]),
@@ -61,12 +62,17 @@ const IMPORTS: [(&str, &[&str]); 18] = [
         ],
     ),
     ("telemetry", &[]),
-    ("cli", &["model", "mcp", "probe", "dial", "telemetry"]),
+    (
+        "cli",
+        &["model", "mcp", "probe", "contract", "dial", "telemetry"],
+    ),
     ("testbed", &["model", "telemetry"]),
 ];
 
 /// What no core may depend on: nothing that does IO, sleeps, or makes its own randomness.
-const CORES: [&str; 6] = ["model", "mcp", "delivery", "schedule", "verdict", "window"];
+const CORES: [&str; 7] = [
+    "model", "mcp", "contract", "delivery", "schedule", "verdict", "window",
+];
 const NOT_IN_A_CORE: [&str; 8] = [
     "tokio",
     "hyper",

@@ -1,6 +1,7 @@
 //! A report for people: a picture, then a sentence, the cause last.
 
 mod advice;
+mod drift;
 mod waterfall;
 
 use model::report::CheckReport;
@@ -22,6 +23,7 @@ pub(crate) fn render(report: &Report, canvas: Canvas) -> String {
             out.push_str(&violation(check, canvas));
         }
     }
+    out.push_str(&drift::render(report, canvas));
     out.push_str(&conclusion(report, canvas));
     out
 }

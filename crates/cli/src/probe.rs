@@ -1,12 +1,14 @@
 //! `parallax probe URL`.
 
 mod args;
+mod baseline;
 mod demands;
 mod headers;
 mod proxy;
 
 use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Family, Origin, TlsOptions};
 use mcp::{ClientInfo, Plan};
+use model::CheckId;
 
 pub(crate) use args::Args;
 use args::{Format, UsageError};
@@ -29,6 +31,9 @@ pub(crate) enum Error {
     /// A demand cannot be used.
     #[error("{0}")]
     Demands(#[from] demands::BadDemands),
+    /// A baseline cannot be read or written.
+    #[error("{0}")]
+    Baseline(#[from] baseline::BaselineError),
     /// The host's configuration cannot be used.
     #[error("{0}")]
     Setup(#[from] dial::SetupError),
@@ -47,6 +52,7 @@ impl Error {
             Self::Demands(_) => exit::CONFIG,
             Self::Header(error) => error.exit_code(),
             Self::Proxy(error) => error.exit_code(),
+            Self::Baseline(error) => error.exit_code(),
             Self::Setup(_) => exit::CONFIG,
             Self::Stdout(_) | Self::Signals(_) => exit::INTERNAL,
         }
@@ -73,6 +79,12 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
     plan.total_timeout = args.timeout.duration();
     plan.severities = args.severity.iter().copied().collect();
     args.demands.add_to(&mut plan)?;
+    plan.keep_listing = true;
+    let mut baseline = baseline::Baseline::open(
+        args.baseline.as_deref(),
+        args.write_baseline.as_deref(),
+        plan.severities.get(&CheckId::ContractBaseline).copied(),
+    )?;
     let dialer = Dialer::new(DialerOptions {
         name_servers: args.resolver.clone(),
         family: match (args.ipv4, args.ipv6) {
@@ -95,7 +107,12 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
         alpn: if args.http1 { Alpn::Http1 } else { Alpn::Any },
         wall: telemetry::clock::wall(),
     };
-    let (report, _) = probe::run(&dialer, job, &cancel).await;
+    let probe::Survey {
+        mut report,
+        listing,
+        ..
+    } = probe::survey(&dialer, job, &cancel).await;
+    baseline.settle(&mut report, listing);
     if !args.quiet {
         let text = match args.output {
             Format::Human => human::render(&report, Canvas::of_stdout(args.color)),
@@ -106,5 +123,6 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
         };
         style::print(&text).map_err(Error::Stdout)?;
     }
-    Ok(exit::of(&report.outcome, args.fail_on.is_some()))
+    let code = exit::of(&report.outcome, args.fail_on.is_some());
+    Ok(baseline.write(code, args.quiet)?)
 }

@@ -6,6 +6,7 @@ use model::report::{CheckReport, ServerInfo, StepReport};
 use model::{CheckId, Era, Failure, ListKind, Revision, Severity, Step, Transport};
 
 use crate::limits::MAX_DETAIL_CHARS;
+use crate::surface::{Collector, Listing};
 
 /// Everything that the state machine learned about the target.
 #[derive(Debug, Default)]
@@ -28,6 +29,9 @@ pub struct Findings {
     pub lists: BTreeMap<ListKind, u32>,
     /// The size of the largest answer, bytes.
     pub largest_response: u64,
+    /// The tools themselves, once the list was complete, where the plan keeps them.
+    pub listing: Option<Listing>,
+    pub(crate) collector: Collector,
     /// When, in a `Retry-After`, the server wants to be asked again, seconds from the answer.
     pub retry_after: Option<u64>,
     checks: BTreeMap<CheckId, Examined>,

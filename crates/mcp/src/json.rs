@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value};
 
 /// What a tree may cost: about 100 bytes of memory a unit. A tool with a rich schema costs some
 /// hundred units.
-const BUDGET: u32 = 150_000;
+pub(crate) const BUDGET: u32 = 150_000;
 /// A map allocates room for several entries at once.
 const MAP_COST: u32 = 8;
 
@@ -112,6 +112,23 @@ impl<'de> Visitor<'de> for Node<'_> {
             object.insert(key, value);
         }
         Ok(Value::Object(object))
+    }
+}
+
+/// What a tree costs by the same measure, and the bytes of all its strings and names.
+pub(crate) fn weight(value: &Value) -> (u32, usize) {
+    let sum = |(cost, bytes): (u32, usize), (more, further): (u32, usize)| {
+        (cost.saturating_add(more), bytes.saturating_add(further))
+    };
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => (1, 0),
+        Value::String(text) => (1, text.len()),
+        Value::Array(items) => items.iter().map(weight).fold((2, 0), sum),
+        Value::Object(members) => {
+            let members = members.iter();
+            let weights = members.map(|(name, value)| sum(weight(value), (0, name.len())));
+            weights.fold((1 + MAP_COST, 0), sum)
+        }
     }
 }
 

@@ -34,6 +34,7 @@ mod results;
 mod schema;
 mod sequence;
 mod sse;
+mod surface;
 mod timing;
 
 pub use era_cache::{EraCache, EraRecord};
@@ -41,3 +42,4 @@ pub use exchange::{Command, ExchangeId, Head, Request};
 pub use findings::Findings;
 pub use plan::{ClientInfo, Plan, ToolCall};
 pub use sequence::Sequence;
+pub use surface::Listing;

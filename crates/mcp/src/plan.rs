@@ -117,6 +117,8 @@ pub struct Plan {
     pub call_timeout: Duration,
     /// How long the probe may take, closing aside.
     pub total_timeout: Duration,
+    /// Whether the listed tools are kept as the server wrote them ([`crate::Listing`]).
+    pub keep_listing: bool,
     /// Severities that differ from the check table.
     pub severities: BTreeMap<CheckId, Severity>,
     /// Who asks.
@@ -152,6 +154,7 @@ impl Plan {
             step_timeout: Self::STEP_TIMEOUT,
             call_timeout: Self::STEP_TIMEOUT,
             total_timeout: Self::TOTAL_TIMEOUT,
+            keep_listing: false,
             severities: BTreeMap::new(),
             client,
         }

@@ -135,6 +135,7 @@ checks! {
     ListCacheHints = "list.cache_hints": Note in Standard, "2026-07-28 server/utilities/caching", "results carry ttlMs and cacheScope, the same scope on all pages";
     CallContent = "call.content": Note in Standard, "server/tools#tool-result", "content is an array of known blocks";
     CallIsError = "call.is_error": Fail in Standard, "server/tools#error-handling", "the configured call succeeds";
+    ContractBaseline = "contract.baseline": Degrade in Standard, "docs/contract.md", "the tools are those of the baseline";
     CallOutputSchema = "call.output_schema": Degrade in Standard, "2025-06-18 server/tools#output-schema", "structuredContent conforms to the tool's outputSchema: clients refuse it where it does not";
     CallInputRequired = "call.input_required": Note in Standard, "2026-07-28 basic/patterns/mrtr", "input is asked for only where the client declared that it can give it";
     CallTask = "call.task": Note in Standard, "tasks extension", "a task is answered only to clients that declared the extension";

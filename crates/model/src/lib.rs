@@ -12,10 +12,12 @@
 //! - [`reason`]: the closed list of why something failed, each with a [`Class`].
 //! - [`check`]: the rules that a probe examines, each with an id, a severity and its source.
 //! - [`outcome`] and [`report`]: what one probe found.
+//! - [`contract`]: what changed in a tool surface, and how bad that is.
 //! - [`text`]: what a target wrote, made safe to show.
 
 pub mod check;
 pub mod closed;
+pub mod contract;
 pub mod era;
 pub mod expect;
 pub mod file;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::contract::ContractReport;
 use crate::{
     CheckId, Era, ListKind, Outcome, Phase, Reason, Revision, Severity, Step, TargetUrl, Transport,
 };
@@ -52,6 +53,10 @@ pub struct Report {
     /// The size of the largest answer, bytes.
     #[serde(default)]
     pub largest_response_bytes: u64,
+    /// The fingerprint of the listed tools, and how they differ from a baseline; absent where the
+    /// list is not complete, or nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<ContractReport>,
     /// When the server wants to be asked again (`Retry-After`), seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_seconds: Option<u64>,

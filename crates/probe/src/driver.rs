@@ -16,7 +16,7 @@ use crate::clock::now;
 use crate::exchange::{self, Event, Outlet, What};
 use crate::job::Job;
 use crate::link::Link;
-use crate::report;
+use crate::report::{self, Survey};
 
 /// Events that may wait for the state machine: enough for the phases of some exchanges, few
 /// enough that a flood of chunks is throttled at the socket.
@@ -34,6 +34,12 @@ pub async fn run(
     job: Job,
     cancel: &CancellationToken,
 ) -> (Report, Option<EraRecord>) {
+    let Survey { report, era, .. } = survey(dialer, job, cancel).await;
+    (report, era)
+}
+
+/// Runs one probe to its end, like [`run`], and gives the listed tools too.
+pub async fn survey(dialer: &Dialer, job: Job, cancel: &CancellationToken) -> Survey {
     let started = now();
     let endpoint = Endpoint::of(&job.plan.url).map(|endpoint| endpoint.through(job.proxy));
     let url = job.plan.url.clone();

@@ -15,9 +15,11 @@ mod exchange;
 mod fault;
 mod job;
 mod link;
+mod redact;
 mod report;
 mod stamp;
 
-pub use driver::run;
+pub use driver::{run, survey};
 pub use job::Job;
 pub use link::MAX_CONNECTIONS;
+pub use report::{Survey, summary};

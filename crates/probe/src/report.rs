@@ -2,13 +2,28 @@
 
 use std::time::Duration;
 
-use mcp::{EraRecord, Plan, Sequence};
+use mcp::{EraRecord, Listing, Plan, Sequence};
 use model::report::{Connection, SCHEMA_VERSION};
 use model::{CheckId, Outcome, Report, Step, TargetUrl};
 
 /// Below this a certificate's remaining life is reported as `net.cert_expiry`, unless the monitor
 /// says otherwise.
+use crate::redact;
+
+/// Below this a certificate's remaining life is reported as `net.cert_expiry`.
 const CERTIFICATE_MARGIN: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Everything that one probe brought home.
+#[derive(Debug)]
+pub struct Survey {
+    /// What it saw.
+    pub report: Report,
+    /// What was negotiated, for a cache of eras.
+    pub era: Option<EraRecord>,
+    /// The complete list of tools, where [`Plan::keep_listing`] asked for it; credentials that the
+    /// server repeats in it are taken out.
+    pub listing: Option<Listing>,
+}
 
 pub(crate) fn assemble(
     url: TargetUrl,
@@ -18,7 +33,7 @@ pub(crate) fn assemble(
     secrets: &[String],
     wall: jiff::Timestamp,
     elapsed: Duration,
-) -> (Report, Option<EraRecord>) {
+) -> Survey {
     if let Some(connection) = &connection {
         let days = plan.expect.certificate_days.map(u64::from);
         let margin = days.map_or(CERTIFICATE_MARGIN, |days| {
@@ -26,9 +41,13 @@ pub(crate) fn assemble(
         });
         examine_certificates(connection, margin, wall, &mut sequence);
     }
-    let (findings, outcome) = sequence.finish();
+    let (mut findings, outcome) = sequence.finish();
+    let mut listing = findings.listing.take();
+    if let Some(listing) = &mut listing {
+        redact::listing(listing, secrets);
+    }
     let checks = findings.examined(|id| plan.severity(id));
-    let record = match (findings.revision, findings.transport) {
+    let era = match (findings.revision, findings.transport) {
         (Some(revision), Some(transport)) => Some(EraRecord {
             revision,
             transport,
@@ -51,6 +70,7 @@ pub(crate) fn assemble(
         tools: findings.tools,
         lists: findings.lists,
         largest_response_bytes: findings.largest_response,
+        contract: None,
         retry_after_seconds: findings.retry_after,
         steps: findings.steps,
         checks: checks.into_iter().map(|(check, _)| check).collect(),
@@ -59,7 +79,11 @@ pub(crate) fn assemble(
     };
     redact(&mut report, secrets);
     report.summary = summary(&report);
-    (report, record)
+    Survey {
+        report,
+        era,
+        listing,
+    }
 }
 
 /// Servers echo what they were sent. A credential must not travel on in a report.
@@ -77,11 +101,7 @@ fn redact(report: &mut Report, secrets: &[String]) {
         .iter_mut()
         .flat_map(|s| [&mut s.name, &mut s.version]);
     for text in details.chain(checks).chain(server) {
-        for secret in secrets {
-            if text.contains(secret) {
-                *text = text.replace(secret, "[redacted]");
-            }
-        }
+        redact::text(text, secrets);
     }
 }
 
@@ -108,7 +128,9 @@ fn examine_certificates(
     findings.demand(left >= margin, CheckId::NetCertExpiry, Step::Close, detail);
 }
 
-fn summary(report: &Report) -> String {
+/// The result of a report in a sentence, from its outcome, steps and checks.
+#[must_use]
+pub fn summary(report: &Report) -> String {
     let passed = report.checks.iter().filter(|check| check.passed).count();
     let checks = format!("{passed} of {} checks", report.checks.len());
     #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]

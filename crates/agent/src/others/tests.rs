@@ -26,6 +26,7 @@ fn report(outcome: Outcome, address: Option<&str>) -> Report {
         tools: None,
         lists: BTreeMap::new(),
         largest_response_bytes: 0,
+        contract: None,
         retry_after_seconds: None,
         steps: Vec::new(),
         checks: Vec::new(),

@@ -52,6 +52,9 @@ pub(crate) fn of(reason: Reason, report: &Report) -> String {
         Reason::HttpTimeoutHeaders | Reason::HttpTimeoutBody | Reason::McpSseStalled => {
             "give it more time: --step-timeout 30s --timeout 60s".to_owned()
         }
+        Reason::ContractDrift => {
+            "review each change; what is meant is agreed on by --write-baseline FILE".to_owned()
+        }
         _ => String::new(),
     };
     if !specific.is_empty() {

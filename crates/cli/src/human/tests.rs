@@ -54,6 +54,7 @@ fn report() -> Report {
         tools: Some(14),
         lists: std::collections::BTreeMap::new(),
         largest_response_bytes: 0,
+        contract: None,
         retry_after_seconds: None,
         steps: vec![discover, list],
         checks: Vec::new(),

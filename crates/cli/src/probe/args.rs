@@ -35,11 +35,12 @@ Examples:
   parallax probe https://mcp.example.com/mcp
   parallax probe https://mcp.example.com/mcp --call search --arg query=ping
   parallax probe https://mcp.example.com/mcp --header 'Authorization: Bearer ${MCP_TOKEN}'
+  parallax probe https://mcp.example.com/mcp --baseline tools.lock.json
   parallax probe http://127.0.0.1:3000/mcp --output json | jq .outcome
 
 Exit status: 0 healthy, 1 unhealthy, 2 usage, 3 degraded (--fail-on degraded), 4 refused
 (authorization, rate limit, firewall), 5 unreachable (DNS, TCP, TLS, proxy), 6 timeout,
-7 configuration or credential file, 70 bug, 130 interrupted.")]
+7 configuration, credential or baseline file, 70 bug, 130 interrupted.")]
 pub(crate) struct Args {
     /// The MCP endpoint: https:// or, for a private server, http://
     #[arg(value_name = "URL")]
@@ -73,6 +74,15 @@ pub(crate) struct Args {
     pub(crate) severity: Vec<(CheckId, Severity)>,
     #[command(flatten)]
     pub(crate) demands: Demands,
+    /// Compare the tools with this lock file: what is breaking or security-relevant fails (reason
+    /// contract_drift), what is additive degrades, what is cosmetic is a note; with --severity
+    /// contract.baseline=note, or another, every change is that
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Write the tools to this lock file, for --baseline of later probes. With --baseline too, the
+    /// comparison comes first and decides the exit status
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write_baseline: Option<PathBuf>,
     /// Exit with 3 when the target is degraded
     #[arg(long, value_name = "STATE")]
     pub(crate) fail_on: Option<FailOn>,

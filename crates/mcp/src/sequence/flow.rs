@@ -203,12 +203,23 @@ impl Sequence {
         let repeats = matches!(step, Step::ToolsCall | Step::Strict);
         let done = BODY.iter().position(|known| *known == step);
         let from = done.map_or(0, |done| done + usize::from(!repeats));
+        if done.is_none() && !self.announced.tools {
+            // Nothing to list is a complete list, too.
+            self.listed();
+        }
         let next = BODY[from..].iter().copied().find(|next| self.wants(*next));
         if next == Some(Step::Strict) && step != Step::Strict {
             self.prepare_trials();
             return (!self.trials.is_empty()).then_some(Step::Strict);
         }
         next
+    }
+
+    /// The list of tools is complete.
+    pub(super) fn listed(&mut self) {
+        if self.plan.keep_listing {
+            self.findings.listing = Some(self.findings.collector.complete());
+        }
     }
 
     fn wants(&self, step: Step) -> bool {

@@ -33,6 +33,7 @@ impl Sequence {
                         self.check_stateless();
                         self.announced = facts.announced;
                         self.findings.server = facts.server;
+                        self.findings.collector.greet(&result);
                         self.findings.pass(CheckId::EraAnswered);
                         self.agree(Era::Modern, revision);
                         self.succeed(None, now);

@@ -115,6 +115,7 @@ impl Sequence {
                 self.dialect.revision = Some(facts.revision);
                 self.announced = facts.announced;
                 self.findings.server = facts.server;
+                self.findings.collector.greet(result);
                 self.agree(Era::Legacy, facts.revision);
                 self.findings.pass(CheckId::InitVersionEcho);
             }
@@ -130,12 +131,16 @@ impl Sequence {
                 let next = self
                     .tools
                     .page(result, self.dialect.era, &mut self.findings)?;
+                if self.plan.keep_listing {
+                    self.findings.collector.page(result);
+                }
                 if let Some(cursor) = next {
                     return Ok(Next::Page(cursor));
                 }
                 results::capability(step, self.announced.tools, true, &mut self.findings);
                 self.examine_tools();
                 self.findings.tools = u32::try_from(self.tools.count).ok();
+                self.listed();
                 return Ok(Next::Done(Some(self.tools.summary())));
             }
             Step::ResourcesList => return self.read_items(ListKind::Resources, result),

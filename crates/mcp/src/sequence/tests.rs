@@ -912,3 +912,55 @@ mod hostile {
         }
     }
 }
+
+#[test]
+fn listed_tools_are_kept_as_they_came_where_the_plan_asks() {
+    let paged = |request: &Request| {
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let act = modern(request);
+        let Act::Json(status, mut answer) = act else {
+            panic!("modern servers answer with JSON");
+        };
+        let result = &mut answer["result"];
+        match (name_of(request).as_str(), &body["params"]["cursor"]) {
+            ("server/discover", _) => result["instructions"] = json!("be kind"),
+            ("tools/list", Value::Null) => result["nextCursor"] = json!("2"),
+            ("tools/list", _) => {
+                result["tools"] =
+                    json!([{ "inputSchema": { "type": "object" }, "name": "add", "x": 1.0 }]);
+            }
+            _ => {}
+        }
+        Act::Json(status, answer)
+    };
+    let mut wanted = plan();
+    wanted.keep_listing = true;
+    let expected = crate::Listing::Whole {
+        tools: vec![
+            json!({ "name": "echo", "inputSchema": { "type": "object" } }),
+            json!({ "name": "add", "inputSchema": { "type": "object" }, "x": 1.0 }),
+        ],
+        instructions: Some("be kind".to_owned()),
+    };
+    assert_eq!(run(wanted.clone(), paged).findings.listing, Some(expected));
+    assert_eq!(run(plan(), paged).findings.listing, None, "nobody asked");
+
+    let cut = |request: &Request| match name_of(request).as_str() {
+        "tools/list" => Act::Reset,
+        _ => modern(request),
+    };
+    assert_eq!(run(wanted.clone(), cut).findings.listing, None);
+
+    let without = |request: &Request| {
+        let Act::Json(status, mut answer) = modern(request) else {
+            panic!("modern servers answer with JSON");
+        };
+        answer["result"]["capabilities"] = json!({});
+        Act::Json(status, answer)
+    };
+    let none = crate::Listing::Whole {
+        tools: Vec::new(),
+        instructions: None,
+    };
+    assert_eq!(run(wanted, without).findings.listing, Some(none));
+}

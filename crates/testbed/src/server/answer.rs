@@ -40,6 +40,9 @@ pub(crate) fn to(
     };
     Some(match outcome {
         Ok(mut result) => {
+            if let (Some(text), "initialize" | "server/discover") = (&script.instructions, method) {
+                result["instructions"] = json!(text);
+            }
             if is_modern {
                 result["resultType"] = json!("complete");
                 result["_meta"] = json!({ "io.modelcontextprotocol/serverInfo":
@@ -55,22 +58,23 @@ pub(crate) fn to(
 
 fn list(cursor: &Value, is_modern: bool, script: &Script) -> Value {
     let start: usize = cursor.as_str().and_then(|c| c.parse().ok()).unwrap_or(0);
+    let all = script.tools.clone().unwrap_or_else(|| {
+        let own = TOOLS.iter().map(|name| {
+            json!({ "name": name, "description": format!("{name} of the testbed"),
+                "inputSchema": { "type": "object" } })
+        });
+        own.collect()
+    });
     let size = if script.page_size == 0 {
-        TOOLS.len()
+        all.len()
     } else {
         script.page_size
     };
-    let page = TOOLS.iter().skip(start).take(size);
-    let tools: Vec<Value> = page
-        .map(|name| {
-            json!({ "name": name, "description": format!("{name} of the testbed"),
-                "inputSchema": { "type": "object" } })
-        })
-        .collect();
+    let tools: Vec<&Value> = all.iter().skip(start).take(size).collect();
     let mut result = json!({ "tools": tools });
     if script.endless_list {
         result["nextCursor"] = json!("again");
-    } else if start + size < TOOLS.len() {
+    } else if start + size < all.len() {
         result["nextCursor"] = json!((start + size).to_string());
     }
     if is_modern {

@@ -33,6 +33,10 @@ pub struct Script {
     pub foreign_id: bool,
     /// Answers with a web page.
     pub html: bool,
+    /// Tool objects to list instead of the own ones, as they are.
+    pub tools: Option<Vec<serde_json::Value>>,
+    /// What the server tells models about itself.
+    pub instructions: Option<String>,
     /// Tools per page of the list; 0 for one page.
     pub page_size: usize,
     /// Gives the same cursor for ever.
