@@ -5,10 +5,14 @@
 
 mod api;
 mod apply;
+mod doctor;
 mod exit;
 mod human;
 mod members;
+mod output;
 mod probe;
+#[cfg(test)]
+mod sample;
 mod status;
 mod style;
 
@@ -34,7 +38,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Probe an MCP endpoint once, by the agents' own code path
+    /// Probe an MCP endpoint, once or until it is healthy, by the agents' own code path
     Probe(Box<probe::Args>),
     /// Watch what files say: monitors in TOML, JSON or YAML, or the `mcpServers` of a client
     Apply(apply::ApplyArgs),
@@ -46,6 +50,8 @@ enum Command {
     Agents(members::AgentsArgs),
     /// Keys of the coordinator's API
     Key(members::KeyArgs),
+    /// Whether this host can probe: clock, DNS, IPv6, egress, TLS roots, disk, coordinator
+    Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of `probe --output json`
     Schema,
 }
@@ -81,8 +87,12 @@ fn main() -> ExitCode {
         Command::Token(args) => done(runtime.block_on(members::token(args))),
         Command::Agents(args) => done(runtime.block_on(members::agents(args))),
         Command::Key(args) => done(runtime.block_on(members::key(args))),
+        Command::Doctor(args) => match runtime.block_on(doctor::doctor(args)) {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => fail(exit::INTERNAL, &format!("stdout: {error}")),
+        },
         Command::Schema => {
-            let schema = schemars::schema_for!(model::Report);
+            let schema = schemars::schema_for!(output::Document);
             let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
             match style::print(&format!("{text}\n")) {
                 Ok(()) => ExitCode::SUCCESS,
