@@ -19,6 +19,7 @@ use clap::ValueEnum;
 
 pub(crate) use args::{OutputArgs, Place};
 pub(crate) use document::{Document, Run};
+pub(crate) use kubernetes::tell as tell_pod;
 pub(crate) use nagios::unknown as nagios_unknown;
 pub(crate) use save::{Evidence, SaveError};
 
@@ -95,7 +96,7 @@ pub(crate) fn exit_code(run: &Run, format: Format) -> u8 {
 
 /// Tells those who do not read stdout: GitHub's step, Kubernetes' pod. Never fails the run.
 pub(crate) fn tell_surroundings(run: &Run, format: Format) {
-    kubernetes::tell(run);
+    kubernetes::tell(&run.line());
     if format == Format::Github && github::is_runner() {
         github::tell(run);
     }

@@ -65,6 +65,9 @@ impl Error {
 pub(crate) async fn run(args: Args) -> Result<u8, Error> {
     let (format, quiet) = (args.output, args.quiet);
     let ended = probe(args).await;
+    if let Err(error) = &ended {
+        output::tell_pod(&error.to_string());
+    }
     match ended {
         // Nagios takes 2 for CRITICAL; what is wrong with the command is UNKNOWN.
         Err(error) if format == Format::Nagios => {

@@ -108,7 +108,9 @@ async fn egress(dialer: &Dialer, place: &Place, names: &mut Names) -> Line {
     let shown = &place.shown;
     let begin = tokio::time::Instant::now();
     let dialed = dialer.dial(&endpoint, Origin::Operator, Alpn::Http1, &[], &|_| {});
-    let cure = format!("open the firewall for {shown}, and check that something listens: nc -vz");
+    let (name, port) = shown.rsplit_once(':').unwrap_or((shown, ""));
+    let name = name.trim_matches(['[', ']']);
+    let cure = format!("open the firewall, and check that something listens: nc -vz {name} {port}");
     let host = place.url.as_url().host_str().unwrap_or_default().to_owned();
     let seen = |resolved: &[IpAddr]| -> Option<String> {
         let list: Vec<String> = resolved.iter().map(IpAddr::to_string).collect();
@@ -160,7 +162,15 @@ pub(super) fn ipv6() -> Line {
         socket.local_addr()
     });
     match own {
-        Ok(own) => Line::pass(What::Ipv6, format!("from {}", own.ip())),
+        Ok(own) => {
+            let is_local = matches!(own.ip(), IpAddr::V6(ip) if ip.is_unique_local());
+            let note = if is_local {
+                ", a local address: something must translate it"
+            } else {
+                ""
+            };
+            Line::pass(What::Ipv6, format!("from {}{note}", own.ip()))
+        }
         Err(error) => Line::skipped(
             What::Ipv6,
             format!("no route ({error}): targets are reached by IPv4 only"),

@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-use super::Run;
-
 /// Where kubelet reads it, unless the container has another `terminationMessagePath`.
 const DEFAULT_PATH: &str = "/dev/termination-log";
 /// Names another path.
@@ -13,13 +11,13 @@ const VARIABLE: &str = "PARALLAX_TERMINATION_LOG";
 /// Kubelet takes 4096 bytes of a container; a character may have four.
 const MAX_CHARS: usize = 1000;
 
-/// Writes the verdict where this is a pod. A pod without such a file has none, and that is all.
-pub(super) fn tell(run: &Run) {
+/// Writes a verdict where this is a pod. A pod without such a file has none, and that is all.
+pub(crate) fn tell(line: &str) {
     if std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
         return;
     }
     let path = std::env::var_os(VARIABLE).unwrap_or_else(|| DEFAULT_PATH.into());
-    if let Err(error) = write(Path::new(&path), &run.line()) {
+    if let Err(error) = write(Path::new(&path), line) {
         tracing::debug!(%error, "no termination message");
     }
 }
