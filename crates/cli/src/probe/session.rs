@@ -48,14 +48,14 @@ impl Session {
                 waited.consecutive
             );
             self.progress.say(&result(&report), &more);
-            if let Next::Pause(pause) = next
-                && !self.pause(pause).await
-            {
-                next = Next::Stop(End::Interrupted);
-            }
             let mut document = Document::of(report);
-            let Next::Stop(end) = next else {
+            if let Next::Pause(pause) = next {
                 self.stream(&document)?;
+                if !self.pause(pause).await {
+                    next = Next::Stop(End::Interrupted);
+                }
+            }
+            let Next::Stop(end) = next else {
                 continue;
             };
             let mut waited = tally.waited;
@@ -91,9 +91,14 @@ impl Session {
             }
             self.progress
                 .say(&result(&report), &format!("probe {n} of {times}"));
-            let is_last = n >= times || is_cut || !self.pause(pause).await;
             let document = Document::of(report);
+            let mut is_last = n >= times || is_cut;
+            if !is_last {
+                self.stream(&document)?;
+                is_last = !self.pause(pause).await;
+            }
             if is_last {
+                let is_interrupted = self.cancel.is_cancelled() && n < times;
                 // The last that was not healthy decides; of a stream the last line is the last probe.
                 let (mut document, code) = match deciding {
                     Some(decided) if code == exit::HEALTHY && !self.streams => decided,
@@ -101,7 +106,6 @@ impl Session {
                     _ => (document, code),
                 };
                 document.repeat = Some(tally.finish());
-                let is_interrupted = self.cancel.is_cancelled() && n < times;
                 let code = if is_interrupted {
                     exit::INTERRUPTED
                 } else {
@@ -109,7 +113,6 @@ impl Session {
                 };
                 return Ok((document, code));
             }
-            self.stream(&document)?;
             if code != exit::HEALTHY {
                 deciding = Some((document, code));
             }
