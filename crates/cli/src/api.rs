@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use clap::Args;
 use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Endpoint, Family, Origin, TlsOptions};
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use model::TargetUrl;
@@ -90,8 +90,31 @@ impl Error {
     }
 }
 
+/// An answer of the API.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
+    /// Its body as JSON, null where there is none.
+    pub(crate) json: Value,
+}
+
 impl Options {
-    fn key(&self) -> Result<Option<String>, Error> {
+    /// An API that a command knows by options of its own.
+    pub(crate) const fn of(
+        api: TargetUrl,
+        api_key_file: Option<PathBuf>,
+        api_ca_file: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            api,
+            api_key_file,
+            api_ca_file,
+        }
+    }
+
+    /// The key, where there is a file of one.
+    pub(crate) fn key(&self) -> Result<Option<String>, Error> {
         let Some(path) = self.api_key_file.clone() else {
             return Ok(None);
         };
@@ -127,6 +150,16 @@ impl Options {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Error> {
+        Ok(self.answer(method, path, body).await?.json)
+    }
+
+    /// Calls the API; its whole answer.
+    pub(crate) async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Error> {
         let unreachable = |problem: String| Error::Unreachable {
             api: self.api.to_string(),
             problem,
@@ -155,10 +188,11 @@ impl Options {
         // The key's bytes are not shown.
         let request = request.map_err(|_| unreachable("the key is no legal header".to_owned()))?;
         let asked = tokio::time::timeout(PATIENCE, self.ask(request)).await;
-        let (status, body) = asked.map_err(|_| unreachable("no answer in time".to_owned()))??;
+        let (status, headers, body) =
+            asked.map_err(|_| unreachable("no answer in time".to_owned()))??;
         let json: Value = serde_json::from_slice(&body).unwrap_or_default();
         if status.is_success() {
-            return Ok(json);
+            return Ok(Answer { headers, json });
         }
         Err(Error::Refused {
             status,
@@ -166,7 +200,10 @@ impl Options {
         })
     }
 
-    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error> {
+    async fn ask(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), Error> {
         let unreachable = |problem: String| Error::Unreachable {
             api: self.api.to_string(),
             problem,
@@ -193,12 +230,10 @@ impl Options {
             .map_err(failed)?;
         tokio::spawn(driver);
         let response = sender.send_request(request).await.map_err(failed)?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_BODY_BYTES)
-            .collect()
-            .await;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
         let body = body.map_err(|error| unreachable(error.to_string()))?;
-        Ok((status, body.to_bytes()))
+        Ok((head.status, head.headers, body.to_bytes()))
     }
 }
 

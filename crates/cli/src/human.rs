@@ -135,10 +135,7 @@ fn conclusion(report: &Report, canvas: Canvas) -> String {
         Outcome::Inconclusive { .. } => ("?", Tone::Warn),
     };
     let text = format!("{mark} {}", report.summary);
-    let mut out = wrap(&text, canvas.width.saturating_sub(3), |n, line| {
-        let lead = if n == 0 { " " } else { "   " };
-        format!("{lead}{}\n", canvas.paint(tone, line))
-    });
+    let mut out = sentence(&text, tone, canvas);
     let causes = report.violations();
     let rule = causes
         .iter()
@@ -160,6 +157,14 @@ fn conclusion(report: &Report, canvas: Canvas) -> String {
         ));
     }
     out
+}
+
+/// A sentence on lines of its own.
+pub(crate) fn sentence(text: &str, tone: Tone, canvas: Canvas) -> String {
+    wrap(text, canvas.width.saturating_sub(3), |n, line| {
+        let lead = if n == 0 { " " } else { "   " };
+        format!("{lead}{}\n", canvas.paint(tone, line))
+    })
 }
 
 /// What the failed step said came back.

@@ -6,10 +6,14 @@
 mod api;
 mod apply;
 mod checks;
+mod doctor;
 mod exit;
 mod human;
 mod members;
+mod output;
 mod probe;
+#[cfg(test)]
+mod sample;
 mod status;
 mod style;
 
@@ -35,7 +39,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Probe an MCP endpoint once, by the agents' own code path
+    /// Probe an MCP endpoint, once or until it is healthy, by the agents' own code path
     Probe(Box<probe::Args>),
     /// Watch what files say: monitors in TOML, JSON or YAML, or the `mcpServers` of a client
     Apply(apply::ApplyArgs),
@@ -49,6 +53,8 @@ enum Command {
     Key(members::KeyArgs),
     /// List every check of a probe: severity, profile, demand and source
     Checks(checks::ChecksArgs),
+    /// Whether this host can probe: clock, DNS, IPv6, egress, TLS roots, disk, coordinator
+    Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of `probe --output json`
     Schema,
 }
@@ -85,8 +91,12 @@ fn main() -> ExitCode {
         Command::Agents(args) => done(runtime.block_on(members::agents(args))),
         Command::Key(args) => done(runtime.block_on(members::key(args))),
         Command::Checks(args) => printed(&checks::list(&args)),
+        Command::Doctor(args) => match runtime.block_on(doctor::doctor(args)) {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => fail(exit::INTERNAL, &format!("stdout: {error}")),
+        },
         Command::Schema => {
-            let schema = schemars::schema_for!(model::Report);
+            let schema = schemars::schema_for!(output::Document);
             let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
             printed(&format!("{text}\n"))
         }

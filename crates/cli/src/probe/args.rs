@@ -10,16 +10,11 @@ use model::period::PeriodError;
 use model::target::TargetUrlError;
 use model::{CheckId, EraPolicy, Period, Severity, TargetUrl};
 
+use super::load::LoadArgs;
+use super::repeat::RepeatArgs;
+use super::wait::WaitArgs;
+use crate::output::{Format, OutputArgs};
 use crate::style::When;
-
-/// How the report is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// A waterfall and a sentence.
-    Human,
-    /// Everything, for programs; `parallax schema` prints its JSON Schema.
-    Json,
-}
 
 /// What makes the exit status other than 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,6 +32,8 @@ Examples:
   parallax probe https://mcp.example.com/mcp --header 'Authorization: Bearer ${MCP_TOKEN}'
   parallax probe https://mcp.example.com/mcp --baseline tools.lock.json
   parallax probe http://127.0.0.1:3000/mcp --output json | jq .outcome
+  parallax probe https://mcp.example.com/mcp --wait 120s --consecutive 3 --output github
+  parallax probe https://mcp.example.com/mcp --for 60s --rate 5 --max-p95 500ms --i-own-this
 
 Exit status: 0 healthy, 1 unhealthy, 2 usage, 3 degraded (--fail-on degraded), 4 refused
 (authorization, rate limit, firewall), 5 unreachable (DNS, TCP, TLS, proxy), 6 timeout,
@@ -115,6 +112,14 @@ pub(crate) struct Args {
     /// Print nothing; the exit status tells
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) beside: OutputArgs,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+    #[command(flatten)]
+    pub(crate) repeat: RepeatArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
 }
 
 /// A command line that cannot be carried out.
@@ -139,6 +144,18 @@ pub(crate) enum UsageError {
     /// A call without a name.
     #[error("--call: the tool has no name; write it like --call search")]
     CallName,
+    /// A load without the word of the server's owner.
+    #[error(
+        "--for: a load is for your own server: it makes many requests a second, which an owner who \
+         was not asked must take for an attack; add --i-own-this if the server is yours"
+    )]
+    NotOwned,
+    /// A load for too long.
+    #[error("--for: a load may take at most 10m; watch a server all the time with a monitor")]
+    TooLong,
+    /// A pause without anything that pauses.
+    #[error("--interval goes with --wait or --repeat")]
+    Interval,
 }
 
 impl Args {
