@@ -434,7 +434,7 @@ async fn prometheus_reads_the_text() {
     for family in [
         "parallax_probe_success gauge 1",
         "parallax_probe_outcome gauge 4",
-        "parallax_load_latency_seconds gauge 3",
+        "parallax_load_latency_seconds gauge 4",
     ] {
         assert!(families.lines().any(|line| line == family), "{families}");
     }

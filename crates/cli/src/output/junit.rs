@@ -246,6 +246,8 @@ fn timestamp(started_at: &str) -> &str {
     &started_at[..end]
 }
 
+/// Seconds, to the millisecond: the schema takes no more digits.
 fn seconds(us: u64) -> String {
-    format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
+    let millis = us.saturating_add(500) / 1000;
+    format!("{}.{:03}", millis / 1000, millis % 1000)
 }

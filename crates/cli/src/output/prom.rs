@@ -112,12 +112,15 @@ fn series(out: &mut Page, run: &Run, of_target: &str) {
         let help = "Latencies of --for, from when each probe was due.";
         out.family("parallax_load_latency_seconds", help);
         let latency = &load.latency_us;
-        for (quantile, us) in [
-            ("0.5", latency.p50),
-            ("0.95", latency.p95),
-            ("0.99", latency.p99),
+        // No summary, which counts since a process began: `quantile` is a summary's label.
+        for (statistic, us) in [
+            ("p50", latency.p50),
+            ("p95", latency.p95),
+            ("p99", latency.p99),
+            ("max", latency.max),
         ] {
-            out.sample(&format!("{of_target},quantile=\"{quantile}\""), seconds(us));
+            let labels = format!("{of_target},statistic=\"{statistic}\"");
+            out.sample(&labels, seconds(us));
         }
     }
 }

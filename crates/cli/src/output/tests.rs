@@ -134,6 +134,8 @@ fn junit_counts_what_fails_and_holds_any_text() {
         let bad = count("failure") != "0" || count("error") != "0";
         assert_eq!(bad, !is_good, "{xml}");
         assert_eq!(suite.attribute("timestamp"), Some("2026-11-20T12:00:00"));
+        // `SUREFIRE_TIME` of the schema: three digits of a fraction at most.
+        assert_eq!(suite.attribute("time"), Some("0.100"));
         for case in suite
             .descendants()
             .filter(|node| node.has_tag_name("testcase"))
@@ -259,6 +261,8 @@ fn nothing_of_the_server_is_a_label() {
     );
     let failure = "step=\"tools_list\",reason=\"mcp_rpc_error\"} 1";
     assert!(page.contains(failure), "{page}");
+    // A gauge has no quantiles (`promtool check metrics`).
+    assert!(!page.contains("quantile="), "{page}");
 }
 
 /// What SARIF 2.1.0 requires of log, run, rules and results: §3.13, §3.14, §3.19, §3.27.
