@@ -2,6 +2,7 @@
 
 mod args;
 mod headers;
+mod network;
 mod proxy;
 
 use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Family, Origin, TlsOptions};
@@ -55,6 +56,9 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
     })?;
     let target = args.target()?;
     let proxy = proxy::choose(&args.proxy, &target, |name| std::env::var(name).ok())?;
+    if args.network.wants_all_addresses() && proxy.is_some() {
+        return Err(UsageError::AddressesBehindProxy.into());
+    }
     let mut plan = Plan::new(target, ClientInfo::parallax());
     plan.era = args.era;
     plan.calls = args.calls()?;
@@ -86,6 +90,7 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
         // Typed on the command line: private addresses and plain http are the user's own choice.
         origin: Origin::Operator,
         proxy,
+        network: args.network.network(),
         alpn: if args.http1 { Alpn::Http1 } else { Alpn::Any },
         wall: telemetry::clock::wall(),
     };

@@ -15,21 +15,29 @@
 
 mod address;
 mod connect;
+mod connect_to;
+mod diagnose;
 mod dialer;
 mod endpoint;
 mod error;
 mod options;
 mod proxy;
 mod resolve;
+mod resume;
+mod route;
 pub mod tcp_info;
 mod tls;
 mod tunnel;
 mod verify;
 
 pub use address::{AddressPolicy, Allow, AllowError, Origin};
-pub use dialer::{Connection, Dialer, Io};
+pub use connect_to::{ConnectTo, ConnectToError, Sni, SniError};
+pub use dialer::{Connection, Dialer, Io, Progress, Watch};
 pub use endpoint::Endpoint;
 pub use error::DialError;
 pub use options::{DialerOptions, Family, SetupError, TlsOptions};
 pub use proxy::{Proxy, ProxyError};
+pub use resolve::Resolution;
+pub use resume::Session;
+pub use route::has_route;
 pub use tls::{Alpn, late_alert};

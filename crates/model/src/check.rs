@@ -61,7 +61,9 @@ checks! {
     NetDns = "net.dns": Fail, "RFC 1034", "the name resolves to an address that may be probed";
     NetTcp = "net.tcp": Fail, "RFC 9293", "the port accepts connections";
     NetTls = "net.tls": Fail, "RFC 8446; RFC 9525", "the TLS handshake succeeds and the certificate is valid for the name";
-    NetCertExpiry = "net.cert_expiry": Degrade, "RFC 5280 §4.1.2.5", "every presented certificate is valid for 14 more days";
+    NetCertExpiry = "net.cert_expiry": Degrade, "RFC 5280 §4.1.2.5", "every certificate that a client needs is valid for 14 more days";
+    NetAddresses = "net.addresses": Degrade, "RFC 8305", "every address of the name answers";
+    NetAddressesAlike = "net.addresses_alike": Note, "RFC 8305", "every address of the name answers alike";
     HttpStatus = "http.status": Fail, "transports/streamable-http#sending-messages", "requests are answered with 2xx";
     HttpRedirect = "http.redirect": Fail, "RFC 9110 §15.4", "the endpoint answers itself, without a redirect";
     HttpContentType = "http.content_type": Fail, "transports/streamable-http#sending-messages", "answers are application/json or text/event-stream";

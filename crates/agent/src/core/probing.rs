@@ -103,6 +103,7 @@ impl Core {
             origin: Origin::Remote,
             // Whatever the link goes through: what is measured is the target.
             proxy: None,
+            network: probe::Network::default(),
             alpn: Alpn::Any,
             wall: telemetry::clock::wall(),
         };
