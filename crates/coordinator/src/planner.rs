@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::{Monitor, MonitorId};
+use model::{Monitor, MonitorId, MonitorSpec};
 use rpc::v1;
 use store::{Store, StoreError};
 
@@ -91,8 +91,19 @@ fn item(monitor: &Monitor, ordinal: u32, since_epoch: Duration) -> v1::ScheduleI
                     severity: severity.to_string(),
                 })
                 .collect(),
+            network: Some(network(spec)),
         }),
         hosting: spec.hosting.clone().unwrap_or_default(),
+    }
+}
+
+fn network(spec: &MonitorSpec) -> v1::NetworkSpec {
+    v1::NetworkSpec {
+        connect_to: spec.connect_to.iter().map(ToString::to_string).collect(),
+        sni: spec.sni.clone().unwrap_or_default(),
+        host: spec.host_header.clone().unwrap_or_default(),
+        ca_pem: spec.ca.clone().unwrap_or_default(),
+        family: spec.family.to_string(),
     }
 }
 
@@ -103,7 +114,6 @@ fn millis(duration: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::MonitorSpec;
     use store::MemoryStore;
 
     fn agent(name: &str) -> Identity {

@@ -20,6 +20,7 @@ use crate::error::DialError;
 use crate::options::{DialerOptions, Family, SetupError};
 use crate::resolve::{Names, Resolution, Wait};
 use crate::resume::Session;
+use crate::roots::Roots;
 use crate::tcp_info::TcpInfo;
 use crate::tls::{Alpn, Hello, Tls12And13};
 use crate::{connect, tcp_info, tunnel};
@@ -86,6 +87,17 @@ impl Dialer {
             names: self.names.of(family),
             ..self
         }
+    }
+
+    /// The same dialer, trusting further authorities. It costs a copy of all that are trusted.
+    ///
+    /// # Errors
+    /// An authority cannot be used.
+    pub fn trusting(self, roots: &Roots) -> Result<Self, SetupError> {
+        Ok(Self {
+            tls: self.tls.trusting(roots)?,
+            ..self
+        })
     }
 
     /// Opens a connection, telling `watch` how it goes. `known` are addresses from an

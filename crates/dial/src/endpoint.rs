@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use model::{Reason, TargetUrl};
+use model::{ConnectTo, Reason, TargetUrl};
 use rustls::pki_types::ServerName;
 use url::Host;
 
-use crate::connect_to::{ConnectTo, Sni};
 use crate::error::DialError;
 use crate::proxy::Proxy;
+use crate::sni::Sni;
 
 /// What to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]

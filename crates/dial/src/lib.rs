@@ -15,7 +15,6 @@
 
 mod address;
 mod connect;
-mod connect_to;
 mod diagnose;
 mod dialer;
 mod endpoint;
@@ -24,14 +23,15 @@ mod options;
 mod proxy;
 mod resolve;
 mod resume;
+mod roots;
 mod route;
+mod sni;
 pub mod tcp_info;
 mod tls;
 mod tunnel;
 mod verify;
 
 pub use address::{AddressPolicy, Allow, AllowError, Origin};
-pub use connect_to::{ConnectTo, ConnectToError, Sni, SniError};
 pub use dialer::{Connection, Dialer, Io, Progress, Watch};
 pub use endpoint::Endpoint;
 pub use error::DialError;
@@ -39,5 +39,7 @@ pub use options::{DialerOptions, Family, SetupError, TlsOptions};
 pub use proxy::{Proxy, ProxyError};
 pub use resolve::Resolution;
 pub use resume::Session;
+pub use roots::{Roots, RootsError};
 pub use route::has_route;
+pub use sni::{Sni, SniError};
 pub use tls::{Alpn, late_alert};

@@ -17,6 +17,7 @@ use tokio_rustls::client::TlsStream;
 use crate::error::DialError;
 use crate::options::{SetupError, TlsOptions};
 use crate::resume::{Session, Tickets};
+use crate::roots::Roots;
 use crate::verify::{Recorder, Seen};
 
 /// Which application protocols to offer.
@@ -42,6 +43,7 @@ pub(crate) enum Hello<'a> {
 #[derive(Clone)]
 pub(crate) struct Tls12And13 {
     provider: Arc<CryptoProvider>,
+    roots: Arc<RootCertStore>,
     verifier: Arc<WebPkiServerVerifier>,
 }
 
@@ -71,11 +73,27 @@ impl Tls12And13 {
             }
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        Self::of(provider, roots)
+    }
+
+    /// The same, trusting further authorities.
+    pub(crate) fn trusting(&self, further: &Roots) -> Result<Self, SetupError> {
+        let roots = further.join(&self.roots);
+        let roots = roots.map_err(|error| SetupError::Tls(error.to_string()))?;
+        Self::of(Arc::clone(&self.provider), roots)
+    }
+
+    fn of(provider: Arc<CryptoProvider>, roots: RootCertStore) -> Result<Self, SetupError> {
+        let roots = Arc::new(roots);
         let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
                 .build()
                 .map_err(|error| SetupError::Tls(error.to_string()))?;
-        Ok(Self { provider, verifier })
+        Ok(Self {
+            provider,
+            roots,
+            verifier,
+        })
     }
 
     /// One handshake.

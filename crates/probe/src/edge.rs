@@ -128,6 +128,14 @@ fn suffix(id: &str, is_letter: fn(char) -> bool) -> Option<String> {
 mod tests {
     use super::*;
 
+    type Lines = &'static [(&'static str, &'static str)];
+    type Row = (
+        Lines,
+        EdgeProvider,
+        Option<&'static str>,
+        Option<&'static str>,
+    );
+
     fn found(
         lines: &[(&'static str, &str)],
     ) -> Option<(EdgeProvider, Option<String>, Option<String>)> {
@@ -140,9 +148,10 @@ mod tests {
 
     /// Values from the pages that are named above, and from answers of the providers.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn each_providers_own_example_is_read() {
         use EdgeProvider as E;
-        let table: [(&[(&'static str, &str)], E, Option<&str>, Option<&str>); 12] = [
+        let table: [Row; 12] = [
             (
                 &[("cf-ray", "230b030023ae2822-SJC"), ("server", "cloudflare")],
                 E::Cloudflare,

@@ -2,9 +2,10 @@
 
 use std::str::FromStr;
 
-use dial::{ConnectTo, Sni};
+use dial::Sni;
 use http::HeaderName;
 use http::uri::Authority;
+use model::ConnectTo;
 
 /// How a target is reached, and what more is looked at on the way.
 #[derive(Debug, Clone, Default)]

@@ -1,7 +1,8 @@
 //! The options of `parallax probe` for the way to the server.
 
-use dial::{ConnectTo, Sni};
+use dial::Sni;
 use http::HeaderName;
+use model::ConnectTo;
 use probe::{HostHeader, Network};
 
 /// How the target is reached, and what more is looked at on the way.

@@ -1,11 +1,10 @@
-//! Where to connect to instead of to what the URL says.
+//! Where a target is reached, where that is not what its URL says.
 
 use std::str::FromStr;
 
-use rustls::pki_types::ServerName;
 use url::Host;
 
-/// The longest text of a rule or a name, in bytes: a host name has 253 at most.
+/// The longest text of a rule, in bytes: a host name has 253.
 const MAX_BYTES: usize = 600;
 
 /// A rule that connections to one host and port go to another, as `--connect-to` of curl:
@@ -32,7 +31,7 @@ impl FromStr for ConnectTo {
     type Err = ConnectToError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bad = |problem| ConnectToError(model::text::line(text, 80), problem);
+        let bad = |problem| ConnectToError(crate::text::line(text, 80), problem);
         if text.len() > MAX_BYTES {
             return Err(bad("it is too long"));
         }
@@ -70,12 +69,59 @@ impl FromStr for ConnectTo {
 
 impl ConnectTo {
     /// Where a connection to `host` and `port` goes by this rule; `None` where it says nothing.
-    pub(crate) fn apply(&self, host: &Host<String>, port: u16) -> Option<(Host<String>, u16)> {
+    #[must_use]
+    pub fn apply(&self, host: &Host<String>, port: u16) -> Option<(Host<String>, u16)> {
         let is_host = self.from_host.as_ref().is_none_or(|from| from == host);
         let is_port = self.from_port.is_none_or(|from| from == port);
         (is_host && is_port).then(|| {
             let to_host = self.to_host.clone().unwrap_or_else(|| host.clone());
             (to_host, self.to_port.unwrap_or(port))
+        })
+    }
+}
+
+impl std::fmt::Display for ConnectTo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let host = |host: &Option<Host<String>>| host.as_ref().map(ToString::to_string);
+        let port = |port: Option<u16>| port.map(|port| port.to_string());
+        let (from, to) = (host(&self.from_host), host(&self.to_host));
+        write!(
+            f,
+            "{}:{}:{}",
+            from.unwrap_or_default(),
+            port(self.from_port).unwrap_or_default(),
+            to.unwrap_or_default()
+        )?;
+        match self.to_port {
+            Some(port) => write!(f, ":{port}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl serde::Serialize for ConnectTo {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for ConnectTo {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(input)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl schemars::JsonSchema for ConnectTo {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ConnectTo".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "maxLength": MAX_BYTES,
+            "description": "HOST:PORT:ADDRESS[:PORT]; connections to HOST:PORT go to ADDRESS"
         })
     }
 }
@@ -97,33 +143,6 @@ fn split(text: &str) -> Option<Vec<&str>> {
     }
     parts.push(&text[begin..]);
     (!is_open).then_some(parts)
-}
-
-/// A name that TLS asks for instead of the URL's host, and that the certificate is held against.
-///
-/// An address is held against the certificate too, but never sent (RFC 6066 §3).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sni(pub(crate) ServerName<'static>);
-
-/// A text that is no [`Sni`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no name that TLS knows; write it like mcp.example.com")]
-pub struct SniError(String);
-
-impl FromStr for Sni {
-    type Err = SniError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        ServerName::try_from(text.to_ascii_lowercase())
-            .map(Self)
-            .map_err(|_| SniError(model::text::line(text, 80)))
-    }
-}
-
-impl std::fmt::Display for Sni {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.to_str())
-    }
 }
 
 #[cfg(test)]
@@ -181,19 +200,6 @@ mod tests {
         for (rule, message) in table {
             let error = rule.parse::<ConnectTo>().unwrap_err().to_string();
             assert!(error.contains(message), "{rule}: {error}");
-            assert!(error.contains("write it like"), "{error}");
-        }
-    }
-
-    #[test]
-    fn names_for_tls_are_names_or_addresses() {
-        assert_eq!(
-            "MCP.Example.com".parse::<Sni>().unwrap().to_string(),
-            "mcp.example.com"
-        );
-        assert!("203.0.113.7".parse::<Sni>().is_ok());
-        for bad in ["", "a b", "mcp.example.com:443", "https://x"] {
-            let error = bad.parse::<Sni>().unwrap_err().to_string();
             assert!(error.contains("write it like"), "{error}");
         }
     }
