@@ -13,6 +13,7 @@ use std::process::{Command, Output};
 use dial::{Alpn, Origin};
 use model::report::{CertificateFault as Fault, DifferenceKind, EdgeProvider, Tls};
 use model::{CheckId, Outcome, Phase, Reason, Report, Step};
+use support::mesh::{Agent, Coordinator};
 use support::process::binary;
 use support::{Probe, failure};
 use testbed::ca::{Ca, Chain, Flaw, PUBLISHED};
@@ -593,4 +594,43 @@ async fn the_kernel_is_asked_where_no_answer_came() {
     let (_, reason) = failure(&report);
     assert_eq!(reason, Reason::HttpTimeoutHeaders);
     assert_eq!(report.connection.unwrap().retransmits, Some(0));
+}
+
+/// From the API to the agent's socket: one replica behind a name, with a private authority.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_monitor_says_how_its_target_is_reached() {
+    let ca = Ca::new().unwrap();
+    let site = ca.server(&["green.testbed.example"], Flaw::None).unwrap();
+    let server = serve("127.0.0.1:0", Some(site)).await;
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::start(&coordinator, "eu-1", "eu").await;
+    let rule = format!("{NAME}:443:localhost:{}", server.address().port());
+    let spec = serde_json::json!({
+        "url": format!("https://{NAME}/mcp"), "interval": "10s",
+        "connect_to": [rule], "sni": "green.testbed.example",
+        "host_header": "blue.testbed.example", "ca": ca.pem(), "family": "ipv4",
+    });
+    let put = coordinator.put("replica", &spec).await;
+    assert_eq!(put.status, 201, "{}", put.body);
+    coordinator.until_state("replica", "eu", "ok").await;
+    let hosts: Vec<String> = server.log().hosts().into_iter().collect();
+    assert_eq!(hosts, ["blue.testbed.example"]);
+    let shown = coordinator
+        .call("GET", "/api/v1/monitors/replica", "")
+        .await;
+    assert_eq!(shown.json()["spec"]["connect_to"], spec["connect_to"]);
+
+    for (field, value) in [
+        ("sni", serde_json::json!("a b")),
+        ("host_header", serde_json::json!("user@a")),
+        ("ca", serde_json::json!("PEM")),
+    ] {
+        let mut bad = spec.clone();
+        bad[field] = value;
+        let answer = coordinator.put("replica", &bad).await;
+        assert_eq!(answer.status, 422, "{field}: {}", answer.body);
+        let pointer = format!("/{field}");
+        assert_eq!(answer.json()["errors"][0]["pointer"], pointer);
+    }
+    agent.stop().await;
 }

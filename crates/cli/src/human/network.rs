@@ -1,6 +1,6 @@
 //! The way to the server: what was overridden, who answered, each address by itself.
 
-use model::report::{AddressReport, Connection, Edge};
+use model::report::{AddressReport, Connection, Difference, DifferenceKind, Edge};
 use model::{Outcome, Report};
 
 use super::wrap;
@@ -19,6 +19,14 @@ pub(super) fn facts(report: &Report) -> Vec<String> {
             "instance {}{more}",
             model::text::line(instance, 40)
         ));
+    }
+    let connection = report.connection.as_ref();
+    let tls = connection.and_then(|connection| connection.tls.as_ref());
+    let resumption = tls.and_then(|tls| tls.resumption.as_ref());
+    match resumption.and_then(|resumption| resumption.resumed) {
+        Some(true) => facts.push("resumes TLS".to_owned()),
+        Some(false) => facts.push("does not resume TLS".to_owned()),
+        None => {}
     }
     let mut alternatives = report.alt_svc.iter();
     if alternatives.any(|alternative| alternative.protocol == "h3") {
@@ -77,13 +85,13 @@ pub(super) fn addresses(report: &Report, canvas: Canvas) -> String {
             Outcome::Failed(_) => (canvas.pick("\u{2718}", "X"), Tone::Bad),
             Outcome::Inconclusive { .. } => ("?", Tone::Warn),
         };
-        let text = format!("{mark} {}  {}", address.address, words(address, now));
+        let text = format!("{mark} {} {}", address.address, words(address, now));
         out.push_str(&wrap(&text, canvas.width.saturating_sub(6), |n, line| {
             let lead = if n == 0 { "   " } else { "     " };
             format!("{lead}{}\n", canvas.paint(tone, line))
         }));
     }
-    for difference in &report.differences {
+    for difference in report.differences.iter().filter(|one| !is_check(one)) {
         let text = format!("{}: {}", difference.kind, difference.detail);
         out.push_str(&wrap(&text, canvas.width.saturating_sub(6), |n, line| {
             let lead = if n == 0 { " ! " } else { "     " };
@@ -91,6 +99,18 @@ pub(super) fn addresses(report: &Report, canvas: Canvas) -> String {
         }));
     }
     out
+}
+
+/// Whether a violated check says it already.
+const fn is_check(difference: &Difference) -> bool {
+    match difference.kind {
+        DifferenceKind::Failing
+        | DifferenceKind::Versions
+        | DifferenceKind::Revisions
+        | DifferenceKind::Tools
+        | DifferenceKind::Certificates => true,
+        DifferenceKind::Ipv6Broken | DifferenceKind::Ipv4Broken | DifferenceKind::NoRoute => false,
+    }
 }
 
 fn words(address: &AddressReport, now: Option<i64>) -> String {

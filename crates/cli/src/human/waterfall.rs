@@ -127,33 +127,26 @@ fn connection_note(report: &Report, phase: Phase, step: &StepReport) -> String {
             (None, _) => "address literal".to_owned(),
         },
         Phase::Connect => connect_note(connection),
-        Phase::Tls => tls_note(report, connection),
+        Phase::Tls => {
+            days_left(report).map_or_else(String::new, |days| format!("certificate {days} d left"))
+        }
         Phase::Send | Phase::Wait | Phase::Receive => String::new(),
     }
 }
 
 fn connect_note(connection: &Connection) -> String {
-    let mut notes = Vec::new();
-    if let Some(rtt) = connection.kernel_rtt_us.filter(|rtt| *rtt > 0) {
-        #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-        notes.push(format!("kernel rtt {:.1}", rtt as f64 / 1000.0));
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+    let rtt = connection
+        .kernel_rtt_us
+        .filter(|rtt| *rtt > 0)
+        .map(|rtt| format!("rtt {:.1}", rtt as f64 / 1000.0));
+    // The room is for some twenty characters.
+    match (rtt, connection.retransmits) {
+        (Some(rtt), Some(resent @ 1..)) => format!("{rtt}, {resent} resent"),
+        (None, Some(resent @ 1..)) => format!("{resent} resent"),
+        (Some(rtt), Some(0) | None) => format!("kernel {rtt}"),
+        (None, Some(0) | None) => String::new(),
     }
-    if let Some(sent_again @ 1..) = connection.retransmits {
-        notes.push(format!("{sent_again} sent again"));
-    }
-    notes.join(", ")
-}
-
-fn tls_note(report: &Report, connection: &Connection) -> String {
-    let mut notes = Vec::new();
-    notes.extend(days_left(report).map(|days| format!("certificate {days} d left")));
-    let resumption = connection.tls.as_ref().and_then(|tls| tls.resumption);
-    match resumption.and_then(|resumption| resumption.resumed) {
-        Some(true) => notes.push("resumes".to_owned()),
-        Some(false) => notes.push("does not resume".to_owned()),
-        None => {}
-    }
-    notes.join(", ")
 }
 
 fn days_left(report: &Report) -> Option<i64> {
