@@ -128,7 +128,14 @@ fn examples_are_files_of_monitors() {
             seen.push((word, monitors(text, format)));
         }
     }
-    assert_eq!(seen, [("toml", 1), ("json", 1), ("yaml", 2), ("json", 1)]);
+    let expected = [
+        ("toml", 1),
+        ("json", 1),
+        ("yaml", 2),
+        ("toml", 1),
+        ("json", 1),
+    ];
+    assert_eq!(seen, expected);
 }
 
 /// Writes as those do who swap files: what is read is the old or the new.

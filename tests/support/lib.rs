@@ -13,12 +13,14 @@ pub mod openapi;
 pub mod process;
 pub mod real;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Origin, Proxy, TlsOptions};
 use mcp::{ClientInfo, EraRecord, Plan, ToolCall};
 use model::{Outcome, Reason, Report, Step, TargetUrl};
+use probe::Network;
 use tokio_util::sync::CancellationToken;
 
 /// A probe in the making.
@@ -31,6 +33,10 @@ pub struct Probe {
     pub origin: Origin,
     /// The proxy to go through.
     pub proxy: Option<Proxy>,
+    /// How the target is reached.
+    pub network: Network,
+    /// Name servers; one that is nowhere unless a test says otherwise.
+    pub name_servers: Vec<SocketAddr>,
     /// Which HTTP versions to offer.
     pub alpn: Alpn,
     /// Whom to trust beside the system's authorities.
@@ -54,6 +60,9 @@ impl Probe {
             headers: http::HeaderMap::new(),
             origin: Origin::Operator,
             proxy: None,
+            network: Network::default(),
+            // Tests name addresses or localhost: no query leaves the machine.
+            name_servers: vec!["127.0.0.1:9".parse().unwrap()],
             alpn: Alpn::Any,
             ca_file: Vec::new(),
             policy: AddressPolicy::default(),
@@ -80,8 +89,7 @@ impl Probe {
     /// Runs it.
     pub async fn run(self) -> (Report, Option<EraRecord>) {
         let dialer = Dialer::new(DialerOptions {
-            // Tests name addresses or localhost: no query leaves the machine.
-            name_servers: vec!["127.0.0.1:9".parse().unwrap()],
+            name_servers: self.name_servers,
             tls: TlsOptions {
                 extra_roots: self.ca_file,
             },
@@ -94,6 +102,7 @@ impl Probe {
             headers: self.headers,
             origin: self.origin,
             proxy: self.proxy,
+            network: self.network,
             alpn: self.alpn,
             wall: telemetry::clock::wall(),
         };

@@ -1,5 +1,7 @@
 //! A schedule item, read into what the agent runs.
 
+mod way;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use rpc::v1;
 
 use crate::others;
 
+pub(crate) use way::Way;
+
 /// A monitor as this agent has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
@@ -22,6 +26,8 @@ pub(crate) struct Item {
     pub(crate) interval: Duration,
     pub(crate) plan: Plan,
     pub(crate) headers: HeaderMap,
+    /// How it is reached.
+    pub(crate) way: Way,
     /// Where it runs, as far as is known: see [`others::hosting`].
     pub(crate) hosting: String,
     /// For each call of the plan, whether a confirmation may repeat it.
@@ -76,6 +82,7 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
         interval: Duration::from_millis(item.interval_ms.into()),
         hosting: others::hosting(&item.hosting, &plan.url),
         repeatable: probe.calls.iter().map(|call| call.idempotent).collect(),
+        way: way::read(probe.network.as_ref())?,
         plan,
         headers,
     })
@@ -271,6 +278,11 @@ mod tests {
         }
     }
 
+    fn with_network(item: &mut v1::ScheduleItem, change: fn(&mut v1::NetworkSpec)) {
+        let probe = item.probe.as_mut().unwrap();
+        change(probe.network.get_or_insert_default());
+    }
+
     #[test]
     fn a_confirmation_makes_no_call_that_needs_one_it_does_not_make() {
         let mut sent = item();
@@ -297,7 +309,7 @@ mod tests {
     fn a_bad_item_names_its_field_and_never_a_secret() {
         assert!(read(&item()).is_ok());
         type Break = fn(&mut v1::ScheduleItem);
-        let table: [(Break, &str); 8] = [
+        let table: [(Break, &str); 11] = [
             (|i| i.monitor_id.clear(), "monitor_id:"),
             (|i| i.lane = 256, "lane: is none of 256"),
             (|i| i.interval_ms = 0, "interval_ms:"),
@@ -325,6 +337,18 @@ mod tests {
                     i.probe.as_mut().unwrap().headers.push(header);
                 },
                 "headers: x-key has no legal value",
+            ),
+            (
+                |i| with_network(i, |way| way.connect_to.push("a".into())),
+                "connect_to: `a` is no rule",
+            ),
+            (
+                |i| with_network(i, |way| way.ca_pem = "PEM".into()),
+                "ca_pem: it has no PEM certificate",
+            ),
+            (
+                |i| with_network(i, |way| way.family = "ipx".into()),
+                "family: `ipx` is not",
             ),
         ];
         for (break_it, message) in table {

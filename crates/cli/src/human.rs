@@ -2,6 +2,7 @@
 
 mod advice;
 mod drift;
+mod network;
 mod waterfall;
 
 use model::report::CheckReport;
@@ -15,7 +16,9 @@ use crate::style::{Canvas, Tone};
 pub(crate) fn render(report: &Report, canvas: Canvas) -> String {
     let mut out = header(report, canvas);
     out.push_str(&proxy(report, canvas));
+    out.push_str(&network::overrides(report, canvas));
     out.push_str(&waterfall::render(report, canvas));
+    out.push_str(&network::addresses(report, canvas));
     let is_cause =
         |check: &CheckReport| check.severity == Severity::Fail && check.detail == cause(report);
     for check in report.violations() {
@@ -53,7 +56,12 @@ fn header(report: &Report, canvas: Canvas) -> String {
             && let Some(version) = &tls.version
         {
             let group = tls.key_exchange.as_deref().unwrap_or_default();
-            facts.push(format!("TLS {version} {group}").trim_end().to_owned());
+            let kind = if tls.post_quantum == Some(true) {
+                " (post-quantum)"
+            } else {
+                ""
+            };
+            facts.push(format!("TLS {version} {group}{kind}").trim_end().to_owned());
         }
     }
     if let Some(server) = report
@@ -64,6 +72,7 @@ fn header(report: &Report, canvas: Canvas) -> String {
         let named = format!("{} {}", server.name, server.version);
         facts.push(model::text::line(named.trim_end(), 40));
     }
+    facts.extend(network::facts(report));
     let url = canvas.paint(Tone::Bold, report.url.as_url().as_str());
     if facts.is_empty() {
         return wrapped_url(report, canvas);

@@ -5,6 +5,7 @@ mod baseline;
 mod demands;
 mod headers;
 pub(crate) mod load;
+mod network;
 mod progress;
 mod proxy;
 pub(crate) mod repeat;
@@ -157,6 +158,9 @@ impl Prober {
         })?;
         let target = args.target()?;
         let proxy = proxy::choose(&args.proxy, &target, |name| std::env::var(name).ok())?;
+        if args.network.wants_all_addresses() && proxy.is_some() {
+            return Err(UsageError::AddressesBehindProxy.into());
+        }
         let mut plan = Plan::new(target, ClientInfo::parallax());
         plan.era = args.era;
         plan.calls = args.calls()?;
@@ -194,6 +198,7 @@ impl Prober {
             // Typed on the command line: private addresses and plain http are the user's own choice.
             origin: Origin::Operator,
             proxy,
+            network: args.network.network(),
             alpn: if args.http1 { Alpn::Http1 } else { Alpn::Any },
             wall: telemetry::clock::wall(),
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::monitor::CallSpec;
-use model::{Monitor, MonitorId};
+use model::{Monitor, MonitorId, MonitorSpec};
 use rpc::v1;
 use store::{Store, StoreError};
 
@@ -89,6 +89,7 @@ fn item(monitor: &Monitor, ordinal: u32, since_epoch: Duration) -> v1::ScheduleI
             profile: spec.profile.to_string(),
             expect_json: demanded(&spec.expect),
             idle_ms: spec.idle_stream.map_or(0, |idle| millis(idle.duration())),
+            network: Some(network(spec)),
         }),
         hosting: spec.hosting.clone().unwrap_or_default(),
     }
@@ -120,6 +121,16 @@ fn demanded<T: Default + PartialEq + serde::Serialize>(demands: &T) -> String {
     serde_json::to_string(demands).unwrap_or_default()
 }
 
+fn network(spec: &MonitorSpec) -> v1::NetworkSpec {
+    v1::NetworkSpec {
+        connect_to: spec.connect_to.iter().map(ToString::to_string).collect(),
+        sni: spec.sni.clone().unwrap_or_default(),
+        host: spec.host_header.clone().unwrap_or_default(),
+        ca_pem: spec.ca.clone().unwrap_or_default(),
+        family: spec.family.to_string(),
+    }
+}
+
 fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
@@ -127,7 +138,6 @@ fn millis(duration: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::MonitorSpec;
     use store::MemoryStore;
 
     fn agent(name: &str) -> Identity {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use model::report::Tls;
 use model::{Class, Phase, Reason};
+use rustls::HandshakeKind;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -16,9 +17,12 @@ use url::Host;
 use crate::address::{self, AddressPolicy, Origin};
 use crate::endpoint::Endpoint;
 use crate::error::DialError;
-use crate::options::{DialerOptions, SetupError};
-use crate::resolve::Names;
-use crate::tls::{Alpn, Tls12And13};
+use crate::options::{DialerOptions, Family, SetupError};
+use crate::resolve::{Names, Resolution, Wait};
+use crate::resume::Session;
+use crate::roots::Roots;
+use crate::tcp_info::TcpInfo;
+use crate::tls::{Alpn, Hello, Tls12And13};
 use crate::{connect, tcp_info, tunnel};
 
 /// A connection, and what was learned on the way to it.
@@ -28,16 +32,32 @@ pub struct Connection {
     pub io: Io,
     /// The address it goes to: the proxy's, where it goes through one.
     pub address: SocketAddr,
-    /// What the resolver gave for the name of that address's host; empty for an IP literal.
-    pub resolved: Vec<IpAddr>,
-    /// The smallest time to live of the resolver's answers, seconds.
-    pub ttl: Option<u32>,
+    /// What the resolver gave for the name of that address's host; absent for an IP literal, and
+    /// where the addresses were known.
+    pub resolution: Option<Resolution>,
     /// The kernel's round-trip time after the handshake, microseconds. Absent through a proxy: it
     /// would be the way to the proxy only.
     pub kernel_rtt_us: Option<u64>,
     /// What TLS negotiated, for https.
     pub tls: Option<Tls>,
+    /// What TLS could be resumed with, for https.
+    pub session: Option<Session>,
 }
+
+/// What is told while a connection is being opened, when it happens: whoever gives up waiting has
+/// learned so much.
+#[derive(Debug, Clone, Copy)]
+pub enum Progress<'a> {
+    /// A phase begins.
+    Phase(Phase),
+    /// A name was resolved, and these of its addresses may be connected to.
+    Resolved(&'a Resolution),
+    /// TCP is connected to this address.
+    Connected(SocketAddr),
+}
+
+/// Who is told.
+pub type Watch<'a> = &'a (dyn Fn(Progress<'_>) + Send + Sync);
 
 /// Opens connections.
 #[derive(Clone)]
@@ -60,7 +80,27 @@ impl Dialer {
         })
     }
 
-    /// Opens a connection, telling `phase` whenever a phase begins. `known` are addresses from an
+    /// The same dialer for names of one family only.
+    #[must_use]
+    pub fn of(self, family: Family) -> Self {
+        Self {
+            names: self.names.of(family),
+            ..self
+        }
+    }
+
+    /// The same dialer, trusting further authorities. It costs a copy of all that are trusted.
+    ///
+    /// # Errors
+    /// An authority cannot be used.
+    pub fn trusting(self, roots: &Roots) -> Result<Self, SetupError> {
+        Ok(Self {
+            tls: self.tls.trusting(roots)?,
+            ..self
+        })
+    }
+
+    /// Opens a connection, telling `watch` how it goes. `known` are addresses from an
     /// earlier connection of the same probe: a name is resolved once per probe.
     ///
     /// Through a proxy, `dns` is the proxy's name, `connect` is TCP to the proxy and the `CONNECT`
@@ -75,51 +115,113 @@ impl Dialer {
         origin: Origin,
         alpn: Alpn,
         known: &[IpAddr],
-        phase: &(dyn Fn(Phase) + Send + Sync),
+        watch: Watch<'_>,
     ) -> Result<Connection, DialError> {
-        phase(Phase::Dns);
+        let hello = Hello::New(alpn);
+        self.connect(endpoint, origin, hello, known, watch).await
+    }
+
+    /// Opens a connection that offers to resume `session`, and says whether the server resumed it.
+    ///
+    /// # Errors
+    /// As [`Self::dial`].
+    pub async fn resume(
+        &self,
+        endpoint: &Endpoint,
+        origin: Origin,
+        session: &Session,
+        known: &[IpAddr],
+        watch: Watch<'_>,
+    ) -> Result<bool, DialError> {
+        let hello = Hello::Resume(session);
+        let connection = self.connect(endpoint, origin, hello, known, watch).await?;
+        Ok(connection.io.is_resumed())
+    }
+
+    /// Every address of the endpoint's name that may be connected to, of both families; the address
+    /// itself where it has none.
+    ///
+    /// # Errors
+    /// As [`Self::dial`].
+    pub async fn addresses(
+        &self,
+        endpoint: &Endpoint,
+        origin: Origin,
+    ) -> Result<Resolution, DialError> {
+        let (addresses, resolution) = self.resolve(endpoint, origin, &[], Wait::Both).await?;
+        Ok(resolution.unwrap_or(Resolution {
+            addresses,
+            ttl: None,
+            resolver: Vec::new(),
+        }))
+    }
+
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        origin: Origin,
+        hello: Hello<'_>,
+        known: &[IpAddr],
+        watch: Watch<'_>,
+    ) -> Result<Connection, DialError> {
+        watch(Progress::Phase(Phase::Dns));
+        let (vetted, resolution) = self.resolve(endpoint, origin, known, Wait::First).await?;
+        if let Some(resolution) = &resolution {
+            watch(Progress::Resolved(resolution));
+        }
+        watch(Progress::Phase(Phase::Connect));
+        match self.open(&vetted, endpoint, hello, watch).await {
+            Ok(connection) => Ok(Connection {
+                resolution,
+                ..connection
+            }),
+            Err(error) => Err(DialError {
+                resolution: resolution.map(Box::new),
+                ..error
+            }),
+        }
+    }
+
+    /// The addresses of the first hop that may be connected to, and what the resolver said, if it
+    /// was asked.
+    async fn resolve(
+        &self,
+        endpoint: &Endpoint,
+        origin: Origin,
+        known: &[IpAddr],
+        wait: Wait,
+    ) -> Result<(Vec<IpAddr>, Option<Resolution>), DialError> {
         if origin == Origin::Remote && endpoint.proxy().is_some() {
             // Only the proxy learns the address, so nobody could vet it.
             let detail = "targets of remote origin are not reached through proxies";
             return Err(DialError::new(Reason::DnsBlockedAddr, detail));
         }
         let (host, _) = endpoint.hop();
-        let (candidates, ttl) = match host {
+        let (candidates, resolution) = match host {
             Host::Ipv4(ip) => (vec![IpAddr::V4(*ip)], None),
             Host::Ipv6(ip) => (vec![IpAddr::V6(*ip)], None),
             Host::Domain(_) if !known.is_empty() => (known.to_vec(), None),
             Host::Domain(name) => {
-                let resolved = self.names.resolve(name).await;
-                let resolved = resolved.map_err(|error| of_hop(endpoint, error))?;
-                (resolved.addresses, Some(resolved.ttl))
+                let found = self.names.resolve(name, wait).await;
+                let found = found.map_err(|error| of_hop(endpoint, error))?;
+                (found.addresses.clone(), Some(found))
             }
         };
         let candidates: Vec<IpAddr> = candidates.into_iter().map(specified).collect();
         let vetted = self.vet(&candidates, endpoint, origin)?;
-        let is_name = matches!(host, Host::Domain(_));
-        let resolved = if is_name { vetted.clone() } else { Vec::new() };
-        phase(Phase::Connect);
-        let opened = self.open(&vetted, endpoint, alpn, phase).await;
-        match opened {
-            Ok(connection) => Ok(Connection {
-                resolved,
-                ttl,
-                ..connection
-            }),
-            Err(error) => Err(DialError {
-                resolved,
-                ttl,
-                ..error
-            }),
-        }
+        let resolution = resolution.map(|found| Resolution {
+            addresses: vetted.clone(),
+            ..found
+        });
+        Ok((vetted, resolution))
     }
 
     async fn open(
         &self,
         vetted: &[IpAddr],
         endpoint: &Endpoint,
-        alpn: Alpn,
-        phase: &(dyn Fn(Phase) + Send + Sync),
+        hello: Hello<'_>,
+        watch: Watch<'_>,
     ) -> Result<Connection, DialError> {
         let (_, port) = endpoint.hop();
         let connected = connect::race(vetted, port).await;
@@ -130,6 +232,7 @@ impl Dialer {
                 DialError::new(Reason::TcpReset, error.to_string()),
             )
         })?;
+        watch(Progress::Connected(address));
         let to = |error: DialError| DialError {
             address: Some(address),
             ..error
@@ -140,22 +243,22 @@ impl Dialer {
             let opened = tunnel::open(&mut stream, proxy, &endpoint.authority()).await;
             opened.map_err(to)?;
         }
-        let (io, tls) = if endpoint.is_https() {
-            phase(Phase::Tls);
+        let (io, tls, session) = if endpoint.is_https() {
+            watch(Progress::Phase(Phase::Tls));
             let name = endpoint.server_name()?;
-            let shaken = self.tls.handshake(stream, name, alpn).await;
-            let (stream, tls) = shaken.map_err(to)?;
-            (Io::Tls(stream), Some(tls))
+            let shaken = self.tls.handshake(stream, name, hello).await;
+            let (stream, tls, session) = shaken.map_err(to)?;
+            (Io::Tls(stream), Some(tls), Some(session))
         } else {
-            (Io::Plain(stream), None)
+            (Io::Plain(stream), None, None)
         };
         Ok(Connection {
             io,
             address,
-            resolved: Vec::new(),
-            ttl: None,
+            resolution: None,
             kernel_rtt_us: rtt.and_then(|micros| u64::try_from(micros).ok()),
             tls,
+            session,
         })
     }
 
@@ -204,8 +307,7 @@ fn of_hop(endpoint: &Endpoint, error: DialError) -> DialError {
     match endpoint.proxy() {
         Some(proxy) if error.reason.class() != Class::Ours => DialError {
             address: error.address,
-            resolved: error.resolved,
-            ttl: error.ttl,
+            resolution: error.resolution,
             ..tunnel::failed(proxy, &error.detail)
         },
         Some(_) | None => error,
@@ -228,6 +330,26 @@ pub enum Io {
     Plain(TcpStream),
     /// Over TLS.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Io {
+    /// What the kernel knows of the connection now.
+    #[must_use]
+    pub fn tcp_info(&self) -> Option<TcpInfo> {
+        match self {
+            Self::Plain(stream) => tcp_info::read(stream.as_fd()),
+            Self::Tls(stream) => tcp_info::read(stream.get_ref().0.as_fd()),
+        }
+    }
+
+    fn is_resumed(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => {
+                stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
+            }
+        }
+    }
 }
 
 impl AsyncRead for Io {

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use model::{Reason, TargetUrl};
+use model::{ConnectTo, Reason, TargetUrl};
 use rustls::pki_types::ServerName;
 use url::Host;
 
 use crate::error::DialError;
 use crate::proxy::Proxy;
+use crate::sni::Sni;
 
 /// What to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,10 @@ pub struct Endpoint {
     port: u16,
     is_https: bool,
     proxy: Option<Proxy>,
+    /// Where the connection goes instead of to `host` and `port`.
+    detour: Option<(Host<String>, u16)>,
+    is_pinned: bool,
+    sni: Option<Sni>,
 }
 
 impl Endpoint {
@@ -27,6 +32,9 @@ impl Endpoint {
             port: target.port(),
             is_https: target.is_https(),
             proxy: None,
+            detour: None,
+            is_pinned: false,
+            sni: None,
         })
     }
 
@@ -39,30 +47,86 @@ impl Endpoint {
         Self { proxy, ..self }
     }
 
+    /// The same endpoint, reached where the first rule that matches says. That place is resolved and
+    /// vetted as the endpoint's own would be.
+    #[must_use]
+    pub fn detoured(self, rules: &[ConnectTo]) -> Self {
+        let detour = rules
+            .iter()
+            .find_map(|rule| rule.apply(&self.host, self.port));
+        Self { detour, ..self }
+    }
+
+    /// The same endpoint, held against another name in TLS, if there is one.
+    #[must_use]
+    pub fn named(self, sni: Option<Sni>) -> Self {
+        Self { sni, ..self }
+    }
+
+    /// The same endpoint at one of the addresses that its name resolves to.
+    #[must_use]
+    pub fn pinned(self, ip: IpAddr) -> Self {
+        let port = self.place().1;
+        let host = match ip {
+            IpAddr::V4(ip) => Host::Ipv4(ip),
+            IpAddr::V6(ip) => Host::Ipv6(ip),
+        };
+        Self {
+            detour: Some((host, port)),
+            is_pinned: true,
+            ..self
+        }
+    }
+
     /// The proxy that it is reached through.
     #[must_use]
     pub const fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
     }
 
+    /// Where it is reached instead of where its URL says, `host:port`, if a rule says so.
+    #[must_use]
+    pub fn detour(&self) -> Option<String> {
+        let detour = self.detour.as_ref().filter(|_| !self.is_pinned);
+        detour.map(|(host, port)| format!("{host}:{port}"))
+    }
+
+    /// The name that TLS asks for, where it is not the URL's host.
+    #[must_use]
+    pub const fn sni(&self) -> Option<&Sni> {
+        self.sni.as_ref()
+    }
+
     pub(crate) const fn is_https(&self) -> bool {
         self.is_https
+    }
+
+    /// Where the endpoint is reached.
+    fn place(&self) -> (&Host<String>, u16) {
+        match &self.detour {
+            Some((host, port)) => (host, *port),
+            None => (&self.host, self.port),
+        }
     }
 
     /// Where the socket goes: to the proxy, where there is one.
     pub(crate) fn hop(&self) -> (&Host<String>, u16) {
         match &self.proxy {
             Some(proxy) => (&proxy.host, proxy.port),
-            None => (&self.host, self.port),
+            None => self.place(),
         }
     }
 
     /// Host and port, as `CONNECT` names them.
     pub(crate) fn authority(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        let (host, port) = self.place();
+        format!("{host}:{port}")
     }
 
     pub(crate) fn server_name(&self) -> Result<ServerName<'static>, DialError> {
+        if let Some(sni) = &self.sni {
+            return Ok(sni.0.clone());
+        }
         match &self.host {
             Host::Ipv4(ip) => Ok(ServerName::from(IpAddr::V4(*ip))),
             Host::Ipv6(ip) => Ok(ServerName::from(IpAddr::V6(*ip))),

@@ -1,9 +1,11 @@
 //! Why no connection came about.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use model::Reason;
 use model::report::Tls;
+
+use crate::resolve::Resolution;
 
 /// A connection that could not be made: a finding about the target, not a fault of ours, unless
 /// the reason's class says so.
@@ -15,10 +17,8 @@ pub struct DialError {
     pub detail: String,
     /// The address that was connected to, if it came so far.
     pub address: Option<SocketAddr>,
-    /// What the resolver gave.
-    pub resolved: Vec<IpAddr>,
-    /// The smallest time to live of the resolver's answers, seconds.
-    pub ttl: Option<u32>,
+    /// What the resolver gave, if one was asked.
+    pub resolution: Option<Box<Resolution>>,
     /// What the server presented in TLS before it was refused.
     pub tls: Option<Box<Tls>>,
 }
@@ -29,8 +29,7 @@ impl DialError {
             reason,
             detail: detail.into(),
             address: None,
-            resolved: Vec::new(),
-            ttl: None,
+            resolution: None,
             tls: None,
         }
     }

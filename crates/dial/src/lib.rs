@@ -15,23 +15,33 @@
 
 mod address;
 mod connect;
+mod diagnose;
 mod dialer;
 mod endpoint;
 mod error;
 mod options;
 mod proxy;
 mod resolve;
+mod resume;
 mod roots;
+mod route;
+mod sni;
+mod system;
 pub mod tcp_info;
 mod tls;
 mod tunnel;
 mod verify;
 
 pub use address::{AddressPolicy, Allow, AllowError, Origin};
-pub use dialer::{Connection, Dialer, Io};
+pub use dialer::{Connection, Dialer, Io, Progress, Watch};
 pub use endpoint::Endpoint;
 pub use error::DialError;
 pub use options::{DialerOptions, Family, SetupError, TlsOptions};
 pub use proxy::{Proxy, ProxyError};
-pub use roots::{SystemRoots, system_roots};
+pub use resolve::Resolution;
+pub use resume::Session;
+pub use roots::{Roots, RootsError};
+pub use route::has_route;
+pub use sni::{Sni, SniError};
+pub use system::{SystemRoots, system_roots};
 pub use tls::{Alpn, late_alert};

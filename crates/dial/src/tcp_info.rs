@@ -8,7 +8,10 @@ use std::time::Duration;
 pub struct TcpInfo {
     /// The smoothed round-trip time.
     pub rtt: Duration,
-    /// Segments sent again since the connection began.
+    /// The smallest round-trip time of the last minutes; `None` before the first sample. Unlike the
+    /// smoothed one it is not inflated by a peer that delays its acknowledgements.
+    pub min_rtt: Option<Duration>,
+    /// Segments sent again since the connection began, SYNs included.
     pub retransmits: u32,
 }
 
@@ -38,7 +41,10 @@ pub fn read(socket: BorrowedFd<'_>) -> Option<TcpInfo> {
         }
         info.assume_init()
     };
+    // Older kernels write less of the struct, and the rest stays zero.
+    let has_sample = info.tcpi_min_rtt != 0 && info.tcpi_min_rtt != u32::MAX;
     Some(TcpInfo {
+        min_rtt: has_sample.then(|| Duration::from_micros(u64::from(info.tcpi_min_rtt))),
         rtt: Duration::from_micros(u64::from(info.tcpi_rtt)),
         retransmits: info.tcpi_total_retrans,
     })
@@ -55,12 +61,40 @@ pub fn read(_: BorrowedFd<'_>) -> Option<TcpInfo> {
 mod tests {
     use std::os::fd::AsFd as _;
 
+    use socket2::{Domain, Protocol, Socket, Type};
+
     #[test]
     fn a_live_connection_has_a_round_trip_time() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let info = super::read(client.as_fd()).expect("linux tells");
         assert!(info.rtt > std::time::Duration::ZERO);
+        assert!(info.min_rtt.is_some_and(|min| min <= info.rtt), "{info:?}");
         assert_eq!(info.retransmits, 0);
+    }
+
+    /// The kernel drops a SYN that finds the queue of accepted connections full, so the client has
+    /// to send it again: one second later, by RFC 6298 §2.1.
+    #[test]
+    fn a_lost_segment_is_counted() {
+        let stream = || Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        let listener = stream();
+        let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        listener.bind(&any.into()).unwrap();
+        listener.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        // A queue of length one takes two.
+        let filling = [stream(), stream()].map(|socket| socket.connect(&address).map(|()| socket));
+        assert!(filling.iter().all(Result::is_ok), "{filling:?}");
+        let late = stream();
+        late.set_nonblocking(true).unwrap();
+        assert!(late.connect(&address).is_err(), "the first SYN is lost");
+        late.set_nonblocking(false).unwrap();
+        for _ in &filling {
+            listener.accept().unwrap();
+        }
+        listener.accept().unwrap();
+        let info = super::read(late.as_fd()).expect("linux tells");
+        assert!(info.retransmits >= 1, "{info:?}");
     }
 }

@@ -9,14 +9,16 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, NamedGroup, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::error::DialError;
 use crate::options::{SetupError, TlsOptions};
-use crate::verify::Recorder;
+use crate::resume::{Session, Tickets};
+use crate::roots::Roots;
+use crate::verify::{Recorder, Seen};
 
 /// Which application protocols to offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,10 +30,20 @@ pub enum Alpn {
     Http1,
 }
 
+/// How a handshake begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Hello<'a> {
+    /// In full: tickets of earlier probes are never used, so that every probe sees the certificate.
+    New(Alpn),
+    /// With an offer to resume.
+    Resume(&'a Session),
+}
+
 /// Opens TLS connections.
 #[derive(Clone)]
 pub(crate) struct Tls12And13 {
     provider: Arc<CryptoProvider>,
+    roots: Arc<RootCertStore>,
     verifier: Arc<WebPkiServerVerifier>,
 }
 
@@ -61,51 +73,78 @@ impl Tls12And13 {
             }
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-                .build()
-                .map_err(|error| SetupError::Tls(error.to_string()))?;
-        Ok(Self { provider, verifier })
+        Self::of(provider, roots)
     }
 
-    /// One full handshake: tickets of earlier probes are never used, so that every probe sees
-    /// the certificate.
+    /// The same, trusting further authorities.
+    pub(crate) fn trusting(&self, further: &Roots) -> Result<Self, SetupError> {
+        let roots = further.join(&self.roots);
+        let roots = roots.map_err(|error| SetupError::Tls(error.to_string()))?;
+        Self::of(Arc::clone(&self.provider), roots)
+    }
+
+    fn of(provider: Arc<CryptoProvider>, roots: RootCertStore) -> Result<Self, SetupError> {
+        let roots = Arc::new(roots);
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
+                .build()
+                .map_err(|error| SetupError::Tls(error.to_string()))?;
+        Ok(Self {
+            provider,
+            roots,
+            verifier,
+        })
+    }
+
+    /// One handshake.
     pub(crate) async fn handshake(
         &self,
         stream: TcpStream,
         name: ServerName<'static>,
-        alpn: Alpn,
-    ) -> Result<(Box<TlsStream<TcpStream>>, Tls), DialError> {
+        hello: Hello<'_>,
+    ) -> Result<(Box<TlsStream<TcpStream>>, Tls, Session), DialError> {
         let recorder = Recorder::new(Arc::clone(&self.verifier) as _);
-        let config = self
-            .config(Arc::clone(&recorder), alpn)
-            .map_err(|error| DialError::new(Reason::ProberInternal, error.to_string()))?;
-        let connector = TlsConnector::from(Arc::new(config));
+        let session = match hello {
+            Hello::New(alpn) => self
+                .session(Arc::clone(&recorder), alpn)
+                .map_err(|error| DialError::new(Reason::ProberInternal, error.to_string()))?,
+            Hello::Resume(session) => {
+                session.tickets.offer();
+                session.clone()
+            }
+        };
+        let connector = TlsConnector::from(Arc::clone(&session.config));
         match connector.connect(name, stream).await {
             Ok(stream) => {
                 let tls = facts(&stream, &recorder);
-                Ok((Box::new(stream), tls))
+                Ok((Box::new(stream), tls, session))
             }
             Err(error) => {
                 let mut error = explain(&error);
-                error.tls = presented(&recorder);
+                let seen = recorder.seen();
+                if let Some(problem) = &seen.problem {
+                    error.detail.clone_from(problem);
+                }
+                error.tls = presented(seen);
                 Err(error)
             }
         }
     }
 
-    fn config(&self, recorder: Arc<Recorder>, alpn: Alpn) -> Result<ClientConfig, rustls::Error> {
+    fn session(&self, recorder: Arc<Recorder>, alpn: Alpn) -> Result<Session, rustls::Error> {
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(recorder)
             .with_no_client_auth();
-        config.resumption = Resumption::disabled();
+        let tickets = Arc::new(Tickets::default());
+        config.resumption = Resumption::store(Arc::clone(&tickets) as _);
         config.alpn_protocols = match alpn {
             Alpn::Any => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             Alpn::Http1 => vec![b"http/1.1".to_vec()],
         };
-        Ok(config)
+        let config = Arc::new(config);
+        Ok(Session { config, tickets })
     }
 }
 
@@ -119,14 +158,21 @@ fn facts(stream: &TlsStream<TcpStream>, recorder: &Recorder) -> Tls {
     });
     let suite = session.negotiated_cipher_suite();
     let group = session.negotiated_key_exchange_group();
-    let mut tls = presented(recorder).map_or_else(Tls::default, |tls| *tls);
+    let mut tls = presented(recorder.seen()).map_or_else(Tls::default, |tls| *tls);
     tls.version = version;
     tls.cipher_suite = suite.and_then(|suite| suite.suite().as_str().map(iana_name));
     tls.key_exchange = group.and_then(|group| group.name().as_str().map(str::to_owned));
+    tls.post_quantum = group.map(|group| is_post_quantum(group.name()));
     tls.alpn = session
         .alpn_protocol()
         .map(|protocol| model::text::line_of_bytes(protocol, 16));
     tls
+}
+
+/// Whether a group resists quantum computers: ML-KEM (FIPS 203), alone or beside an elliptic curve,
+/// as the IANA registry "TLS Supported Groups" lists them.
+fn is_post_quantum(group: NamedGroup) -> bool {
+    group.as_str().is_some_and(|name| name.contains("MLKEM"))
 }
 
 /// rustls says `TLS13_AES_…` where the registry says `TLS_AES_…`.
@@ -134,12 +180,13 @@ fn iana_name(name: &str) -> String {
     name.replacen("TLS13_", "TLS_", 1)
 }
 
-fn presented(recorder: &Recorder) -> Option<Box<Tls>> {
-    let chain = recorder.chain();
-    (!chain.is_empty()).then(|| {
+fn presented(seen: Seen) -> Option<Box<Tls>> {
+    (!seen.chain.is_empty()).then(|| {
         Box::new(Tls {
-            earliest_not_after: chain.iter().map(|cert| cert.not_after).min(),
-            chain,
+            earliest_not_after: seen.chain.iter().map(|cert| cert.not_after).min(),
+            path_not_after: seen.path_not_after,
+            chain: seen.chain,
+            faults: seen.faults,
             ..Tls::default()
         })
     })
@@ -202,5 +249,29 @@ fn certificate(problem: &CertificateError) -> Reason {
             Reason::TlsCertName
         }
         _ => Reason::TlsCertUntrusted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of the IANA registry "TLS Supported Groups".
+    #[test]
+    fn post_quantum_groups_are_named_as_such() {
+        for group in [
+            NamedGroup::X25519MLKEM768,
+            NamedGroup::secp256r1MLKEM768,
+            NamedGroup::MLKEM1024,
+        ] {
+            assert!(is_post_quantum(group), "{group:?}");
+        }
+        for group in [
+            NamedGroup::X25519,
+            NamedGroup::secp256r1,
+            NamedGroup::FFDHE2048,
+        ] {
+            assert!(!is_post_quantum(group), "{group:?}");
+        }
     }
 }

@@ -2,24 +2,39 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::report::Certificate;
+use model::report::{Certificate, CertificateFault};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::diagnose;
+
 /// Certificates of a chain that are described.
-const MAX_CHAIN: usize = 8;
+pub(crate) const MAX_CHAIN: usize = 8;
 /// Names of a certificate that are listed.
 const MAX_NAMES: usize = 16;
-const MAX_TEXT: usize = 160;
+pub(crate) const MAX_TEXT: usize = 160;
+
+/// What was presented, and what was found of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    /// Leaf first.
+    pub(crate) chain: Vec<Certificate>,
+    /// When the first certificate that is needed ends, if the chain is trusted.
+    pub(crate) path_not_after: Option<i64>,
+    /// What is wrong with it, the cause first.
+    pub(crate) faults: Vec<CertificateFault>,
+    /// The same in words, if it was refused.
+    pub(crate) problem: Option<String>,
+}
 
 /// A verifier for one connection: asks the real one and keeps the chain.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     inner: Arc<dyn ServerCertVerifier>,
-    seen: Mutex<Vec<Certificate>>,
+    seen: Mutex<Seen>,
 }
 
 impl Recorder {
@@ -30,8 +45,8 @@ impl Recorder {
         })
     }
 
-    /// The chain that the server presented, leaf first.
-    pub(crate) fn chain(&self) -> Vec<Certificate> {
+    /// What the server presented.
+    pub(crate) fn seen(&self) -> Seen {
         self.seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -49,11 +64,31 @@ impl ServerCertVerifier for Recorder {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let chain = std::iter::once(end_entity).chain(intermediates);
-        let described: Vec<Certificate> = chain.take(MAX_CHAIN).filter_map(describe).collect();
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = described;
-        self.inner
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-            .map_err(|error| self.sharpen(error, now))
+        let mut seen = Seen {
+            chain: chain.take(MAX_CHAIN).filter_map(describe).collect(),
+            ..Seen::default()
+        };
+        let verify = |intermediates: &[CertificateDer<'_>], at: UnixTime| {
+            self.inner
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, at)
+        };
+        // The name is looked at last: a wrong one says that all else is well.
+        let trusts = |intermediates: &[CertificateDer<'_>], at: UnixTime| {
+            verify(intermediates, at).map_or_else(|error| is_of_name(&error), |_| true)
+        };
+        let verified = verify(intermediates, now);
+        if verified.as_ref().map_or_else(is_of_name, |_| true) {
+            seen.path_not_after = diagnose::path_end(end_entity, intermediates, now, &trusts);
+        }
+        let verified = verified.map_err(|error| {
+            let refusal =
+                diagnose::refusal(error, end_entity, intermediates, server_name, now, &trusts);
+            seen.faults = refusal.faults;
+            seen.problem = Some(refusal.problem);
+            refusal.error
+        });
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        verified
     }
 
     fn verify_tls12_signature(
@@ -79,38 +114,34 @@ impl ServerCertVerifier for Recorder {
     }
 }
 
-impl Recorder {
-    /// Path building gives up with "unknown issuer" where the only path leads over an expired
-    /// intermediate. An operator must hear of the expiry.
-    fn sharpen(&self, error: Error, now: UnixTime) -> Error {
-        if error != Error::InvalidCertificate(CertificateError::UnknownIssuer) {
-            return error;
-        }
-        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let intermediates = seen.get(1..).unwrap_or_default();
-        if intermediates.iter().any(|cert| cert.not_after < now) {
-            return Error::InvalidCertificate(CertificateError::Expired);
-        }
-        error
-    }
+fn is_of_name(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+        )
+    )
 }
 
 fn describe(der: &CertificateDer<'_>) -> Option<Certificate> {
     let (_, cert) = X509Certificate::from_der(der).ok()?;
-    let mut names = Vec::new();
-    if let Ok(Some(alternative)) = cert.subject_alternative_name() {
-        let listed = alternative.value.general_names.iter().take(MAX_NAMES);
-        names.extend(listed.filter_map(general_name));
-    }
     Some(Certificate {
         subject: model::text::line(&cert.subject().to_string(), MAX_TEXT),
         issuer: model::text::line(&cert.issuer().to_string(), MAX_TEXT),
-        names,
+        names: names(&cert),
         not_before: cert.validity().not_before.timestamp(),
         not_after: cert.validity().not_after.timestamp(),
         sha256: fingerprint(der),
     })
+}
+
+/// The names and addresses that a certificate is for, the first of them.
+pub(crate) fn names(cert: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(alternative)) = cert.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let listed = alternative.value.general_names.iter().take(MAX_NAMES);
+    listed.filter_map(general_name).collect()
 }
 
 fn general_name(name: &GeneralName<'_>) -> Option<String> {

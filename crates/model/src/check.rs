@@ -78,7 +78,9 @@ checks! {
     NetDns = "net.dns": Fail in Standard, "RFC 1034", "the name resolves to an address that may be probed";
     NetTcp = "net.tcp": Fail in Standard, "RFC 9293", "the port accepts connections";
     NetTls = "net.tls": Fail in Standard, "RFC 8446; RFC 9525", "the TLS handshake succeeds and the certificate is valid for the name";
-    NetCertExpiry = "net.cert_expiry": Degrade in Standard, "RFC 5280 §4.1.2.5", "every presented certificate is valid for 14 more days";
+    NetCertExpiry = "net.cert_expiry": Degrade in Standard, "RFC 5280 §4.1.2.5", "every certificate that a client needs is valid for 14 more days";
+    NetAddresses = "net.addresses": Degrade in Standard, "RFC 8305", "every address of the name answers";
+    NetAddressesAlike = "net.addresses_alike": Note in Standard, "RFC 8305", "every address of the name answers alike";
     HttpStatus = "http.status": Fail in Standard, "transports/streamable-http#sending-messages", "requests are answered with 2xx";
     HttpRedirect = "http.redirect": Fail in Standard, "RFC 9110 §15.4", "the endpoint answers itself, without a redirect";
     HttpContentType = "http.content_type": Fail in Standard, "transports/streamable-http#sending-messages", "answers are application/json or text/event-stream";

@@ -7,7 +7,7 @@
 //! - [`era`]: protocol revisions, eras and transports of MCP.
 //! - [`monitor`] and [`period`]: what is to be watched, and how often.
 //! - [`mod@file`]: files of monitors, in TOML, JSON, YAML, and as clients of MCP keep them.
-//! - [`target`]: the URL of an MCP endpoint, validated.
+//! - [`target`]: the URL of an MCP endpoint, validated; [`route`]: another way to it.
 //! - [`step`]: the parts of a probe ([`Step`]) and the timed parts of an exchange ([`Phase`]).
 //! - [`reason`]: the closed list of why something failed, each with a [`Class`].
 //! - [`check`]: the rules that a probe examines, each with an id, a severity and its source.
@@ -28,6 +28,7 @@ pub mod outcome;
 pub mod period;
 pub mod reason;
 pub mod report;
+pub mod route;
 pub mod step;
 pub mod target;
 pub mod text;
@@ -40,5 +41,6 @@ pub use outcome::{Failure, Outcome};
 pub use period::Period;
 pub use reason::{Class, Reason};
 pub use report::Report;
+pub use route::ConnectTo;
 pub use step::{ListKind, Phase, Step};
 pub use target::TargetUrl;

@@ -1,6 +1,7 @@
 //! What is to be watched.
 
 mod id;
+mod network;
 mod problems;
 mod secret;
 mod written;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::expect::{CallExpect, Expect, JsonPath};
 use crate::period::Period;
-use crate::{CheckId, EraPolicy, ListKind, Profile, Severity, TargetUrl};
+use crate::{CheckId, ConnectTo, EraPolicy, ListKind, Profile, Severity, TargetUrl};
 
 pub use id::{LANES, MonitorId, MonitorIdError};
 pub use problems::{FieldError, call_problems, is_id, label_problems};
@@ -138,6 +139,22 @@ pub struct MonitorSpec {
     /// What the target is hosted on, for the agents' self-test.
     #[serde(default)]
     pub hosting: Option<String>,
+    /// Where it is reached instead of where the URL says, `HOST:PORT:ADDRESS[:PORT]`, the first that
+    /// matches; certificate and `Host` stay the URL's. The address policy of each agent holds.
+    #[serde(default)]
+    pub connect_to: Vec<ConnectTo>,
+    /// The name for TLS, and of the certificate, instead of the URL's host.
+    #[serde(default)]
+    pub sni: Option<String>,
+    /// The `Host` header (HTTP/2: `:authority`) instead of the URL's host and port.
+    #[serde(default)]
+    pub host_header: Option<String>,
+    /// Certificates of authorities that are trusted for it beside those of the agents, PEM, up to 16 KiB.
+    #[serde(default)]
+    pub ca: Option<String>,
+    /// Which addresses of the name are used.
+    #[serde(default = "any")]
+    pub family: AddressFamily,
     /// For people and dashboards.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -145,6 +162,22 @@ pub struct MonitorSpec {
 
 const fn standard() -> Profile {
     Profile::Standard
+}
+
+crate::closed_words! {
+    /// Which addresses of a name are used.
+    pub enum AddressFamily ("address family") {
+        /// Both, as a client would.
+        Any = "any",
+        /// IPv4 only.
+        Ipv4 = "ipv4",
+        /// IPv6 only.
+        Ipv6 = "ipv6",
+    }
+}
+
+const fn any() -> AddressFamily {
+    AddressFamily::Any
 }
 
 const fn ten() -> u32 {
@@ -192,6 +225,11 @@ impl MonitorSpec {
             confirm_calls: yes(),
             accept_weak: false,
             hosting: None,
+            connect_to: Vec::new(),
+            sni: None,
+            host_header: None,
+            ca: None,
+            family: any(),
             labels: BTreeMap::new(),
         }
     }

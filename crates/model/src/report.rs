@@ -1,5 +1,7 @@
 //! What one probe saw: one type for the command line, the agent and the API.
 
+mod network;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -8,6 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::contract::ContractReport;
 use crate::{
     CheckId, Era, ListKind, Outcome, Phase, Reason, Revision, Severity, Step, TargetUrl, Transport,
+};
+
+pub use network::{
+    AddressReport, Alternative, CertificateFault, Difference, DifferenceKind, Edge, EdgeProvider,
+    Overrides, Resumption, Socket,
 };
 
 /// The version of the report's JSON. Fields are only added within a version.
@@ -44,6 +51,28 @@ pub struct Report {
     /// The first connection of the probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
+    /// The connections that were opened after the first one, at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_connections: Vec<Socket>,
+    /// The edge of a content delivery network that answered, as its response headers say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<Edge>,
+    /// The instance of the server that answered first: the value of the header that the user named.
+    /// Untrusted, escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Other instances that answered requests of the same probe, at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_instances: Vec<String>,
+    /// What the server advertises in `Alt-Svc` (RFC 7838), at most 8; `h3` is HTTP/3.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alt_svc: Vec<Alternative>,
+    /// Each address of the name, probed by itself, at most 16; only when that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<AddressReport>,
+    /// In what the addresses differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
     /// How many tools the server listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<u32>,
@@ -102,8 +131,11 @@ pub struct ServerInfo {
 }
 
 /// The first connection of a probe.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Connection {
+    /// What the user put in the place of what the URL says.
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    pub overrides: Overrides,
     /// The proxy that the connection went through, `host:port`. Then `address` and `resolved` are
     /// the proxy's, the phases `dns` and `connect` end with its tunnel, and all times measure it too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,6 +144,9 @@ pub struct Connection {
     pub address: String,
     /// The addresses that the resolver gave, those that may be probed first; empty for a literal.
     pub resolved: Vec<String>,
+    /// Who was asked for the addresses: name servers, `ip:port`, or `hosts file`; empty where nobody was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resolver: Vec<String>,
     /// The smallest time to live among the resolver's answers, seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<u32>,
@@ -119,6 +154,13 @@ pub struct Connection {
     /// through a proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_rtt_us: Option<u64>,
+    /// The smallest round-trip time that the kernel saw on this connection until the last byte was
+    /// read: what a warm connection's wait has in it beside the server's own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel_min_rtt_us: Option<u64>,
+    /// Segments that this host sent again on this connection, SYNs included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retransmits: Option<u32>,
     /// `1.1` or `2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_version: Option<String>,
@@ -139,6 +181,9 @@ pub struct Tls {
     /// IANA name of the key exchange group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_exchange: Option<String>,
+    /// Whether that group resists quantum computers: it is or has ML-KEM (FIPS 203).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_quantum: Option<bool>,
     /// The application protocol that ALPN chose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpn: Option<String>,
@@ -147,6 +192,17 @@ pub struct Tls {
     /// The earliest end of validity in the presented chain, seconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub earliest_not_after: Option<i64>,
+    /// The earliest end of validity among the presented certificates that the trusted path needs,
+    /// seconds since the epoch; absent where there is none. What servers send beyond that path,
+    /// such as a root or a cross-signed certificate, may end and nobody notices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_not_after: Option<i64>,
+    /// Everything that is wrong with what was presented, the cause of a refusal first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<CertificateFault>,
+    /// Whether the server lets clients resume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumption: Option<Resumption>,
 }
 
 /// One presented certificate.

@@ -12,17 +12,22 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::addresses;
 use crate::clock::now;
 use crate::exchange::{self, Event, Outlet, What};
 use crate::job::Job;
 use crate::link::Link;
-use crate::report::{self, Survey};
+use crate::report::{self, Probed, Survey};
+use crate::seen::Facts;
 
 /// Events that may wait for the state machine: enough for the phases of some exchanges, few
 /// enough that a flood of chunks is throttled at the socket.
 const EVENT_QUEUE: usize = 64;
 /// How long the rest of an answered response may take before its connection is given up.
 const DRAIN: Duration = Duration::from_millis(20);
+
+/// How long a second handshake may take, which only shows whether the server resumes.
+const RESUMPTION: Duration = Duration::from_secs(3);
 
 /// Runs one probe to its end. What goes wrong is in the report; this never fails.
 ///
@@ -40,23 +45,60 @@ pub async fn run(
 
 /// Runs one probe to its end, like [`run`], and gives the listed tools too.
 pub async fn survey(dialer: &Dialer, job: Job, cancel: &CancellationToken) -> Survey {
+    let endpoint = endpoint(&job);
+    let (probed, compared) = match endpoint {
+        // Where a proxy resolves the name, nobody here knows its addresses.
+        Some(endpoint) if job.network.all_addresses && endpoint.proxy().is_none() => {
+            let probed = once(dialer, job.clone(), Some(endpoint.clone()), cancel).await;
+            let compared = addresses::probe_each(dialer, &job, &endpoint, cancel).await;
+            (probed, Some(compared))
+        }
+        endpoint => (once(dialer, job, endpoint, cancel).await, None),
+    };
+    report::assemble(probed, compared)
+}
+
+/// Where a job goes. A target's URL always has a host; without one there is nothing to run.
+fn endpoint(job: &Job) -> Option<Endpoint> {
+    let endpoint = Endpoint::of(&job.plan.url)?
+        .through(job.proxy.clone())
+        .detoured(&job.network.connect_to)
+        .named(job.network.sni.clone());
+    Some(endpoint)
+}
+
+/// One sequence against one endpoint.
+pub(crate) async fn once(
+    dialer: &Dialer,
+    job: Job,
+    endpoint: Option<Endpoint>,
+    cancel: &CancellationToken,
+) -> Probed {
     let started = now();
-    let endpoint = Endpoint::of(&job.plan.url).map(|endpoint| endpoint.through(job.proxy));
-    let url = job.plan.url.clone();
     let mut plan = job.plan;
     plan.is_proxied = endpoint.as_ref().is_some_and(|to| to.proxy().is_some());
     let secrets = secrets(&job.headers);
     let mut sequence = Sequence::new(plan.clone(), started);
-    let mut facts = None;
-    // A target URL always has a host; without one there is nothing to run.
+    let mut facts = Facts::default();
+    let mut elapsed = Duration::ZERO;
     if let Some(endpoint) = endpoint {
-        let link = Link::new(dialer.clone(), endpoint, job.origin, job.alpn);
+        let link = Link::new(dialer.clone(), endpoint, job.origin, job.alpn, &job.network);
         let mut driver = Driver::new(link, job.headers);
         driver.run(&mut sequence, cancel).await;
-        facts = driver.link.facts();
+        elapsed = now().saturating_duration_since(started);
+        if job.network.tls_resumption && !cancel.is_cancelled() {
+            driver.link.try_resumption(RESUMPTION).await;
+        }
+        facts = driver.link.close().await;
     }
-    let elapsed = now().saturating_duration_since(started);
-    report::assemble(url, &plan, sequence, facts, &secrets, job.wall, elapsed)
+    Probed {
+        plan,
+        sequence,
+        facts,
+        secrets,
+        wall: job.wall,
+        elapsed,
+    }
 }
 
 /// The values of the user's headers and, of `Bearer x`, also x: those long enough to be secrets.
@@ -110,7 +152,7 @@ impl Driver {
             };
             tokio::select! {
                 biased;
-                                () = cancel.cancelled(), if !cancelled => {
+                () = cancel.cancelled(), if !cancelled => {
                     cancelled = true;
                     // A session id that has already arrived must not be lost.
                     while let Ok(event) = self.events.try_recv() {

@@ -16,6 +16,7 @@ use crate::body::Told;
 use crate::clock::now;
 use crate::fault::{self, Fault};
 use crate::link::{Link, Sender};
+use crate::network::HostHeader;
 use crate::stamp::FirstByte;
 
 /// What happened in an exchange, and when.
@@ -116,6 +117,7 @@ async fn converse(
         Sender::H2(_) => None,
     };
     let (parts, mut body) = response.into_parts();
+    link.observe(&parts.headers);
     let head = Head {
         status: parts.status,
         headers: parts.headers,
@@ -151,10 +153,11 @@ async fn open(
     loop {
         let mut sender = link.checkout(&phase).await?;
         let (body, taken) = Told::new(Bytes::copy_from_slice(&request.body));
-        let request = dress(request, headers, body, &sender).map_err(|error| Fault {
-            reason: Reason::ProberInternal,
-            detail: format!("the request cannot be built: {error}"),
-        })?;
+        let request =
+            dress(request, headers, body, &sender, link.host()).map_err(|error| Fault {
+                reason: Reason::ProberInternal,
+                detail: format!("the request cannot be built: {error}"),
+            })?;
         outlet.phase(Phase::Send, now());
         let has_body = !http_body::Body::is_end_stream(request.body());
         let response = async {
@@ -197,11 +200,13 @@ fn dress(
     headers: &HeaderMap,
     body: Told,
     sender: &Sender,
+    host: Option<&HostHeader>,
 ) -> Result<Request<Told>, http::Error> {
     let url = &request.url;
-    let authority = match url.port() {
-        Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
-        None => url.host_str().unwrap_or_default().to_owned(),
+    let authority = match (host, url.port()) {
+        (Some(host), _) => host.to_string(),
+        (None, Some(port)) => format!("{}:{port}", url.host_str().unwrap_or_default()),
+        (None, None) => url.host_str().unwrap_or_default().to_owned(),
     };
     let path = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),

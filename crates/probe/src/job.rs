@@ -4,6 +4,8 @@ use dial::{Alpn, Origin, Proxy};
 use http::HeaderMap;
 use mcp::Plan;
 
+use crate::network::Network;
+
 /// A probe to run.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -15,6 +17,8 @@ pub struct Job {
     pub origin: Origin,
     /// The proxy to go through; it is measured too. Never for targets of remote origin.
     pub proxy: Option<Proxy>,
+    /// How the target is reached, beside what its URL says.
+    pub network: Network,
     /// Which HTTP versions to offer.
     pub alpn: Alpn,
     /// The agent's wall clock, for display and for the age of certificates.

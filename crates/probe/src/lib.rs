@@ -8,18 +8,24 @@
 //! limits of [`mcp::limits`], heads by those of HTTP, and the plan's timeouts end
 //! everything else.
 
+mod addresses;
+mod alt_svc;
 mod body;
 mod clock;
 mod driver;
+mod edge;
 mod exchange;
 mod fault;
 mod job;
 mod link;
+mod network;
 mod redact;
 mod report;
+mod seen;
 mod stamp;
 
 pub use driver::{run, survey};
 pub use job::Job;
 pub use link::MAX_CONNECTIONS;
+pub use network::{HostHeader, HostHeaderError, Network};
 pub use report::{Survey, summary};

@@ -1,19 +1,20 @@
 //! The connections of one probe: opened when needed, used again when free, gone with the probe.
 
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dial::{Alpn, Dialer, Endpoint, Io, Origin};
+use dial::{Alpn, Dialer, Endpoint, Io, Origin, Progress};
+use http::HeaderMap;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use model::report::Connection;
 use model::{Phase, Reason};
 use tokio::task::JoinSet;
 
 use crate::body::Told;
 use crate::fault::{self, Fault};
-use crate::stamp::{FirstByte, Stamped};
+use crate::network::{HostHeader, Network};
+use crate::seen::{Facts, Seen};
+use crate::stamp::{FirstByte, Gauge, Stamped};
 
 /// Connections that one probe may open in all: one per request where a server closes each, which
 /// the limits of pages and calls bound. Few of them live at a time.
@@ -41,6 +42,7 @@ pub(crate) struct Link {
     endpoint: Endpoint,
     origin: Origin,
     alpn: Alpn,
+    host: Option<HostHeader>,
     state: Mutex<State>,
 }
 
@@ -48,22 +50,81 @@ pub(crate) struct Link {
 struct State {
     idle: Vec<Sender>,
     opened: u32,
-    known: Vec<IpAddr>,
-    first: Option<Connection>,
-
+    seen: Seen,
     /// Drives the connections; dropped with the probe, which closes them.
     drivers: JoinSet<()>,
 }
 
 impl Link {
-    pub(crate) fn new(dialer: Dialer, endpoint: Endpoint, origin: Origin, alpn: Alpn) -> Self {
+    pub(crate) fn new(
+        dialer: Dialer,
+        endpoint: Endpoint,
+        origin: Origin,
+        alpn: Alpn,
+        network: &Network,
+    ) -> Self {
+        let state = State {
+            seen: Seen::new(&endpoint, network),
+            ..State::default()
+        };
         Self {
             dialer,
             endpoint,
             origin,
             alpn,
-            state: Mutex::default(),
+            host: network.host.clone(),
+            state: Mutex::new(state),
         }
+    }
+
+    /// What stands in `Host` instead of the URL's host and port.
+    pub(crate) const fn host(&self) -> Option<&HostHeader> {
+        self.host.as_ref()
+    }
+
+    /// What the headers of a response say of who answered.
+    pub(crate) fn observe(&self, headers: &HeaderMap) {
+        self.state().seen.observe(headers);
+    }
+
+    /// Whether the server resumes the TLS session of the first connection, tried on a connection of
+    /// its own within `patience`.
+    pub(crate) async fn try_resumption(&self, patience: Duration) {
+        let (session, known) = {
+            let state = self.state();
+            (state.seen.session(), state.seen.known())
+        };
+        let Some(session) = session.filter(|session| session.tickets() > 0) else {
+            return;
+        };
+        let began = Mutex::new(None);
+        let watch = |progress: Progress<'_>| {
+            if let Progress::Phase(Phase::Tls) = progress {
+                let mut began = began.lock().unwrap_or_else(PoisonError::into_inner);
+                *began = Some(crate::clock::now());
+            }
+        };
+        let resuming = self
+            .dialer
+            .resume(&self.endpoint, self.origin, &session, &known, &watch);
+        let resumed = tokio::time::timeout(patience, resuming).await;
+        let ended = crate::clock::now();
+        if let Ok(Ok(is_resumed)) = resumed {
+            let began = *began.lock().unwrap_or_else(PoisonError::into_inner);
+            let took = began.map(|began| ended.saturating_duration_since(began));
+            self.state().seen.resumed(is_resumed, took);
+        }
+    }
+
+    /// Closes what is open, and tells what was seen.
+    pub(crate) async fn close(&self) -> Facts {
+        let mut drivers = {
+            let mut state = self.state();
+            state.idle.clear();
+            std::mem::take(&mut state.drivers)
+        };
+        drivers.shutdown().await;
+        self.state().seen.facts()
     }
 
     /// A connection that can take a request: a used one where one is free, else a new one, whose
@@ -85,25 +146,6 @@ impl Link {
         self.state().idle.push(sender);
     }
 
-    /// What is known of the first connection, also when it failed in TLS. That it goes through a
-    /// proxy is known before all else.
-    pub(crate) fn facts(&self) -> Option<Connection> {
-        let first = self.state().first.clone();
-        first.or_else(|| self.endpoint.proxy().map(|_| self.blank()))
-    }
-
-    fn blank(&self) -> Connection {
-        Connection {
-            proxy: self.endpoint.proxy().map(ToString::to_string),
-            address: String::new(),
-            resolved: Vec::new(),
-            ttl_seconds: None,
-            kernel_rtt_us: None,
-            http_version: None,
-            tls: None,
-        }
-    }
-
     fn take_idle(&self) -> Option<Sender> {
         let mut state = self.state();
         match state.idle.last() {
@@ -123,64 +165,41 @@ impl Link {
                 });
             }
             state.opened += 1;
-            state.known.clone()
+            state.seen.known()
+        };
+        let watch = |progress: Progress<'_>| match progress {
+            Progress::Phase(begun) => phase(begun),
+            Progress::Resolved(resolution) => self.state().seen.resolved(resolution),
+            Progress::Connected(address) => self.state().seen.connected(address),
         };
         let dialed = self
             .dialer
-            .dial(&self.endpoint, self.origin, self.alpn, &known, phase)
+            .dial(&self.endpoint, self.origin, self.alpn, &known, &watch)
             .await;
-        let connection = dialed.map_err(|mut error| {
-            self.note_failed(&mut error);
-            Fault {
+        let connection = dialed.map_err(|error| {
+            let fault = Fault {
                 reason: error.reason,
-                detail: error.detail,
-            }
+                detail: error.detail.clone(),
+            };
+            self.state().seen.refused(error);
+            fault
         })?;
         let is_h2 = connection
             .tls
             .as_ref()
             .is_some_and(|tls| tls.alpn.as_deref() == Some("h2"));
-        self.note(&connection, is_h2);
-        self.handshake(connection.io, is_h2).await
+        let gauge = self.state().seen.opened(&connection, is_h2);
+        self.handshake(connection.io, is_h2, gauge).await
     }
 
-    /// What is known of a connection that did not come about is evidence too.
-    fn note_failed(&self, error: &mut dial::DialError) {
-        let mut state = self.state();
-        if state.first.is_some() {
-            return;
-        }
-        state.first = Some(Connection {
-            address: error
-                .address
-                .map(|address| address.to_string())
-                .unwrap_or_default(),
-            resolved: error.resolved.iter().map(IpAddr::to_string).collect(),
-            ttl_seconds: error.ttl,
-            tls: error.tls.take().map(|tls| *tls),
-            ..self.blank()
-        });
-    }
-
-    fn note(&self, connection: &dial::Connection, is_h2: bool) {
-        let mut state = self.state();
-        if state.first.is_some() {
-            return;
-        }
-        state.known.clone_from(&connection.resolved);
-        state.first = Some(Connection {
-            address: connection.address.to_string(),
-            resolved: connection.resolved.iter().map(IpAddr::to_string).collect(),
-            ttl_seconds: connection.ttl,
-            kernel_rtt_us: connection.kernel_rtt_us,
-            http_version: Some(if is_h2 { "2" } else { "1.1" }.to_owned()),
-            tls: connection.tls.clone(),
-            ..self.blank()
-        });
-    }
-
-    async fn handshake(&self, io: Io, is_h2: bool) -> Result<Sender, Fault> {
+    async fn handshake(&self, io: Io, is_h2: bool, gauge: Gauge) -> Result<Sender, Fault> {
         let failed = |error: hyper::Error| fault::of_http(&error, false);
+        let first_byte = FirstByte::new(crate::clock::now());
+        let io = Stamped {
+            io,
+            first_byte: first_byte.clone(),
+            gauge,
+        };
         if is_h2 {
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())
                 .max_header_list_size(MAX_HEADER_LIST_BYTES)
@@ -191,11 +210,6 @@ impl Link {
             self.checkin(Sender::H2(sender.clone()));
             return Ok(Sender::H2(sender));
         }
-        let first_byte = FirstByte::new(crate::clock::now());
-        let io = Stamped {
-            io,
-            first_byte: first_byte.clone(),
-        };
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD_BYTES)
             .max_headers(MAX_HEADERS)

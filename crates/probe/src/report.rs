@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use mcp::{EraRecord, Listing, Plan, Sequence};
 use model::report::{Connection, SCHEMA_VERSION};
-use model::{CheckId, Outcome, Report, Step, TargetUrl};
+use model::{CheckId, Outcome, Report, Step};
+
+use crate::addresses::Compared;
+use crate::redact;
+use crate::seen::Facts;
 
 /// Below this a certificate's remaining life is reported as `net.cert_expiry`, unless the monitor
 /// says otherwise.
-use crate::redact;
-
-/// Below this a certificate's remaining life is reported as `net.cert_expiry`.
 const CERTIFICATE_MARGIN: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Everything that one probe brought home.
@@ -25,26 +26,39 @@ pub struct Survey {
     pub listing: Option<Listing>,
 }
 
-pub(crate) fn assemble(
-    url: TargetUrl,
-    plan: &Plan,
-    mut sequence: Sequence,
-    connection: Option<Connection>,
-    secrets: &[String],
-    wall: jiff::Timestamp,
-    elapsed: Duration,
-) -> Survey {
-    if let Some(connection) = &connection {
+/// A sequence that came to its end, and what was seen beside it.
+pub(crate) struct Probed {
+    pub(crate) plan: Plan,
+    pub(crate) sequence: Sequence,
+    pub(crate) facts: Facts,
+    /// What must not travel on in a report.
+    pub(crate) secrets: Vec<String>,
+    pub(crate) wall: jiff::Timestamp,
+    pub(crate) elapsed: Duration,
+}
+
+pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
+    let Probed {
+        plan,
+        mut sequence,
+        facts,
+        secrets,
+        wall,
+        elapsed,
+    } = probed;
+    if let Some(connection) = &facts.connection {
         let days = plan.expect.certificate_days.map(u64::from);
         let margin = days.map_or(CERTIFICATE_MARGIN, |days| {
             Duration::from_secs(days * 86_400)
         });
         examine_certificates(connection, margin, wall, &mut sequence);
     }
+    let compared = compared.unwrap_or_default();
+    compared.examine(sequence.findings_mut());
     let (mut findings, outcome) = sequence.finish();
     let mut listing = findings.listing.take();
     if let Some(listing) = &mut listing {
-        redact::listing(listing, secrets);
+        redact::listing(listing, &secrets);
     }
     let checks = findings.examined(|id| plan.severity(id));
     let era = match (findings.revision, findings.transport) {
@@ -56,9 +70,10 @@ pub(crate) fn assemble(
     };
     let total_us: u64 = findings.steps.iter().map(|step| step.total_us).sum();
     let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    let mut instances = facts.instances.into_iter();
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
-        url,
+        url: plan.url,
         started_at: wall.to_string(),
         outcome,
         summary: String::new(),
@@ -66,7 +81,14 @@ pub(crate) fn assemble(
         protocol_version: findings.revision,
         transport: findings.transport,
         server: findings.server,
-        connection,
+        connection: facts.connection,
+        more_connections: facts.more_connections,
+        edge: facts.edge,
+        instance: instances.next(),
+        more_instances: instances.collect(),
+        alt_svc: facts.alt_svc,
+        addresses: compared.addresses,
+        differences: compared.differences,
         tools: findings.tools,
         lists: findings.lists,
         largest_response_bytes: findings.largest_response,
@@ -77,7 +99,7 @@ pub(crate) fn assemble(
         total_us,
         own_us: elapsed_us.saturating_sub(total_us),
     };
-    redact(&mut report, secrets);
+    redact(&mut report, &secrets);
     report.summary = summary(&report);
     Survey {
         report,
@@ -100,7 +122,17 @@ fn redact(report: &mut Report, secrets: &[String]) {
         .server
         .iter_mut()
         .flat_map(|s| [&mut s.name, &mut s.version]);
-    for text in details.chain(checks).chain(server) {
+    let instances = report.instance.iter_mut().chain(&mut report.more_instances);
+    let edge = report
+        .edge
+        .iter_mut()
+        .flat_map(|edge| edge.pop.iter_mut().chain(&mut edge.id));
+    let alternatives = report
+        .alt_svc
+        .iter_mut()
+        .flat_map(|one| [&mut one.protocol, &mut one.authority]);
+    let texts = details.chain(checks).chain(server);
+    for text in texts.chain(instances).chain(edge).chain(alternatives) {
         redact::text(text, secrets);
     }
 }
@@ -111,11 +143,12 @@ fn examine_certificates(
     wall: jiff::Timestamp,
     sequence: &mut Sequence,
 ) {
-    let Some(end) = connection
+    // Without a trusted path nobody knows which certificates are needed.
+    let end = connection
         .tls
         .as_ref()
-        .and_then(|tls| tls.earliest_not_after)
-    else {
+        .and_then(|tls| tls.path_not_after.or(tls.earliest_not_after));
+    let Some(end) = end else {
         return;
     };
     let left = end.saturating_sub(wall.as_second());

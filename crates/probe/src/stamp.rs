@@ -5,12 +5,13 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use dial::Io;
+use dial::tcp_info::TcpInfo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The stamp of one connection, shared with whoever reads it.
@@ -51,11 +52,35 @@ impl FirstByte {
     }
 }
 
-/// A byte stream that stamps its first byte.
+/// What the kernel last knew of one connection, shared with whoever reports it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gauge(Arc<Mutex<Option<TcpInfo>>>);
+
+impl Gauge {
+    pub(crate) fn read(&self) -> Option<TcpInfo> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, io: &Io) {
+        if let Some(info) = io.tcp_info() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(info);
+        }
+    }
+}
+
+/// A byte stream that stamps its first byte, and tells what the kernel knew of it at its end.
 #[derive(Debug)]
 pub(crate) struct Stamped {
     pub(crate) io: Io,
     pub(crate) first_byte: FirstByte,
+    pub(crate) gauge: Gauge,
+}
+
+impl Drop for Stamped {
+    /// Also where nothing was ever answered: segments that were sent again say why.
+    fn drop(&mut self) {
+        self.gauge.note(&self.io);
+    }
 }
 
 impl AsyncRead for Stamped {

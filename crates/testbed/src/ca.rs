@@ -1,5 +1,9 @@
 //! A private certificate authority, and certificates that are wrong in a chosen way.
 
+mod chain;
+
+pub use chain::{Chain, PUBLISHED};
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +11,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// An authority that signs whatever it is asked to.
 pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
+    /// What its certificate says, and its key in PKCS #8: for another authority to sign too.
+    params: CertificateParams,
+    key: Vec<u8>,
+    cert: CertificateDer<'static>,
     pem: String,
 }
 
@@ -36,20 +44,30 @@ impl Ca {
     /// # Errors
     /// Key generation or signing failed.
     pub fn new() -> anyhow::Result<Self> {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Parallax testbed");
+        Self::until(None)
+    }
+
+    /// A new authority whose certificate ends in so many days.
+    ///
+    /// # Errors
+    /// Key generation or signing failed.
+    pub fn ending(days: u32) -> anyhow::Result<Self> {
+        Self::until(Some(now()? + days * DAY))
+    }
+
+    fn until(end: Option<Duration>) -> anyhow::Result<Self> {
+        let mut params = authority("Parallax testbed");
+        if let Some(end) = end {
+            params.not_after = rcgen::date_time_ymd(1970, 1, 1) + end;
+        }
         let key = KeyPair::generate().context("generating the authority's key")?;
-        let pem = params
-            .self_signed(&key)
-            .context("signing the authority")?
-            .pem();
+        let cert = params.self_signed(&key).context("signing the authority")?;
         Ok(Self {
-            issuer: Issuer::new(params, key),
-            pem,
+            key: key.serialize_der(),
+            cert: cert.der().clone(),
+            pem: cert.pem(),
+            issuer: Issuer::new(params.clone(), key),
+            params,
         })
     }
 
@@ -66,33 +84,20 @@ impl Ca {
     pub fn server(&self, names: &[&str], flaw: Flaw) -> anyhow::Result<ServerConfig> {
         let owned: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(owned).context("names of the certificate")?;
-        let now = Duration::from_secs(
-            u64::try_from(telemetry::clock::wall().as_second()).context("a clock before 1970")?,
-        );
-        let at = |since: Duration| {
-            let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-            rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds.unsigned_abs())
-        };
+        let now = now()?;
         let (from, to) = match flaw {
             Flaw::None => (now - DAY, now + 90 * DAY),
             Flaw::Expired => (now - 30 * DAY, now - DAY),
             Flaw::NotYetValid => (now + DAY, now + 30 * DAY),
             Flaw::EndsSoon => (now - DAY, now + 3 * DAY),
         };
-        params.not_before = at(from);
-        params.not_after = at(to);
+        params.not_before = rcgen::date_time_ymd(1970, 1, 1) + from;
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + to;
         let key = KeyPair::generate().context("generating the server's key")?;
         let cert = params
             .signed_by(&key, &self.issuer)
             .context("signing the server")?;
-        let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![cert.der().clone()], der)?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(config)
+        config(vec![cert.der().clone()], &key)
     }
 
     /// TLS for a server on loopback: `localhost` and the addresses that tests use.
@@ -103,4 +108,31 @@ impl Ca {
         let address: IpAddr = std::net::Ipv4Addr::LOCALHOST.into();
         self.server(&["localhost", &address.to_string()], flaw)
     }
+}
+
+/// The certificate of an authority.
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+/// Since the epoch.
+fn now() -> anyhow::Result<Duration> {
+    let seconds = telemetry::clock::wall().as_second();
+    let seconds = u64::try_from(seconds).context("a clock before 1970")?;
+    Ok(Duration::from_secs(seconds))
+}
+
+fn config(certs: Vec<CertificateDer<'static>>, key: &KeyPair) -> anyhow::Result<ServerConfig> {
+    let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(certs, der)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
 }

@@ -8,6 +8,7 @@
 //! - [`connect_proxy`]: an HTTP proxy that opens tunnels, or fails to in a chosen way.
 //! - [`recorder`]: a reverse proxy that counts sessions opened and closed, streams left open.
 //! - [`ca`]: a private authority, and certificates that are wrong in a chosen way.
+//! - [`dns`]: a name server that says what it is told to.
 //! - [`world`]: all of it as a small internet on loopback, with a name server and paths that break
 //!   for each of eight agents.
 //! - [`up`], [`down`]: a mesh of real processes on one machine, in the background.
@@ -18,6 +19,7 @@
 pub mod ca;
 pub mod connect_proxy;
 pub mod demo;
+pub mod dns;
 pub mod down;
 mod listen;
 mod mesh;

@@ -103,6 +103,7 @@ impl Core {
             origin: Origin::Remote,
             // Whatever the link goes through: what is measured is the target.
             proxy: None,
+            network: item.way.network.clone(),
             alpn: Alpn::Any,
             wall: telemetry::clock::wall(),
         };
@@ -110,7 +111,7 @@ impl Core {
             monitor: item.monitor.clone(),
             is_confirmation: matches!(cause, Cause::Confirmation { .. }),
         };
-        let (dialer, cancel) = (self.dialer.clone(), self.cancel.clone());
+        let (dialer, cancel) = (item.way.dialer(&self.dialer), self.cancel.clone());
         let task = self.probes.spawn(async move {
             let started = now();
             let (report, era) = probe::run(&dialer, job, &cancel).await;

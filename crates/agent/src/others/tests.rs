@@ -4,13 +4,8 @@ use model::{Failure, Phase, Reason, Step};
 
 fn report(outcome: Outcome, address: Option<&str>) -> Report {
     let connection = address.map(|address| Connection {
-        proxy: None,
         address: address.to_owned(),
-        resolved: Vec::new(),
-        ttl_seconds: None,
-        kernel_rtt_us: None,
-        http_version: None,
-        tls: None,
+        ..Connection::default()
     });
     Report {
         schema_version: model::report::SCHEMA_VERSION,
@@ -23,6 +18,13 @@ fn report(outcome: Outcome, address: Option<&str>) -> Report {
         transport: None,
         server: None,
         connection,
+        more_connections: Vec::new(),
+        edge: None,
+        instance: None,
+        more_instances: Vec::new(),
+        alt_svc: Vec::new(),
+        addresses: Vec::new(),
+        differences: Vec::new(),
         tools: None,
         lists: BTreeMap::new(),
         largest_response_bytes: 0,

@@ -118,7 +118,10 @@ async fn egress(dialer: &Dialer, place: &Place, names: &mut Names) -> Line {
     };
     match tokio::time::timeout(PATIENCE, dialed).await {
         Ok(Ok(connection)) => {
-            names.good.extend(seen(&connection.resolved));
+            let found = connection.resolution.iter();
+            names
+                .good
+                .extend(found.flat_map(|found| seen(&found.addresses)));
             let millis = begin.elapsed().as_secs_f64() * 1000.0;
             let address = connection.address;
             Line::pass(
@@ -137,7 +140,10 @@ async fn egress(dialer: &Dialer, place: &Place, names: &mut Names) -> Line {
             )
         }
         Ok(Err(error)) => {
-            names.good.extend(seen(&error.resolved));
+            let found = error.resolution.iter();
+            names
+                .good
+                .extend(found.flat_map(|found| seen(&found.addresses)));
             let detail = format!("{shown}: {}: {}", error.reason, error.detail);
             Line::fail(what, detail, cure)
         }

@@ -1,12 +1,16 @@
 //! What to try next, by reason.
 
+use model::report::CertificateFault;
 use model::{Class, Reason, Report};
 
 /// A sentence with the next thing to try.
 pub(crate) fn of(reason: Reason, report: &Report) -> String {
     let url = report.url.as_url();
     let host = url.host_str().unwrap_or_default();
-    let port = report.url.port();
+    let connection = report.connection.as_ref();
+    let faults = connection.and_then(|connection| Some(&connection.tls.as_ref()?.faults[..]));
+    let misses =
+        faults.is_some_and(|faults| faults.contains(&CertificateFault::IntermediateMissing));
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "the others share advice by class"
@@ -17,9 +21,14 @@ pub(crate) fn of(reason: Reason, report: &Report) -> String {
             format!("ask another resolver: parallax probe {url} --resolver 9.9.9.9:53")
         }
         Reason::TcpRefused | Reason::TcpTimeout | Reason::TcpUnreachable => {
+            let (host, port) = place(report);
             format!(
                 "check that something listens and no firewall is in between: nc -vz {host} {port}"
             )
+        }
+        Reason::TlsCertUntrusted if misses => {
+            "let the server send its whole chain: its certificate, then the intermediate ones"
+                .to_owned()
         }
         Reason::TlsCertUntrusted => {
             "if the server has a private authority, trust it with --ca-file FILE".to_owned()
@@ -30,7 +39,10 @@ pub(crate) fn of(reason: Reason, report: &Report) -> String {
         | Reason::TlsHandshake
         | Reason::TlsTimeout
         | Reason::TlsAlpn => {
-            format!("look at it: openssl s_client -connect {host}:{port} -servername {host}")
+            let (at, port) = place(report);
+            let sni = connection.and_then(|connection| connection.overrides.sni.as_deref());
+            let name = sni.unwrap_or(host);
+            format!("look at it: openssl s_client -connect {at}:{port} -servername {name}")
         }
         Reason::HttpRedirect => "probe the address that it redirects to".to_owned(),
         Reason::NotFound | Reason::NotMcp => {
@@ -60,6 +72,11 @@ pub(crate) fn of(reason: Reason, report: &Report) -> String {
     if !specific.is_empty() {
         return specific;
     }
+    by_class(reason, url)
+}
+
+/// What to try where the reason itself says too little.
+fn by_class(reason: Reason, url: &url::Url) -> String {
     match reason.class() {
         Class::Protocol => {
             "compare with the specification section of the violated check".to_owned()
@@ -70,4 +87,18 @@ pub(crate) fn of(reason: Reason, report: &Report) -> String {
             "see everything: --output json".to_owned()
         }
     }
+}
+
+/// Where the target was reached: advice about another place would be about another server.
+fn place(report: &Report) -> (String, String) {
+    let connection = report.connection.as_ref();
+    let detour = connection.and_then(|connection| connection.overrides.connect_to.as_deref());
+    let (host, port) = match detour.and_then(|place| place.rsplit_once(':')) {
+        Some((host, port)) => (host, port.to_owned()),
+        None => (
+            report.url.as_url().host_str().unwrap_or_default(),
+            report.url.port().to_string(),
+        ),
+    };
+    (host.to_owned(), port)
 }

@@ -43,14 +43,20 @@ fn report() -> Report {
         transport: Some(Transport::StreamableHttp),
         server: None,
         connection: Some(Connection {
-            proxy: None,
             address: "203.0.113.9:80".to_owned(),
             resolved: vec!["203.0.113.9".to_owned()],
             ttl_seconds: Some(60),
             kernel_rtt_us: Some(18_200),
             http_version: Some("1.1".to_owned()),
-            tls: None,
+            ..Connection::default()
         }),
+        more_connections: Vec::new(),
+        edge: None,
+        instance: None,
+        more_instances: Vec::new(),
+        alt_svc: Vec::new(),
+        addresses: Vec::new(),
+        differences: Vec::new(),
         tools: Some(14),
         lists: std::collections::BTreeMap::new(),
         largest_response_bytes: 0,
@@ -183,4 +189,62 @@ fn a_failure_ends_with_what_to_try() {
         "{text}"
     );
     assert_eq!(text.lines().count(), 6, "{text}");
+}
+
+#[test]
+fn the_servers_own_time_is_the_wait_less_the_smallest_round_trip() {
+    let mut report = report();
+    let connection = report.connection.as_mut().unwrap();
+    connection.kernel_min_rtt_us = Some(17_000);
+    connection.retransmits = Some(2);
+    let text = render(&report, PLAIN);
+    // 29.0 ms of waiting; the handshake took 18.2, and later segments 17.0.
+    assert!(text.contains("server 12.0 + net 17.0"), "{text}");
+    assert!(text.contains("rtt 18.2, 2 resent"), "{text}");
+}
+
+#[test]
+fn the_way_and_who_answered_are_told() {
+    use model::report::{AddressReport, Difference, DifferenceKind, Edge, EdgeProvider};
+    let mut report = report();
+    report.edge = Some(Edge {
+        provider: EdgeProvider::Cloudflare,
+        pop: Some("SJC".to_owned()),
+        id: None,
+    });
+    let overrides = &mut report.connection.as_mut().unwrap().overrides;
+    overrides.connect_to = Some("203.0.113.7:443".to_owned());
+    overrides.host = Some("green.example.com".to_owned());
+    report.addresses = vec![AddressReport {
+        address: "203.0.113.9:80".to_owned(),
+        outcome: Outcome::Failed(Failure {
+            step: Step::Discover,
+            phase: Phase::Connect,
+            reason: Reason::TcpRefused,
+        }),
+        summary: String::new(),
+        protocol_version: None,
+        server: None,
+        tools: None,
+        certificate_sha256: Some("0123456789abcdef".to_owned()),
+        // 2026-11-30, ten days after the report.
+        certificate_not_after: Some(1_796_040_000),
+        instance: None,
+        edge: None,
+        kernel_rtt_us: None,
+        total_us: 0,
+    }];
+    report.differences = vec![Difference {
+        kind: DifferenceKind::Ipv4Broken,
+        detail: "no IPv4 address works, while IPv6 does".to_owned(),
+    }];
+    let text = render(&report, PLAIN);
+    for line in [
+        "   not as the URL says: reached at 203.0.113.7:443, Host green.example.com\n",
+        "   X 203.0.113.9:80 tcp_refused in connect, certificate 01234567 10 d left\n",
+        " ! ipv4_broken: no IPv4 address works, while IPv6 does\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+    assert!(text.contains("cloudflare SJC"), "{text}");
 }

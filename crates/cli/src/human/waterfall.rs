@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use model::report::StepReport;
+use model::report::{Connection, StepReport};
 use model::{Outcome, Phase, Report};
 
 use unicode_width::UnicodeWidthStr as _;
@@ -126,11 +126,7 @@ fn connection_note(report: &Report, phase: Phase, step: &StepReport) -> String {
             }
             (None, _) => "address literal".to_owned(),
         },
-        Phase::Connect => match connection.kernel_rtt_us {
-            #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-            Some(rtt) => format!("kernel rtt {:.1}", rtt as f64 / 1000.0),
-            None => String::new(),
-        },
+        Phase::Connect => connect_note(connection),
         Phase::Tls => {
             days_left(report).map_or_else(String::new, |days| format!("certificate {days} d left"))
         }
@@ -138,13 +134,24 @@ fn connection_note(report: &Report, phase: Phase, step: &StepReport) -> String {
     }
 }
 
+fn connect_note(connection: &Connection) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+    let rtt = connection
+        .kernel_rtt_us
+        .filter(|rtt| *rtt > 0)
+        .map(|rtt| format!("rtt {:.1}", rtt as f64 / 1000.0));
+    // The room is for some twenty characters.
+    match (rtt, connection.retransmits) {
+        (Some(rtt), Some(resent @ 1..)) => format!("{rtt}, {resent} resent"),
+        (None, Some(resent @ 1..)) => format!("{resent} resent"),
+        (Some(rtt), Some(0) | None) => format!("kernel {rtt}"),
+        (None, Some(0) | None) => String::new(),
+    }
+}
+
 fn days_left(report: &Report) -> Option<i64> {
-    let end = report
-        .connection
-        .as_ref()?
-        .tls
-        .as_ref()?
-        .earliest_not_after?;
+    let tls = report.connection.as_ref()?.tls.as_ref()?;
+    let end = tls.path_not_after.or(tls.earliest_not_after)?;
     let started: jiff::Timestamp = report.started_at.parse().ok()?;
     Some((end - started.as_second()).div_euclid(86_400))
 }
@@ -156,10 +163,7 @@ fn step_note(report: &Report, step: &StepReport) -> String {
     if let Some(detail) = &step.detail {
         return detail.clone();
     }
-    let rtt = report
-        .connection
-        .as_ref()
-        .and_then(|connection| connection.kernel_rtt_us);
+    let rtt = report.connection.as_ref().and_then(round_trip);
     let wait = step.phases_us.get(&Phase::Wait).copied();
     match (wait, rtt, step.exchanges) {
         // What the server itself took: the wait, less the way there and back.
@@ -173,6 +177,13 @@ fn step_note(report: &Report, step: &StepReport) -> String {
             .map(|status| status.to_string())
             .unwrap_or_default(),
     }
+}
+
+/// The way there and back: the smallest that the kernel saw. The smoothed one has in it what the
+/// server delayed its acknowledgements by, once it answers requests.
+fn round_trip(connection: &Connection) -> Option<u64> {
+    let first = connection.kernel_rtt_us.filter(|rtt| *rtt > 0);
+    first.into_iter().chain(connection.kernel_min_rtt_us).min()
 }
 
 /// The bar of a row in a field of `width` characters, to an eighth of a character.

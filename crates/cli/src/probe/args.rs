@@ -11,6 +11,7 @@ use model::target::TargetUrlError;
 use model::{CheckId, EraPolicy, Period, Severity, TargetUrl};
 
 use super::load::LoadArgs;
+use super::network::NetworkArgs;
 use super::repeat::RepeatArgs;
 use super::wait::WaitArgs;
 use crate::output::{Format, OutputArgs};
@@ -94,6 +95,8 @@ pub(crate) struct Args {
     /// this machine can read a password that is written here. Times then measure the proxy too
     #[arg(long, value_name = "PROXY", default_value = "none")]
     pub(crate) proxy: String,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
     /// IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     pub(crate) ipv4: bool,
@@ -141,6 +144,11 @@ pub(crate) enum UsageError {
         "--call {0}: the arguments are no JSON object; write it like {0}={{\"city\":\"Berlin\"}}"
     )]
     CallArguments(String),
+    /// `--all-addresses` through a proxy.
+    #[error(
+        "--all-addresses: behind a proxy nobody here knows the addresses; leave --proxy or --all-addresses out"
+    )]
+    AddressesBehindProxy,
     /// A call without a name.
     #[error("--call: the tool has no name; write it like --call search")]
     CallName,

@@ -13,13 +13,17 @@ pub(crate) fn to(
     revision: &str,
     script: &Script,
 ) -> Option<Value> {
+    let version = match script.version.as_str() {
+        "" => "1",
+        version => version,
+    };
     let method = request["method"].as_str()?;
     let id = request.get("id")?;
     let outcome = match method {
         "initialize" => Ok(json!({
             "protocolVersion": revision,
             "capabilities": { "tools": {} },
-            "serverInfo": { "name": "parallax-testbed", "version": "1" },
+            "serverInfo": { "name": "parallax-testbed", "version": version },
         })),
         "server/discover" => Ok(json!({
             "supportedVersions": ["2026-07-28"],
@@ -46,7 +50,7 @@ pub(crate) fn to(
             if is_modern {
                 result["resultType"] = json!("complete");
                 result["_meta"] = json!({ "io.modelcontextprotocol/serverInfo":
-                    { "name": "parallax-testbed", "version": "1" } });
+                    { "name": "parallax-testbed", "version": version } });
             }
             json!({ "jsonrpc": "2.0", "id": id, "result": result })
         }

@@ -47,6 +47,10 @@ pub struct Script {
     pub close_connections: bool,
     /// Sends answers in pieces of one byte.
     pub drip: bool,
+    /// Headers of every answer.
+    pub headers: BTreeMap<String, String>,
+    /// The version that it says it is; 1 where this is empty.
+    pub version: String,
 }
 
 impl Script {
@@ -87,6 +91,7 @@ pub struct Log {
     closed: AtomicU64,
     streams: AtomicU64,
     listed: Mutex<Vec<(String, u64)>>,
+    hosts: Mutex<BTreeSet<String>>,
 }
 
 impl Log {
@@ -125,6 +130,22 @@ impl Log {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// The hosts that were asked for: `Host`, or the authority of HTTP/2.
+    #[must_use]
+    pub fn hosts(&self) -> BTreeSet<String> {
+        self.hosts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn host(&self, host: &str) {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if hosts.len() < MAX_LISTED {
+            hosts.insert(host.to_owned());
+        }
     }
 
     pub(crate) fn list(&self, query: &str, at_ms: u64) {

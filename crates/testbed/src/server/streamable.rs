@@ -32,6 +32,11 @@ pub(crate) async fn handle(
         ref other => other.to_string(),
     };
     state.log.request(&name);
+    let host = headers.get("host").and_then(|host| host.to_str().ok());
+    let authority = uri.authority().map(http::uri::Authority::as_str);
+    if let Some(host) = authority.or(host) {
+        state.log.host(host);
+    }
     tokio::time::sleep(script.delay()).await;
     if script.hang_on.contains(&name) {
         std::future::pending::<()>().await;
@@ -65,6 +70,12 @@ pub(crate) async fn handle(
         let query = uri.query().unwrap_or_default();
         let at_ms = telemetry::clock::wall().as_millisecond();
         state.log.list(query, at_ms.unsigned_abs());
+    }
+    for (name, value) in &script.headers {
+        let name = name.parse::<http::HeaderName>();
+        if let (Ok(name), Ok(value)) = (name, value.parse()) {
+            response.headers_mut().insert(name, value);
+        }
     }
     if script.close_connections {
         let close = http::HeaderValue::from_static("close");

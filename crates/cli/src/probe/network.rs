@@ -1,0 +1,57 @@
+//! The options of `parallax probe` for the way to the server.
+
+use dial::Sni;
+use http::HeaderName;
+use model::ConnectTo;
+use probe::{HostHeader, Network};
+
+/// How the target is reached, and what more is looked at on the way.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Network")]
+pub(crate) struct NetworkArgs {
+    /// Reach HOST:PORT of the URL at ADDRESS instead, an address or another name, as with curl;
+    /// an empty HOST or PORT matches any, IPv6 in brackets. Certificate and Host header stay the
+    /// URL's. Repeatable, the first match counts
+    #[arg(long, value_name = "HOST:PORT:ADDRESS[:PORT]")]
+    connect_to: Vec<ConnectTo>,
+    /// The name that TLS asks for, and that the certificate must have, instead of the URL's host
+    #[arg(long, value_name = "NAME")]
+    sni: Option<Sni>,
+    /// The Host header (HTTP/2: the authority) instead of the URL's host and port
+    #[arg(long, value_name = "HOST[:PORT]")]
+    host: Option<HostHeader>,
+    /// The response header that names the instance which answered, such as X-Served-By
+    #[arg(long, value_name = "NAME", value_parser = parse_header_name)]
+    instance_header: Option<HeaderName>,
+    /// Make a second handshake at the end, to see whether the server resumes TLS sessions
+    #[arg(long)]
+    tls_resumption: bool,
+    /// After the probe, probe each address of the name by itself, IPv4 and IPv6, and compare them;
+    /// at most 16. Calls of tools are made at each of them too
+    #[arg(long)]
+    all_addresses: bool,
+}
+
+impl NetworkArgs {
+    /// What the options ask for.
+    pub(crate) fn network(&self) -> Network {
+        Network {
+            connect_to: self.connect_to.clone(),
+            sni: self.sni.clone(),
+            host: self.host.clone(),
+            instance_header: self.instance_header.clone(),
+            tls_resumption: self.tls_resumption,
+            all_addresses: self.all_addresses,
+        }
+    }
+
+    /// Whether each address is to be probed.
+    pub(crate) const fn wants_all_addresses(&self) -> bool {
+        self.all_addresses
+    }
+}
+
+fn parse_header_name(text: &str) -> Result<HeaderName, String> {
+    text.parse()
+        .map_err(|_| "it is no name of a header; write it like X-Instance".to_owned())
+}
