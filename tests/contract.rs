@@ -136,7 +136,14 @@ async fn an_unchanged_server_equals_its_baseline_however_it_writes() {
         let ran = place.compare(&["--output", "json"]).await;
         assert_eq!(ran.code, 0, "{}", ran.stdout);
         assert_eq!(ran.changes(), []);
-        let contract = &ran.report()["contract"];
+        let report = ran.report();
+        let contract = &report["contract"];
+        let count = report["checks"].as_array().unwrap().len();
+        let summary = report["summary"].as_str().unwrap();
+        assert!(
+            summary.ends_with(&format!("{count} of {count} checks")),
+            "{summary}"
+        );
         assert_eq!(contract["fingerprint"], contract["baseline"]["fingerprint"]);
         assert_eq!(contract["tools"], 2);
         place.write().await;

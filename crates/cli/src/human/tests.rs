@@ -1,4 +1,5 @@
 use super::*;
+use model::contract::{BaselineReport, Change, ChangeClass, ContractReport, Drift};
 use model::report::{Connection, SCHEMA_VERSION, StepReport};
 use model::{Era, Failure, Phase, Reason, Revision, Step};
 
@@ -123,6 +124,24 @@ fn no_line_is_wider_than_the_terminal_and_colour_adds_only_escapes() {
     let word = "w".repeat(300);
     report.summary = format!("tools_list failed: {story}{word} \u{6f22}\u{5b57}{word}");
     report.url = format!("https://mcp.example.com/{word}").parse().unwrap();
+    let change = |class| Change {
+        class,
+        tool: Some("\u{6f22}".repeat(60)),
+        pointer: format!("/inputSchema/{word}"),
+        what: story.clone(),
+    };
+    report.contract = Some(ContractReport {
+        fingerprint: "sha256:0".to_owned(),
+        tools: 1,
+        baseline: Some(BaselineReport {
+            fingerprint: "sha256:1".to_owned(),
+            drift: Drift {
+                breaking: 400,
+                changes: ChangeClass::ALL.iter().copied().map(change).collect(),
+                ..Drift::default()
+            },
+        }),
+    });
     for width in [40, 80, 120] {
         for unicode in [false, true] {
             let plain = render(

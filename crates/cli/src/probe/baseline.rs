@@ -129,6 +129,7 @@ impl Baseline {
                 let listed = step.detail.take().unwrap_or_default();
                 step.detail = Some(format!("{listed} = baseline"));
             }
+            report.summary = probe::summary(report);
             return;
         };
         let severity = self.severity.unwrap_or_else(|| worst.severity());

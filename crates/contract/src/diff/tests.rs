@@ -25,10 +25,7 @@ pub(super) fn output(schema: &Value) -> Surface {
 fn any_tool() -> impl Strategy<Value = Value> {
     (prop::sample::select(vec!["t", "u"]), json(), json(), json()).prop_map(
         |(name, input, output, rest)| {
-            let mut tool = match rest {
-                Value::Object(members) => Value::Object(members),
-                _ => json!({}),
-            };
+            let mut tool = if rest.is_object() { rest } else { json!({}) };
             tool["name"] = json!(name);
             tool["inputSchema"] = input;
             tool["outputSchema"] = output;
