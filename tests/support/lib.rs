@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Origin, Proxy, TlsOptions};
 use mcp::{ClientInfo, EraRecord, Plan, ToolCall};
+use model::expect::HealthSpec;
 use model::{Outcome, Reason, Report, Step, TargetUrl};
 use probe::Network;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +44,8 @@ pub struct Probe {
     pub ca_file: Vec<PathBuf>,
     /// What is opened to targets of remote origin.
     pub policy: AddressPolicy,
+    /// What to ask beside the sequence.
+    pub health: Option<HealthSpec>,
     /// Ends the probe.
     pub cancel: CancellationToken,
 }
@@ -63,6 +66,7 @@ impl Probe {
             network: Network::default(),
             // Tests name addresses or localhost: no query leaves the machine.
             name_servers: vec!["127.0.0.1:9".parse().unwrap()],
+            health: None,
             alpn: Alpn::Any,
             ca_file: Vec::new(),
             policy: AddressPolicy::default(),
@@ -75,6 +79,20 @@ impl Probe {
     pub fn patience(mut self, step: Duration) -> Self {
         self.plan.step_timeout = step;
         self.plan.call_timeout = step;
+        self
+    }
+
+    /// The same probe, with a health page beside it.
+    #[must_use]
+    pub fn beside(mut self, page: HealthSpec) -> Self {
+        self.health = Some(page);
+        self
+    }
+
+    /// The same probe, with a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.insert(name, value.parse().unwrap());
         self
     }
 
@@ -103,6 +121,7 @@ impl Probe {
             origin: self.origin,
             proxy: self.proxy,
             network: self.network,
+            health: self.health,
             alpn: self.alpn,
             wall: telemetry::clock::wall(),
         };

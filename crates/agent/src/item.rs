@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::{ClientInfo, Plan, ToolCall};
 use model::Profile;
+use model::expect::HealthSpec;
 use model::monitor::LANES;
 use prost::Message as _;
 use rpc::convert::{self, ConvertError};
@@ -26,6 +27,8 @@ pub(crate) struct Item {
     pub(crate) interval: Duration,
     pub(crate) plan: Plan,
     pub(crate) headers: HeaderMap,
+    /// What to ask beside the sequence; not by confirmations.
+    pub(crate) health: Option<HealthSpec>,
     /// How it is reached.
     pub(crate) way: Way,
     /// Where it runs, as far as is known: see [`others::hosting`].
@@ -83,6 +86,7 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
         hosting: others::hosting(&item.hosting, &plan.url),
         repeatable: probe.calls.iter().map(|call| call.idempotent).collect(),
         way: way::read(probe.network.as_ref())?,
+        health: json("health_json", &probe.health_json)?,
         plan,
         headers,
     })

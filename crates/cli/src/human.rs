@@ -19,6 +19,7 @@ pub(crate) fn render(report: &Report, canvas: Canvas) -> String {
     out.push_str(&network::overrides(report, canvas));
     out.push_str(&waterfall::render(report, canvas));
     out.push_str(&network::addresses(report, canvas));
+    out.push_str(&network::health(report, canvas));
     let is_cause =
         |check: &CheckReport| check.severity == Severity::Fail && check.detail == cause(report);
     for check in report.violations() {

@@ -199,6 +199,7 @@ impl Prober {
             origin: Origin::Operator,
             proxy,
             network: args.network.network(),
+            health: args.demands.health()?,
             alpn: if args.http1 { Alpn::Http1 } else { Alpn::Any },
             wall: telemetry::clock::wall(),
         };

@@ -76,6 +76,7 @@ pub(crate) fn healthy() -> Report {
         lists: BTreeMap::new(),
         largest_response_bytes: 0,
         contract: None,
+        health: None,
         retry_after_seconds: None,
         steps: vec![
             step(Step::Discover, &connect),

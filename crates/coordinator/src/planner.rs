@@ -88,6 +88,9 @@ fn item(monitor: &Monitor, ordinal: u32, since_epoch: Duration) -> v1::ScheduleI
             subscribe: spec.subscribe,
             profile: spec.profile.to_string(),
             expect_json: demanded(&spec.expect),
+            health_json: spec.health.as_ref().map_or_else(String::new, |health| {
+                serde_json::to_string(health).unwrap_or_default()
+            }),
             idle_ms: spec.idle_stream.map_or(0, |idle| millis(idle.duration())),
             network: Some(network(spec)),
         }),

@@ -7,6 +7,11 @@ use url::Url;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId(pub(crate) u32);
 
+impl ExchangeId {
+    /// An exchange that is none of a sequence's.
+    pub const BESIDE: Self = Self(0);
+}
+
 /// What the shell must do next.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a handful live at a time")]

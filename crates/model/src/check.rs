@@ -149,6 +149,7 @@ checks! {
     PerfStep = "perf.step": Degrade in Standard, "the monitor's `expect.max_step` and `calls[].expect.max`", "every step takes no longer than it may";
     PerfTotal = "perf.total": Degrade in Standard, "the monitor's `expect.max_total`", "the probe takes no longer than it may";
     HttpSize = "http.size": Degrade in Standard, "the monitor's `expect.max_response_bytes`", "no answer is larger than it may be";
+    HealthExpected = "health.expected": Degrade in Standard, "the monitor's `health`", "the health page answers as it must";
     AuthChallenge = "auth.challenge": Note in Standard, "RFC 9110 §11.6.1; basic/authorization", "a 401 carries a Bearer challenge that names resource_metadata";
 }
 

@@ -1,6 +1,8 @@
 //! What a user demands of a target beyond the protocol. Each demand is a check, so that its
 //! severity can be chosen like that of every other one.
 
+mod assertion;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +13,9 @@ use serde_json::Value;
 
 use crate::monitor::FieldError;
 use crate::period::Period;
-use crate::{Era, Revision, Step};
+use crate::{Era, Revision, Step, TargetUrl};
+
+pub use assertion::Assertion;
 
 /// Assertions on the result of one call.
 const MAX_ASSERTIONS: usize = 32;
@@ -68,34 +72,35 @@ pub struct CallExpect {
     pub max: Option<Period>,
 }
 
-/// One thing that must hold of a value that a path finds. With several values it must hold of
-/// each; without one it fails, unless `exists` is false.
+/// A plain HTTP resource to ask beside the sequence, and what it must say (`health.expected`).
+/// What it says is reported beside what MCP says, and replaces nothing of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Assertion {
-    /// Where, by RFC 9535, from the result of the call: `$.structuredContent.status`.
-    pub path: JsonPath,
-    /// Whether there must be a value there.
+pub struct HealthSpec {
+    /// What to GET. Headers of the monitor are sent only to the target's own origin.
+    pub url: TargetUrl,
+    /// The status that it must answer with; any 2xx where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exists: Option<bool>,
-    /// The value that it must be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub equals: Option<Value>,
-    /// A text that it must contain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub contains: Option<String>,
-    /// The least number that it may be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min: Option<f64>,
-    /// The greatest number that it may be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<f64>,
-    /// Where the value is that it must equal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub equals_path: Option<JsonPath>,
-    /// Where the number is that it must not be below.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_path: Option<JsonPath>,
+    pub status: Option<u16>,
+    /// What must hold of its JSON body; all of them.
+    #[serde(default, rename = "assert", skip_serializing_if = "Vec::is_empty")]
+    pub assertions: Vec<Assertion>,
+}
+
+impl HealthSpec {
+    /// Everything that is wrong with the demands beyond their shape.
+    #[must_use]
+    pub fn problems(&self, pointer: &str) -> Vec<FieldError> {
+        let mut problems = assertion_problems(&self.assertions, pointer);
+        if self
+            .status
+            .is_some_and(|status| !(100..=599).contains(&status))
+        {
+            let detail = "an HTTP status is 100 to 599";
+            problems.push(FieldError::new(format!("{pointer}/status"), detail));
+        }
+        problems
+    }
 }
 
 impl Expect {
@@ -136,13 +141,6 @@ impl CallExpect {
     #[must_use]
     pub fn problems(&self, pointer: &str) -> Vec<FieldError> {
         let mut problems = Vec::new();
-        if self.assertions.len() > MAX_ASSERTIONS {
-            let detail = format!(
-                "{} assertions; at most {MAX_ASSERTIONS}",
-                self.assertions.len()
-            );
-            problems.push(FieldError::new(format!("{pointer}/assert"), detail));
-        }
         if self
             .schema
             .as_ref()
@@ -151,34 +149,32 @@ impl CallExpect {
             let detail = "a JSON Schema is an object";
             problems.push(FieldError::new(format!("{pointer}/schema"), detail));
         }
-        for (n, assertion) in self.assertions.iter().enumerate() {
-            if !assertion.demands() {
-                let detail = "demands nothing; say exists, equals, contains, min, max, \
-                              equals_path or min_path";
-                problems.push(FieldError::new(format!("{pointer}/assert/{n}"), detail));
-            }
-            if let Some(text) = &assertion.contains {
-                texts(
-                    &format!("{pointer}/assert/{n}/contains"),
-                    text,
-                    &mut problems,
-                );
-            }
-        }
+        problems.extend(assertion_problems(&self.assertions, pointer));
         problems
     }
 }
 
-impl Assertion {
-    const fn demands(&self) -> bool {
-        self.exists.is_some()
-            || self.equals.is_some()
-            || self.contains.is_some()
-            || self.min.is_some()
-            || self.max.is_some()
-            || self.equals_path.is_some()
-            || self.min_path.is_some()
+fn assertion_problems(assertions: &[Assertion], pointer: &str) -> Vec<FieldError> {
+    let mut problems = Vec::new();
+    if assertions.len() > MAX_ASSERTIONS {
+        let detail = format!("{} assertions; at most {MAX_ASSERTIONS}", assertions.len());
+        problems.push(FieldError::new(format!("{pointer}/assert"), detail));
     }
+    for (n, assertion) in assertions.iter().enumerate() {
+        if !assertion.demands() {
+            let detail = "demands nothing; say exists, equals, contains, min, max, \
+                          equals_path or min_path";
+            problems.push(FieldError::new(format!("{pointer}/assert/{n}"), detail));
+        }
+        if let Some(text) = &assertion.contains {
+            texts(
+                &format!("{pointer}/assert/{n}/contains"),
+                text,
+                &mut problems,
+            );
+        }
+    }
+    problems
 }
 
 fn texts(pointer: &str, text: &str, problems: &mut Vec<FieldError>) {

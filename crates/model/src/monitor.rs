@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::expect::{CallExpect, Expect, JsonPath};
+use crate::expect::{CallExpect, Expect, HealthSpec, JsonPath};
 use crate::period::Period;
 use crate::{CheckId, ConnectTo, EraPolicy, ListKind, Profile, Severity, TargetUrl};
 
@@ -109,6 +109,9 @@ pub struct MonitorSpec {
     /// How much to examine.
     #[serde(default = "standard")]
     pub profile: Profile,
+    /// A plain HTTP resource to ask beside each probe, and what it must say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthSpec>,
     /// What the target must be beyond the protocol.
     #[serde(default)]
     pub expect: Expect,
@@ -215,6 +218,7 @@ impl MonitorSpec {
             subscribe: false,
             idle_stream: None,
             profile: Profile::Standard,
+            health: None,
             expect: Expect::default(),
             step_timeout: ten_seconds(),
             call_timeout: ten_seconds(),

@@ -86,6 +86,9 @@ pub struct Report {
     /// list is not complete, or nobody asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<ContractReport>,
+    /// What the resource said that was asked beside the sequence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthReport>,
     /// When the server wants to be asked again (`Retry-After`), seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_seconds: Option<u64>,
@@ -241,6 +244,28 @@ impl StepReport {
             detail: None,
         }
     }
+}
+
+/// What a plain HTTP resource said, beside what MCP says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HealthReport {
+    /// What was asked for.
+    pub url: TargetUrl,
+    /// Whether it is as demanded.
+    pub passed: bool,
+    /// The HTTP status, if one came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// Why there was no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// What is wrong, escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The phases that ran, each in microseconds; they sum to `total_us`.
+    pub phases_us: BTreeMap<Phase, u64>,
+    /// How long it took. Part of no step, and of no total of the probe.
+    pub total_us: u64,
 }
 
 /// One step of a probe.

@@ -76,6 +76,7 @@ pub(crate) async fn probe_each(
 fn alone(job: &Job) -> Job {
     let mut job = job.clone();
     job.network.tls_resumption = false;
+    job.health = None;
     job
 }
 

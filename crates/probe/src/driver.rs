@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::addresses;
 use crate::clock::now;
 use crate::exchange::{self, Event, Outlet, What};
+use crate::health;
 use crate::job::Job;
 use crate::link::Link;
 use crate::report::{self, Probed, Survey};
@@ -75,17 +76,30 @@ pub(crate) async fn once(
     cancel: &CancellationToken,
 ) -> Probed {
     let started = now();
-    let mut plan = job.plan;
+    let mut plan = job.plan.clone();
     plan.is_proxied = endpoint.as_ref().is_some_and(|to| to.proxy().is_some());
     let secrets = secrets(&job.headers);
     let mut sequence = Sequence::new(plan.clone(), started);
     let mut facts = Facts::default();
     let mut elapsed = Duration::ZERO;
+    let mut health = None;
     if let Some(endpoint) = endpoint {
         let link = Link::new(dialer.clone(), endpoint, job.origin, job.alpn, &job.network);
-        let mut driver = Driver::new(link, job.headers);
-        driver.run(&mut sequence, cancel).await;
-        elapsed = now().saturating_duration_since(started);
+        let mut driver = Driver::new(link, job.headers.clone());
+        // What is asked beside the sequence takes no time from it.
+        let beside = async {
+            tokio::select! {
+                seen = health::ask(dialer, &job, &secrets) => seen,
+                () = cancel.cancelled() => None,
+            }
+        };
+        let sequence = async {
+            driver.run(&mut sequence, cancel).await;
+            now()
+        };
+        let (ended, seen) = tokio::join!(sequence, beside);
+        health = seen;
+        elapsed = ended.saturating_duration_since(started);
         if job.network.tls_resumption && !cancel.is_cancelled() {
             driver.link.try_resumption(RESUMPTION).await;
         }
@@ -95,6 +109,7 @@ pub(crate) async fn once(
         plan,
         sequence,
         facts,
+        health,
         secrets,
         wall: job.wall,
         elapsed,

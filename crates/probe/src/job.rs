@@ -3,6 +3,7 @@
 use dial::{Alpn, Origin, Proxy};
 use http::HeaderMap;
 use mcp::Plan;
+use model::expect::HealthSpec;
 
 use crate::network::Network;
 
@@ -19,6 +20,8 @@ pub struct Job {
     pub proxy: Option<Proxy>,
     /// How the target is reached, beside what its URL says.
     pub network: Network,
+    /// What to ask beside the sequence, at the same time.
+    pub health: Option<HealthSpec>,
     /// Which HTTP versions to offer.
     pub alpn: Alpn,
     /// The agent's wall clock, for display and for the age of certificates.

@@ -16,6 +16,7 @@ mod driver;
 mod edge;
 mod exchange;
 mod fault;
+mod health;
 mod job;
 mod link;
 mod network;

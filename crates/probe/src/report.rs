@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use mcp::{EraRecord, Listing, Plan, Sequence};
-use model::report::{Connection, SCHEMA_VERSION};
+use mcp::{EraRecord, Findings, Listing, Plan, Sequence};
+use model::report::{Connection, HealthReport, SCHEMA_VERSION};
 use model::{CheckId, Outcome, Report, Step};
 
 use crate::addresses::Compared;
@@ -31,6 +31,7 @@ pub(crate) struct Probed {
     pub(crate) plan: Plan,
     pub(crate) sequence: Sequence,
     pub(crate) facts: Facts,
+    pub(crate) health: Option<HealthReport>,
     /// What must not travel on in a report.
     pub(crate) secrets: Vec<String>,
     pub(crate) wall: jiff::Timestamp,
@@ -42,6 +43,7 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         plan,
         mut sequence,
         facts,
+        health,
         secrets,
         wall,
         elapsed,
@@ -53,6 +55,7 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         });
         examine_certificates(connection, margin, wall, &mut sequence);
     }
+    examine_health(health.as_ref(), &mut sequence);
     let compared = compared.unwrap_or_default();
     compared.examine(sequence.findings_mut());
     let (mut findings, outcome) = sequence.finish();
@@ -61,13 +64,7 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         redact::listing(listing, &secrets);
     }
     let checks = findings.examined(|id| plan.severity(id));
-    let era = match (findings.revision, findings.transport) {
-        (Some(revision), Some(transport)) => Some(EraRecord {
-            revision,
-            transport,
-        }),
-        _ => None,
-    };
+    let era = era_of(&findings);
     let total_us: u64 = findings.steps.iter().map(|step| step.total_us).sum();
     let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     let mut instances = facts.instances.into_iter();
@@ -93,6 +90,7 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         lists: findings.lists,
         largest_response_bytes: findings.largest_response,
         contract: None,
+        health,
         retry_after_seconds: findings.retry_after,
         steps: findings.steps,
         checks: checks.into_iter().map(|(check, _)| check).collect(),
@@ -106,6 +104,21 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         era,
         listing,
     }
+}
+
+fn examine_health(health: Option<&HealthReport>, sequence: &mut Sequence) {
+    let Some(seen) = health else { return };
+    let (id, step) = (CheckId::HealthExpected, Step::Close);
+    let detail = seen.detail.as_deref().unwrap_or_default();
+    let findings = sequence.findings_mut();
+    findings.demand(seen.passed, id, step, detail);
+}
+
+fn era_of(findings: &Findings) -> Option<EraRecord> {
+    Some(EraRecord {
+        revision: findings.revision?,
+        transport: findings.transport?,
+    })
 }
 
 /// Servers echo what they were sent. A credential must not travel on in a report.

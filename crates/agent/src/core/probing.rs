@@ -95,6 +95,7 @@ impl Core {
     }
 
     fn probe(&mut self, item: Item, mut plan: Plan, cause: Cause) {
+        let is_confirmation = matches!(cause, Cause::Confirmation { .. });
         plan.known = self.eras.lookup(plan.url.as_url().as_str(), now());
         let job = probe::Job {
             plan,
@@ -104,12 +105,13 @@ impl Core {
             // Whatever the link goes through: what is measured is the target.
             proxy: None,
             network: item.way.network.clone(),
+            health: item.health.clone().filter(|_| !is_confirmation),
             alpn: Alpn::Any,
             wall: telemetry::clock::wall(),
         };
         let running = Running {
             monitor: item.monitor.clone(),
-            is_confirmation: matches!(cause, Cause::Confirmation { .. }),
+            is_confirmation,
         };
         let (dialer, cancel) = (item.way.dialer(&self.dialer), self.cancel.clone());
         let task = self.probes.spawn(async move {

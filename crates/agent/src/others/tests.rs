@@ -29,6 +29,7 @@ fn report(outcome: Outcome, address: Option<&str>) -> Report {
         lists: BTreeMap::new(),
         largest_response_bytes: 0,
         contract: None,
+        health: None,
         retry_after_seconds: None,
         steps: Vec::new(),
         checks: Vec::new(),

@@ -42,6 +42,35 @@ fn edge(edge: &Edge) -> String {
     }
 }
 
+/// What the health page said beside the sequence.
+pub(super) fn health(report: &Report, canvas: Canvas) -> String {
+    let Some(seen) = &report.health else {
+        return String::new();
+    };
+    let status = seen
+        .http_status
+        .map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+    let millis = seen.total_us as f64 / 1000.0;
+    let (mark, tone) = if seen.passed {
+        (canvas.pick("\u{2714}", "+"), Tone::Good)
+    } else {
+        (canvas.pick("\u{2718}", "x"), Tone::Bad)
+    };
+    let detail = seen.detail.as_ref();
+    let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
+    let url = seen.url.as_url();
+    let text = format!("{mark} health {status} in {millis:.1} ms, {url}{detail}");
+    wrap(&text, canvas.width.saturating_sub(4), |n, line| {
+        let line = if n == 0 {
+            canvas.paint(tone, line)
+        } else {
+            line.to_owned()
+        };
+        format!("   {line}\n")
+    })
+}
+
 /// That something else was probed than the URL says.
 pub(super) fn overrides(report: &Report, canvas: Canvas) -> String {
     let Some(Connection { overrides, .. }) = &report.connection else {

@@ -62,6 +62,7 @@ fn report() -> Report {
         lists: std::collections::BTreeMap::new(),
         largest_response_bytes: 0,
         contract: None,
+        health: None,
         retry_after_seconds: None,
         steps: vec![discover, list],
         checks: Vec::new(),

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use mcp::{Plan, ToolCall};
-use model::expect::Expect;
+use model::expect::{Assertion, Expect, HealthSpec};
 use model::monitor::{CallSpec, FieldError};
-use model::{Era, ListKind, Period, Profile, Revision, Step};
+use model::{Era, ListKind, Period, Profile, Revision, Step, TargetUrl};
 
 /// The largest flow file that is read.
 const MAX_FLOW_BYTES: u64 = 1 << 20;
@@ -37,6 +37,15 @@ pub(crate) struct Demands {
     /// Repeatable
     #[arg(long, value_name = "KEY=JSON", value_parser = answer)]
     answer: Vec<(String, serde_json::Value)>,
+    /// A health page to GET beside the sequence; it must answer with 2xx
+    #[arg(long, value_name = "URL")]
+    health: Option<TargetUrl>,
+    /// The status that the health page must answer with instead of any 2xx
+    #[arg(long, value_name = "STATUS", requires = "health")]
+    health_status: Option<u16>,
+    /// What must hold of the health page's JSON: {"path":"$.status","equals":"HEALTHY"}. Repeatable
+    #[arg(long, value_name = "JSON", requires = "health", value_parser = assertion)]
+    health_assert: Vec<Assertion>,
     /// A tool that must be listed. Repeatable
     #[arg(long, value_name = "TOOL")]
     expect_tool: Vec<String>,
@@ -129,6 +138,30 @@ impl Demands {
         }
         Ok(())
     }
+}
+
+impl Demands {
+    /// What to ask beside the sequence.
+    pub(crate) fn health(&self) -> Result<Option<HealthSpec>, BadDemands> {
+        let Some(url) = &self.health else {
+            return Ok(None);
+        };
+        let spec = HealthSpec {
+            url: url.clone(),
+            status: self.health_status,
+            assertions: self.health_assert.clone(),
+        };
+        let problems = spec.problems("--health");
+        if problems.is_empty() {
+            Ok(Some(spec))
+        } else {
+            Err(BadDemands::Fields(problems))
+        }
+    }
+}
+
+fn assertion(text: &str) -> Result<Assertion, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 fn flow(path: &std::path::Path) -> Result<Vec<CallSpec>, BadDemands> {

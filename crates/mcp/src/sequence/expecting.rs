@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use model::expect::Assertion;
 use model::{CheckId, Reason, Severity, Step};
 use serde_json::Value;
 
@@ -41,7 +40,7 @@ impl Sequence {
             };
         }
         let mut assertions = call.expect.assertions.iter();
-        problem = problem.or_else(|| assertions.find_map(|one| broken(one, result)));
+        problem = problem.or_else(|| assertions.find_map(|one| one.broken(result)));
         if call.expect.schema.is_some() || !call.expect.assertions.is_empty() {
             match problem {
                 Some(detail) if self.plan.severity(id) == Severity::Fail => {
@@ -176,90 +175,5 @@ impl Sequence {
             self.findings
                 .demand(holds, CheckId::PerfTotal, Step::Close, detail);
         }
-    }
-}
-
-/// What is wrong with a result by one assertion. The server's values are not repeated at length.
-fn broken(assertion: &Assertion, result: &Value) -> Option<String> {
-    let path = &assertion.path;
-    let found = path.find(result);
-    if assertion.exists == Some(false) {
-        return (!found.is_empty()).then(|| format!("{path} is there"));
-    }
-    if found.is_empty() {
-        return Some(format!("{path} finds nothing"));
-    }
-    let other = |path: &Option<model::expect::JsonPath>| {
-        path.as_ref()
-            .map(|path| path.find(result).first().map(|value| (*value).clone()))
-    };
-    let (equals_path, min_path) = (other(&assertion.equals_path), other(&assertion.min_path));
-    found.into_iter().find_map(|value| {
-        let shown = || model::text::line(&value.to_string(), 60);
-        let text = |value: &Value| {
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned)
-        };
-        let is_below = |least: f64| value.as_f64().is_none_or(|number| number < least);
-        if let Some(wanted) = assertion
-            .equals
-            .as_ref()
-            .filter(|wanted| !equal(value, wanted))
-        {
-            let wanted = model::text::line(&wanted.to_string(), 60);
-            return Some(format!("{path} is {}, not {wanted}", shown()));
-        }
-        if let Some(part) = assertion
-            .contains
-            .as_ref()
-            .filter(|part| !text(value).contains(*part))
-        {
-            let part = model::text::line(part, 60);
-            return Some(format!("{path} is {}, without `{part}`", shown()));
-        }
-        if let Some(least) = assertion.min.filter(|least| is_below(*least)) {
-            return Some(format!(
-                "{path} is {}, at least {least} is demanded",
-                shown()
-            ));
-        }
-        let is_above = |most: f64| value.as_f64().is_none_or(|number| number > most);
-        if let Some(most) = assertion.max.filter(|most| is_above(*most)) {
-            return Some(format!("{path} is {}, at most {most} is demanded", shown()));
-        }
-        match &equals_path {
-            Some(Some(wanted)) if equal(value, wanted) => {}
-            None => {}
-            Some(_) => {
-                let to = assertion.equals_path.as_ref()?;
-                return Some(format!("{path} is {}, unlike {to}", shown()));
-            }
-        }
-        match &min_path {
-            Some(Some(least)) if least.as_f64().is_some_and(|least| !is_below(least)) => None,
-            None => None,
-            Some(_) => {
-                let to = assertion.min_path.as_ref()?;
-                Some(format!("{path} is {}, below {to}", shown()))
-            }
-        }
-    })
-}
-
-/// Equality as JSON has it: 1 and 1.0 are one number.
-fn equal(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            let same = |(name, value): (&String, &Value)| {
-                b.get(name).is_some_and(|other| equal(value, other))
-            };
-            a.len() == b.len() && a.iter().all(same)
-        }
-        _ => a == b,
     }
 }

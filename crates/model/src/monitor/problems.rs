@@ -108,6 +108,9 @@ impl MonitorSpec {
             problems.push(FieldError::new("/idle_stream", detail));
         }
         problems.extend(self.expect.problems("/expect"));
+        if let Some(health) = &self.health {
+            problems.extend(health.problems("/health"));
+        }
         for (step, most) in &self.expect.max_step {
             let pointer = format!("/expect/max_step/{step}");
             performance(&pointer, *most, &mut problems);
