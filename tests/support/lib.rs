@@ -37,6 +37,8 @@ pub struct Probe {
     pub ca_file: Vec<PathBuf>,
     /// What is opened to targets of remote origin.
     pub policy: AddressPolicy,
+    /// Whom to ask for names; nobody, where empty.
+    pub name_servers: Vec<std::net::SocketAddr>,
     /// Ends the probe.
     pub cancel: CancellationToken,
 }
@@ -57,6 +59,7 @@ impl Probe {
             alpn: Alpn::Any,
             ca_file: Vec::new(),
             policy: AddressPolicy::default(),
+            name_servers: Vec::new(),
             cancel: CancellationToken::new(),
         }
     }
@@ -81,9 +84,13 @@ impl Probe {
 
     /// Runs it.
     pub async fn run(self) -> (Report, Option<EraRecord>) {
-        let dialer = Dialer::new(DialerOptions {
+        let mut name_servers = self.name_servers;
+        if name_servers.is_empty() {
             // Tests name addresses or localhost: no query leaves the machine.
-            name_servers: vec!["127.0.0.1:9".parse().unwrap()],
+            name_servers.push("127.0.0.1:9".parse().unwrap());
+        }
+        let dialer = Dialer::new(DialerOptions {
+            name_servers,
             tls: TlsOptions {
                 extra_roots: self.ca_file,
             },

@@ -218,7 +218,7 @@ pub(crate) fn stream_messages(data: &str) -> Result<Vec<Message>, Fault> {
                 model::text::line(data, 120)
             ),
         )),
-        Err(Invalid::Envelope(what)) => Err(Fault::new(
+        Err(Invalid::Foreign(what) | Invalid::Envelope(what)) => Err(Fault::new(
             Reason::McpRpcInvalid,
             CheckId::RpcEnvelope,
             format!("the event is no JSON-RPC message ({what})"),

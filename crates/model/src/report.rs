@@ -41,6 +41,9 @@ pub struct Report {
     /// The first connection of the probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
+    /// What all connections of the probe read, bytes: heads and framing of HTTP included, TLS aside.
+    #[serde(default)]
+    pub received_bytes: u64,
     /// How many tools the server listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<u32>,

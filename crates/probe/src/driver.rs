@@ -42,15 +42,22 @@ pub async fn run(
     let secrets = secrets(&job.headers);
     let mut sequence = Sequence::new(plan.clone(), started);
     let mut facts = None;
+    let mut received_bytes = 0;
     // A target URL always has a host; without one there is nothing to run.
     if let Some(endpoint) = endpoint {
         let link = Link::new(dialer.clone(), endpoint, job.origin, job.alpn);
         let mut driver = Driver::new(link, job.headers);
         driver.run(&mut sequence, cancel).await;
         facts = driver.link.facts();
+        received_bytes = driver.link.meter.read();
     }
     let elapsed = now().saturating_duration_since(started);
-    report::assemble(url, &plan, sequence, facts, &secrets, job.wall, elapsed)
+    let seen = report::Seen {
+        connection: facts,
+        received_bytes,
+        elapsed,
+    };
+    report::assemble(url, &plan, sequence, seen, &secrets, job.wall)
 }
 
 /// The values of the user's headers and, of `Bearer x`, also x: those long enough to be secrets.

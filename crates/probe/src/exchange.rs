@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
-use http::{HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use mcp::limits::CLOSE_BYTES;
 use mcp::{ExchangeId, Head};
-use model::{Phase, Reason};
+use model::{Class, Phase, Reason};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::body::Told;
@@ -99,7 +100,16 @@ pub(crate) async fn run(
     headers: Arc<HeaderMap>,
     outlet: Outlet,
 ) {
-    if let Err(fault) = converse(&link, &request, &headers, &outlet).await {
+    if request.method == Method::DELETE {
+        // Who floods a probe still gets its session back.
+        link.meter.grant(CLOSE_BYTES);
+    }
+    if let Err(mut fault) = converse(&link, &request, &headers, &outlet).await {
+        // However HTTP puts it, that was the end of it.
+        if link.meter.is_spent() && fault.reason.class() != Class::Ours {
+            fault.reason = Reason::HttpBodyTooLarge;
+            fault.detail = format!("the probe has read {} bytes in all", link.meter.read());
+        }
         outlet.tell(What::Failed(fault), now()).await;
     }
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::body::Told;
 use crate::fault::{self, Fault};
+use crate::meter::{Meter, Metered};
 use crate::stamp::{FirstByte, Stamped};
 
 /// Connections that one probe may open in all: one per request where a server closes each, which
@@ -41,6 +42,8 @@ pub(crate) struct Link {
     endpoint: Endpoint,
     origin: Origin,
     alpn: Alpn,
+    /// What its connections have read and may read.
+    pub(crate) meter: Meter,
     state: Mutex<State>,
 }
 
@@ -62,6 +65,7 @@ impl Link {
             endpoint,
             origin,
             alpn,
+            meter: Meter::new(mcp::limits::MAX_PROBE_BYTES),
             state: Mutex::default(),
         }
     }
@@ -181,6 +185,10 @@ impl Link {
 
     async fn handshake(&self, io: Io, is_h2: bool) -> Result<Sender, Fault> {
         let failed = |error: hyper::Error| fault::of_http(&error, false);
+        let io = Metered {
+            io,
+            meter: self.meter.clone(),
+        };
         if is_h2 {
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())
                 .max_header_list_size(MAX_HEADER_LIST_BYTES)

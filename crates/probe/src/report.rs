@@ -9,16 +9,22 @@ use model::{CheckId, Outcome, Report, Step, TargetUrl};
 /// Below this a certificate's remaining life is reported as `net.cert_expiry`.
 const CERTIFICATE_MARGIN: Duration = Duration::from_secs(14 * 24 * 3600);
 
+/// What the shell alone can see.
+pub(crate) struct Seen {
+    pub(crate) connection: Option<Connection>,
+    pub(crate) received_bytes: u64,
+    pub(crate) elapsed: Duration,
+}
+
 pub(crate) fn assemble(
     url: TargetUrl,
     plan: &Plan,
     mut sequence: Sequence,
-    connection: Option<Connection>,
+    seen: Seen,
     secrets: &[String],
     wall: jiff::Timestamp,
-    elapsed: Duration,
 ) -> (Report, Option<EraRecord>) {
-    if let Some(connection) = &connection {
+    if let Some(connection) = &seen.connection {
         examine_certificates(connection, wall, &mut sequence);
     }
     let (findings, outcome) = sequence.finish();
@@ -31,7 +37,7 @@ pub(crate) fn assemble(
         _ => None,
     };
     let total_us: u64 = findings.steps.iter().map(|step| step.total_us).sum();
-    let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    let elapsed_us = u64::try_from(seen.elapsed.as_micros()).unwrap_or(u64::MAX);
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
         url,
@@ -42,7 +48,8 @@ pub(crate) fn assemble(
         protocol_version: findings.revision,
         transport: findings.transport,
         server: findings.server,
-        connection,
+        connection: seen.connection,
+        received_bytes: seen.received_bytes,
         tools: findings.tools,
         retry_after_seconds: findings.retry_after,
         steps: findings.steps,

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use dial::Io;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::meter::Metered;
 
 /// The stamp of one connection, shared with whoever reads it.
 #[derive(Debug, Clone)]
@@ -54,7 +55,7 @@ impl FirstByte {
 /// A byte stream that stamps its first byte.
 #[derive(Debug)]
 pub(crate) struct Stamped {
-    pub(crate) io: Io,
+    pub(crate) io: Metered,
     pub(crate) first_byte: FirstByte,
 }
 

@@ -24,6 +24,7 @@ fn report(outcome: Outcome, address: Option<&str>) -> Report {
         server: None,
         connection,
         tools: None,
+        received_bytes: 0,
         retry_after_seconds: None,
         steps: Vec::new(),
         checks: Vec::new(),

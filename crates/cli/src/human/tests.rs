@@ -52,6 +52,7 @@ fn report() -> Report {
             tls: None,
         }),
         tools: Some(14),
+        received_bytes: 0,
         retry_after_seconds: None,
         steps: vec![discover, list],
         checks: Vec::new(),

@@ -47,10 +47,15 @@ impl Reader {
                 CheckId::RpcEnvelope,
                 format!("not JSON ({} bytes): {}", self.received, reply.excerpt),
             ),
-            Invalid::Envelope(what) => Fault::new(
+            Invalid::Foreign(what) => Fault::new(
                 Reason::NotMcp,
                 CheckId::RpcEnvelope,
                 format!("JSON, but no JSON-RPC response ({what}): {}", reply.excerpt),
+            ),
+            Invalid::Envelope(what) => Fault::new(
+                Reason::McpRpcInvalid,
+                CheckId::RpcEnvelope,
+                format!("no JSON-RPC response ({what}): {}", reply.excerpt),
             ),
         })?;
         if body.has_bom {
