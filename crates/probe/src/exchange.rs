@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use mcp::limits::CLOSE_BYTES;
@@ -188,6 +188,12 @@ async fn open(
             answered = response => answered,
         };
         match answered {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                return Err(Fault {
+                    reason: Reason::HttpProtocol,
+                    detail: "101: the server switches to a protocol that nobody offered".to_owned(),
+                });
+            }
             Ok(response) => return Ok((sender, response)),
             Err(mut error) => {
                 if error.take_message().is_some() && !retried {

@@ -38,9 +38,14 @@ pub(super) const LIST: [Behaviour; 10] = [
         |request| {
             let mut talk = honest(request);
             if request.rpc() != "initialize" {
-                let mut head = b"HTTP/1.1 200 OK\r\nmcp-session-id: another\r\n".to_vec();
-                let rest = talk.bytes.splitn(2, |byte| *byte == b'\n').nth(1);
-                head.extend(rest.unwrap_or_default());
+                let after_status = talk
+                    .bytes
+                    .iter()
+                    .position(|byte| *byte == b'\n')
+                    .map_or(0, |at| at + 1);
+                let mut head = talk.bytes[..after_status].to_vec();
+                head.extend(b"mcp-session-id: another\r\n");
+                head.extend(&talk.bytes[after_status..]);
                 talk.bytes = head;
             }
             talk

@@ -27,7 +27,9 @@ pub(super) const LIST: [Behaviour; 24] = [
         "a large event without its end, then comments",
         |_| {
             let padding = "x".repeat(500_000);
-            let event = format!("{STREAM}data: {{\"jsonrpc\":\"2.0\",\"p\":\"{padding}\"}}\n");
+            let event = format!(
+                "{STREAM}data: {{\"jsonrpc\":\"2.0\",\"method\":\"n\",\"p\":\"{padding}\"}}\n"
+            );
             Talk::drip(event, ":\n")
         },
     ),
