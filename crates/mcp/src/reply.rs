@@ -92,6 +92,12 @@ impl Reader {
         }
     }
 
+    /// Bytes of a body that are kept.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) const fn held(&self) -> usize {
+        self.body.len()
+    }
+
     /// Whether the answer travels as an event stream.
     pub(crate) const fn is_stream(&self) -> bool {
         self.sse.is_some()
