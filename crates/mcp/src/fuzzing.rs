@@ -193,9 +193,9 @@ fn head(tape: &mut Tape<'_>) -> Head {
         "content-type",
     ];
     for _ in 0..tape.below(4) {
-        let name = HeaderName::from_static(*tape.pick(&names));
+        let name = *tape.pick(&names);
         if let Ok(value) = HeaderValue::from_bytes(tape.bytes()) {
-            headers.append(name, value);
+            headers.append(HeaderName::from_static(name), value);
         }
     }
     Head { status, headers }

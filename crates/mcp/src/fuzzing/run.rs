@@ -94,13 +94,13 @@ fn plan(tape: &mut Tape<'_>) -> Plan {
 struct Live {
     request: Request,
     has_head: bool,
+    /// The probe wants no more of it; what was on its way may still come.
+    is_left: bool,
 }
 
 /// The other side of the edge.
 struct Wire {
     live: BTreeMap<ExchangeId, Live>,
-    /// Exchanges that are over, of which a late event may still come.
-    past: Vec<ExchangeId>,
     now: Instant,
     /// By when the probe must be done.
     latest: Instant,
@@ -115,7 +115,6 @@ impl Wire {
     fn new(plan: &Plan, start: Instant) -> Self {
         Self {
             live: BTreeMap::new(),
-            past: Vec::new(),
             now: start,
             latest: start + plan.total_timeout,
             origin: plan.url.as_url().origin(),
@@ -136,13 +135,18 @@ impl Wire {
                         let session = request.headers.get("mcp-session-id").cloned();
                         self.returned.extend(session);
                     }
-                    let has_head = false;
-                    let twice = self.live.insert(exchange, Live { request, has_head });
+                    let live = Live {
+                        request,
+                        has_head: false,
+                        is_left: false,
+                    };
+                    let twice = self.live.insert(exchange, live);
                     assert!(twice.is_none(), "an exchange is opened twice");
                 }
                 Command::Release(exchange) | Command::Abort(exchange) => {
-                    self.live.remove(&exchange);
-                    self.past.push(exchange);
+                    if let Some(live) = self.live.get_mut(&exchange) {
+                        live.is_left = true;
+                    }
                 }
             }
         }
@@ -157,14 +161,12 @@ impl Wire {
             probe.handle_timeout(deadline.max(self.now));
             self.obey(probe);
         }
-        let ids: Vec<ExchangeId> = self.live.keys().copied().collect();
-        let late = what & 0x80 != 0 && !self.past.is_empty();
-        let exchange = if late {
-            *tape.pick(&self.past)
-        } else if ids.is_empty() {
+        let is_late = what & 0x80 != 0;
+        let exchanges = self.live.iter().filter(|(_, live)| live.is_left == is_late);
+        let ids: Vec<ExchangeId> = exchanges.map(|(id, _)| *id).collect();
+        let newest_first = tape.below(ids.len());
+        let Some(exchange) = ids.iter().rev().nth(newest_first).copied() else {
             return;
-        } else {
-            ids[ids.len() - 1 - tape.below(ids.len())]
         };
         let request = self.live.get(&exchange).map(|live| live.request.clone());
         let has_head = self.live.get(&exchange).is_some_and(|live| live.has_head);
@@ -175,7 +177,7 @@ impl Wire {
                 probe.handle_chunk(exchange, &chunk, self.now);
             }
             (6..=8, true) => {
-                self.over(exchange);
+                self.live.remove(&exchange);
                 probe.handle_end(exchange, self.now);
             }
             (6..=11, _) => {
@@ -194,7 +196,7 @@ impl Wire {
                     Reason::HttpConnClosed,
                     Reason::DnsNxdomain,
                 ];
-                self.over(exchange);
+                self.live.remove(&exchange);
                 probe.handle_failure(exchange, *tape.pick(&reasons), "it broke", self.now);
             }
             (14, _) => self.now += Duration::from_secs(3),
@@ -211,17 +213,11 @@ impl Wire {
         live.has_head = true;
         let id = head.headers.get("mcp-session-id").cloned();
         let fits = |id: &HeaderValue| !id.is_empty() && id.len() <= MAX_SESSION_ID_BYTES;
-        let is_initialize = method_of(&live.request) == "initialize";
+        let is_initialize = method_of(&live.request) == "initialize" && !live.is_left;
         if head.is_success() && is_initialize && self.given.len() < MAX_SESSIONS {
             self.given.extend(id.filter(fits));
         }
         probe.handle_head(exchange, head, self.now);
-    }
-
-    /// Nothing more comes of an exchange.
-    fn over(&mut self, exchange: ExchangeId) {
-        self.live.remove(&exchange);
-        self.past.push(exchange);
     }
 
     fn keeps_time(&self, probe: &Sequence) {

@@ -141,10 +141,8 @@ pub(super) async fn converse(
         let stream = u32::from_be_bytes([head[5] & 0x7f, head[6], head[7], head[8]]);
         match head[3] {
             SETTINGS if head[4] & ACK == 0 => io.write_all(&frame(SETTINGS, ACK, 0, &[])).await?,
-            HEADERS => {
-                if say(stream).say(io, log).await? != After::Next {
-                    return io.shutdown().await;
-                }
+            HEADERS if say(stream).say(io, log).await? != After::Next => {
+                return io.shutdown().await;
             }
             _ => {}
         }

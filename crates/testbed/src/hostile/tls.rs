@@ -225,8 +225,8 @@ impl Trick {
             | Self::WantsCertificate
             | Self::Cut => return Ok(None),
         };
-        let mut hello = [0; 8192];
-        stream.read(&mut hello).await?;
+        let mut hello = Vec::with_capacity(8192);
+        stream.read_buf(&mut hello).await?;
         Ok(Some(talk))
     }
 
