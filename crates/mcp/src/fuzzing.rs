@@ -223,32 +223,73 @@ mod tests {
         )
     }
 
+    /// What a fuzz target begins with, and what it once found.
+    fn seeds(target: &str) -> Vec<Vec<u8>> {
+        let folder = format!("{}/../../fuzz/seeds/{target}", env!("CARGO_MANIFEST_DIR"));
+        let files = std::fs::read_dir(folder).unwrap();
+        let seeds: Vec<_> = files
+            .map(|file| std::fs::read(file.unwrap().path()).unwrap())
+            .collect();
+        assert!(!seeds.is_empty(), "{target} has no seed");
+        seeds
+    }
+
+    #[test]
+    fn the_seeds_hold() {
+        let targets: [(&str, fn(&[u8])); 5] = [
+            ("events", super::events),
+            ("json", super::json),
+            ("reply", super::reply),
+            ("challenge", super::challenge),
+            ("sequence", super::sequence),
+        ];
+        for (target, holds) in targets {
+            seeds(target).iter().for_each(|seed| holds(seed));
+        }
+    }
+
+    /// A seed with some bytes changed, and more behind it.
+    fn near(target: &str) -> impl Strategy<Value = Vec<u8>> {
+        let edits = vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
+        let more = vec(any::<u8>(), 0..60);
+        (prop::sample::select(seeds(target)), edits, more).prop_map(|(mut bytes, edits, more)| {
+            for (at, byte) in edits {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.extend(more);
+            bytes
+        })
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
 
         #[test]
-        fn events_mean_the_same_however_they_are_cut(bytes in dense()) {
+        fn events_mean_the_same_however_they_are_cut(bytes in prop_oneof![near("events"), dense()]) {
             super::events(&bytes);
         }
 
         #[test]
-        fn json_is_read_as_the_library_reads_it(bytes in dense()) {
+        fn json_is_read_as_the_library_reads_it(bytes in prop_oneof![near("json"), dense()]) {
             super::json(&bytes);
         }
 
         #[test]
-        fn replies_are_read_within_their_limits(bytes in dense()) {
+        fn replies_are_read_within_their_limits(bytes in prop_oneof![near("reply"), dense()]) {
             super::reply(&bytes);
         }
 
         #[test]
-        fn challenges_are_few_and_small(bytes in dense()) {
+        fn challenges_are_few_and_small(bytes in prop_oneof![near("challenge"), dense()]) {
             super::challenge(&bytes);
         }
 
         /// The properties of a whole probe stand at [`super::sequence`].
         #[test]
-        fn a_probe_ends_and_gives_back_what_it_took(bytes in vec(any::<u8>(), 0..600)) {
+        fn a_probe_ends_and_gives_back_what_it_took(
+            bytes in prop_oneof![near("sequence"), vec(any::<u8>(), 0..600)]
+        ) {
             super::sequence(&bytes);
         }
     }
