@@ -151,7 +151,11 @@ pub(super) const LIST: [Behaviour; 24] = [
     Behaviour::legacy(
         "endpoint-flood",
         "comments without end before the endpoint",
-        |request| opened(request, || Talk::flood(STREAM, ":\n".repeat(8192))),
+        |request| {
+            opened(request, || {
+                Talk::flood(STREAM, ": and more and more and more\n".repeat(500))
+            })
+        },
     ),
 ];
 

@@ -31,8 +31,8 @@ pub(super) const LIST: [Behaviour; 17] = [
         "an error whose message deceives a terminal",
         |request| failing(request, DECEPTIVE),
     ),
-    Behaviour::modern("giant-error", "an error of some MiB", |request| {
-        failing(request, &DECEPTIVE.repeat(20_000))
+    Behaviour::modern("giant-error", "an error of a MiB", |request| {
+        failing(request, &DECEPTIVE.repeat(10_000))
     }),
     Behaviour::modern("odd-error", "an error whose code is a word", |request| {
         except(request, "tools/list", |request| {
@@ -58,8 +58,14 @@ pub(super) const LIST: [Behaviour; 17] = [
         })
     }),
     Behaviour::modern("many-tools", "two hundred thousand tools", |request| {
-        listed(request, |tools| {
-            *tools = (0..200_000).map(|n| tool(&format!("t{n}"))).collect()
+        except(request, "tools/list", |request| {
+            // As text: a tree of them would take the server longer than a probe waits.
+            let tools = format!("{},", tool("t")).repeat(200_000) + &tool("t").to_string();
+            let id = &request.body["id"];
+            let result = format!("{{\"tools\":[{tools}]}}");
+            Talk::of(body(format!(
+                "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}"
+            )))
         })
     }),
     Behaviour::modern("giant-description", "a description of 4 MiB", |request| {
