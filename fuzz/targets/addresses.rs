@@ -14,7 +14,10 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let mut words = text.splitn(3, '\n');
-    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (first, second) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
     let allow = first.parse::<Allow>();
     if let Err(error) = &allow {
         assert!(!error.to_string().contains(char::is_control));
@@ -41,6 +44,9 @@ fn host(text: &str) -> Option<IpAddr> {
     let target: TargetUrl = text.parse().ok()?;
     let shown = target.as_url().host_str()?;
     // What was accepted is read again as itself.
-    assert_eq!(target.to_string().parse::<TargetUrl>().ok().as_ref(), Some(&target));
+    assert_eq!(
+        target.to_string().parse::<TargetUrl>().ok().as_ref(),
+        Some(&target)
+    );
     shown.trim_matches(['[', ']']).parse().ok()
 }

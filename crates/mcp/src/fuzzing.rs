@@ -234,9 +234,11 @@ mod tests {
         seeds
     }
 
+    type Property = fn(&[u8]);
+
     #[test]
     fn the_seeds_hold() {
-        let targets: [(&str, fn(&[u8])); 5] = [
+        let targets: [(&str, Property); 5] = [
             ("events", super::events),
             ("json", super::json),
             ("reply", super::reply),
