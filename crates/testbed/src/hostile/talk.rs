@@ -98,8 +98,13 @@ impl Talk {
         Self::new(bytes.into(), Then::Later(pause, rest.into()))
     }
 
-    /// The same, and then the end of the connection.
-    pub(super) fn and_close(self) -> Self {
+    /// The same, and then the end of the connection, which the head announces: a client that has not
+    /// seen the end yet would send its next request into it.
+    pub(super) fn and_close(mut self) -> Self {
+        let after_status = self.bytes.iter().position(|byte| *byte == b'\n');
+        let at = after_status.map_or(0, |at| at + 1);
+        let field = b"connection: close\r\n".iter().copied();
+        self.bytes.splice(at..at, field);
         Self::new(self.bytes, Then::Close)
     }
 
