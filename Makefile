@@ -26,7 +26,7 @@ export PARALLAX_REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 FOLDER ?= .parallax
 BIN = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/$(PROFILE)
 
-.PHONY: help up demo down prepare build where check test fmt clippy doc deny nextest doctest real tools
+.PHONY: help up demo down prepare build where check test fmt clippy doc deny nextest doctest real tools fuzz
 
 help:
 	@echo "make up       a whole mesh on this machine; TARGET=https://... watches your server too"
@@ -35,6 +35,7 @@ help:
 	@echo "make build    build the binaries; \`make where\` says where they are"
 	@echo "make check    the fast loop: format, lints, unit tests"
 	@echo "make test     everything that CI runs"
+	@echo "make fuzz     search for inputs that break a property; FUZZ_SECONDS=60 for each target"
 	@echo "make real     install the real MCP servers that tests run against"
 
 # A coordinator, eight agents in four regions on four providers, three MCP servers, and a world
@@ -92,6 +93,10 @@ doctest:
 
 real:
 	tests/fixtures/install.sh
+
+# Goes on where it stopped: the corpus is kept in FUZZ_DIR.
+fuzz:
+	@fuzz/run.sh
 
 # Cargo tools, in a folder that outlives a clone.
 tools:

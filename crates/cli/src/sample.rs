@@ -72,6 +72,7 @@ pub(crate) fn healthy() -> Report {
         alt_svc: Vec::new(),
         addresses: Vec::new(),
         differences: Vec::new(),
+        received_bytes: 0,
         tools: Some(14),
         lists: BTreeMap::new(),
         largest_response_bytes: 0,

@@ -41,7 +41,9 @@ pub(crate) enum Invalid {
     Json,
     /// JSON with too many values to be an honest answer.
     TooLarge,
-    /// JSON, but no message of JSON-RPC 2.0; what is wrong.
+    /// JSON of something else than JSON-RPC 2.0; what is missing.
+    Foreign(&'static str),
+    /// It says that it is JSON-RPC 2.0, but is no message of it; what is wrong.
     Envelope(&'static str),
 }
 
@@ -68,7 +70,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Body, Invalid> {
         vec![value]
     };
     if items.is_empty() {
-        return Err(Invalid::Envelope("an empty array"));
+        return Err(Invalid::Foreign("an empty array"));
     }
     Ok(Body {
         messages: items.into_iter().map(message).collect::<Result<_, _>>()?,
@@ -80,10 +82,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Body, Invalid> {
 /// Classifies one JSON value.
 pub(crate) fn message(value: Value) -> Result<Message, Invalid> {
     let Value::Object(mut object) = value else {
-        return Err(Invalid::Envelope("not an object"));
+        return Err(Invalid::Foreign("not an object"));
     };
     if object.get("jsonrpc") != Some(&Value::from("2.0")) {
-        return Err(Invalid::Envelope("no `jsonrpc: \"2.0\"`"));
+        return Err(Invalid::Foreign("no `jsonrpc: \"2.0\"`"));
     }
     let id = object.remove("id").filter(|id| !id.is_null());
     if let Some(Value::String(method)) = object.get("method") {
@@ -185,11 +187,11 @@ mod tests {
     fn what_is_no_message_says_why() {
         let table = [
             ("<html>", Invalid::Json),
-            ("[]", Invalid::Envelope("an empty array")),
-            ("\"x\"", Invalid::Envelope("not an object")),
+            ("[]", Invalid::Foreign("an empty array")),
+            ("\"x\"", Invalid::Foreign("not an object")),
             (
                 r#"{"id":1,"result":{}}"#,
-                Invalid::Envelope("no `jsonrpc: \"2.0\"`"),
+                Invalid::Foreign("no `jsonrpc: \"2.0\"`"),
             ),
             (
                 r#"{"jsonrpc":"2.0","id":1}"#,

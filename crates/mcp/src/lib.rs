@@ -20,6 +20,8 @@ pub mod challenge;
 mod era_cache;
 mod exchange;
 mod findings;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod header;
 mod json;
 mod jsonrpc;

@@ -6,6 +6,18 @@ use std::time::Duration;
 /// some hundred KiB.
 pub const MAX_BODY_BYTES: usize = 4 << 20;
 
+/// What one probe reads in all, heads and framing included, TLS aside: some pages of the largest
+/// size, so that neither a list of many large pages nor a flood of small frames has an agent read
+/// for as long as its time lasts.
+pub const MAX_PROBE_BYTES: u64 = 16 << 20;
+
+/// What may be read beyond [`MAX_PROBE_BYTES`] for each session that is given back.
+pub const CLOSE_BYTES: u64 = 64 << 10;
+
+/// The longest wait that `Retry-After` may ask for, seconds: a day. Longer ones are no plan of
+/// anybody's.
+pub const MAX_RETRY_AFTER: u64 = 86_400;
+
 /// How much of an error body is read: enough for a JSON-RPC error and for the first lines of a
 /// page.
 pub const MAX_ERROR_BODY_BYTES: usize = 64 << 10;

@@ -38,7 +38,7 @@ pub(crate) fn of_discover(reply: &Reply) -> Discovered {
     match reply.head.status.as_u16() {
         401 | 403 | 429 | 300..=399 => Discovered::Silent,
         503 if reply.head.header("retry-after").is_some() => Discovered::Silent,
-        500..=599 => Discovered::Unclear,
+        500.. => Discovered::Unclear,
         200..=299 => of_result(reply),
         _ => Discovered::Legacy(Revision::NEWEST_LEGACY),
     }
@@ -235,6 +235,7 @@ mod tests {
             (307, String::new(), Silent),
             (500, error(-32603, "null"), Unclear),
             (502, "<html>".into(), Unclear),
+            (999, String::new(), Unclear),
         ];
         for (status, body, expected) in table {
             assert_eq!(

@@ -32,7 +32,8 @@ pub(crate) fn of_status(reply: &Reply, situation: Situation) -> Fault {
             (Reason::RateLimited, CheckId::HttpStatus)
         }
         502..=504 => (Reason::Upstream5xx, CheckId::HttpStatus),
-        500..=599 => (Reason::Server5xx, CheckId::HttpStatus),
+        // A status beyond 599 is treated as a 5xx (RFC 9110 §15).
+        500.. => (Reason::Server5xx, CheckId::HttpStatus),
         404 if situation.has_session => (Reason::McpSessionLost, CheckId::SessStable),
         _ => match error {
             Some(error) => (of_error(error, situation), CheckId::HttpStatus),
@@ -247,6 +248,7 @@ mod tests {
                 open,
                 Reason::Server5xx,
             ),
+            (reply(999, &[], None, "Denied"), open, Reason::Server5xx),
             (reply(404, &[], None, "<html>"), open, Reason::NotFound),
             (reply(405, &[], None, ""), open, Reason::NotFound),
             (

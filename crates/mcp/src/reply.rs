@@ -105,6 +105,12 @@ impl Reader {
         }
     }
 
+    /// Bytes of a body that are kept.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) const fn held(&self) -> usize {
+        self.body.len()
+    }
+
     /// How many bytes of body came.
     pub(crate) const fn received(&self) -> usize {
         self.received
@@ -266,7 +272,7 @@ pub(crate) fn stream_messages(data: &str) -> Result<Vec<Message>, Fault> {
                 model::text::line(data, 120)
             ),
         )),
-        Err(Invalid::Envelope(what)) => Err(Fault::new(
+        Err(Invalid::Foreign(what) | Invalid::Envelope(what)) => Err(Fault::new(
             Reason::McpRpcInvalid,
             CheckId::RpcEnvelope,
             format!("the event is no JSON-RPC message ({what})"),

@@ -73,6 +73,9 @@ pub struct Report {
     /// In what the addresses differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
+    /// What all connections of the probe read, bytes: heads and framing of HTTP included, TLS aside.
+    #[serde(default)]
+    pub received_bytes: u64,
     /// How many tools the server listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<u32>,

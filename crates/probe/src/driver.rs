@@ -82,6 +82,7 @@ pub(crate) async fn once(
     let mut sequence = Sequence::new(plan.clone(), started);
     let mut facts = Facts::default();
     let mut elapsed = Duration::ZERO;
+    let mut received_bytes = 0;
     let mut health = None;
     if let Some(endpoint) = endpoint {
         let link = Link::new(dialer.clone(), endpoint, job.origin, job.alpn, &job.network);
@@ -100,6 +101,7 @@ pub(crate) async fn once(
         let (ended, seen) = tokio::join!(sequence, beside);
         health = seen;
         elapsed = ended.saturating_duration_since(started);
+        received_bytes = driver.link.meter.read();
         if job.network.tls_resumption && !cancel.is_cancelled() {
             driver.link.try_resumption(RESUMPTION).await;
         }
@@ -109,6 +111,7 @@ pub(crate) async fn once(
         plan,
         sequence,
         facts,
+        received_bytes,
         health,
         secrets,
         wall: job.wall,

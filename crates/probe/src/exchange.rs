@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
-use http::{HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use mcp::limits::CLOSE_BYTES;
 use mcp::{ExchangeId, Head};
-use model::{Phase, Reason};
+use model::{Class, Phase, Reason};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::body::Told;
@@ -100,7 +101,16 @@ pub(crate) async fn run(
     headers: Arc<HeaderMap>,
     outlet: Outlet,
 ) {
-    if let Err(fault) = converse(&link, &request, &headers, &outlet).await {
+    if request.method == Method::DELETE {
+        // Who floods a probe still gets its session back.
+        link.meter.grant(CLOSE_BYTES);
+    }
+    if let Err(mut fault) = converse(&link, &request, &headers, &outlet).await {
+        // However HTTP puts it, that was the end of it.
+        if link.meter.is_spent() && fault.reason.class() != Class::Ours {
+            fault.reason = Reason::HttpBodyTooLarge;
+            fault.detail = format!("the probe has read {} bytes in all", link.meter.read());
+        }
         outlet.tell(What::Failed(fault), now()).await;
     }
 }
@@ -181,13 +191,25 @@ async fn open(
             answered = response => answered,
         };
         match answered {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                return Err(Fault {
+                    reason: Reason::HttpProtocol,
+                    detail: "101: the server switches to a protocol that nobody offered".to_owned(),
+                });
+            }
             Ok(response) => return Ok((sender, response)),
             Err(mut error) => {
                 if error.take_message().is_some() && !retried {
                     retried = true;
                     continue;
                 }
-                return Err(fault::of_http(&error.into_error(), false));
+                let error = error.into_error();
+                let fault = fault::of_http(&error, false);
+                let is_told = !error.is_canceled() || std::error::Error::source(&error).is_some();
+                if is_told {
+                    return Err(fault);
+                }
+                return Err(link.why_ended().await.unwrap_or(fault));
             }
         }
     }

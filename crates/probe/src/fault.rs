@@ -6,7 +6,7 @@ use std::io;
 use model::Reason;
 
 /// A failure below the protocol.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fault {
     pub(crate) reason: Reason,
     pub(crate) detail: String,
@@ -35,9 +35,10 @@ pub(crate) fn of_http(error: &hyper::Error, has_head: bool) -> Fault {
         _ if error.is_incomplete_message() || error.is_canceled() || error.is_closed() => {
             Reason::HttpConnClosed
         }
-        // HTTP/2 wraps what HTTP/1.1 shows as a closed connection.
+        // HTTP/2 wraps what HTTP/1.1 shows as a closed connection. What our own side ended, it ended
+        // because the rules were broken.
         _ if h2_cause(error).is_some_and(|h2| {
-            h2.is_io() || h2.is_go_away() || (h2.is_reset() && h2.is_remote())
+            h2.is_io() || ((h2.is_go_away() || h2.is_reset()) && h2.is_remote())
         }) =>
         {
             Reason::HttpConnClosed

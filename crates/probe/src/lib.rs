@@ -4,8 +4,8 @@
 //! taken where the thing happened, so queueing inside the prober is never booked on the target:
 //! it shows up as `own_us` of the report.
 //!
-//! Bounds: one probe holds at most [`MAX_CONNECTIONS`] connections, answers are cut by the
-//! limits of [`mcp::limits`], heads by those of HTTP, and the plan's timeouts end
+//! Bounds: one probe holds at most [`MAX_CONNECTIONS`] connections and reads at most
+//! [`mcp::limits::MAX_PROBE_BYTES`] from them, answers are cut by the limits of [`mcp::limits`], heads by those of HTTP, and the plan's timeouts end
 //! everything else.
 
 mod addresses;
@@ -19,6 +19,7 @@ mod fault;
 mod health;
 mod job;
 mod link;
+mod meter;
 mod network;
 mod redact;
 mod report;

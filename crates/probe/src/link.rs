@@ -1,6 +1,6 @@
 //! The connections of one probe: opened when needed, used again when free, gone with the probe.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dial::{Alpn, Dialer, Endpoint, Io, Origin, Progress};
@@ -8,10 +8,12 @@ use http::HeaderMap;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use model::{Phase, Reason};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::body::Told;
 use crate::fault::{self, Fault};
+use crate::meter::{Meter, Metered};
 use crate::network::{HostHeader, Network};
 use crate::seen::{Facts, Seen};
 use crate::stamp::{FirstByte, Gauge, Stamped};
@@ -43,6 +45,10 @@ pub(crate) struct Link {
     origin: Origin,
     alpn: Alpn,
     host: Option<HostHeader>,
+    /// What its connections have read and may read.
+    pub(crate) meter: Meter,
+    /// Why the last connection that failed did.
+    ended: Arc<watch::Sender<Option<Fault>>>,
     state: Mutex<State>,
 }
 
@@ -73,6 +79,8 @@ impl Link {
             origin,
             alpn,
             host: network.host.clone(),
+            meter: Meter::new(mcp::limits::MAX_PROBE_BYTES),
+            ended: Arc::new(watch::Sender::new(None)),
             state: Mutex::new(state),
         }
     }
@@ -194,6 +202,10 @@ impl Link {
 
     async fn handshake(&self, io: Io, is_h2: bool, gauge: Gauge) -> Result<Sender, Fault> {
         let failed = |error: hyper::Error| fault::of_http(&error, false);
+        let io = Metered {
+            io,
+            meter: self.meter.clone(),
+        };
         let first_byte = FirstByte::new(crate::clock::now());
         let io = Stamped {
             io,
@@ -221,12 +233,22 @@ impl Link {
     }
 
     fn drive(&self, connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
+        let ended = Arc::clone(&self.ended);
         self.state().drivers.spawn(async move {
-            // The exchange on the connection learns of the failure too, and reports it.
+            // The exchange on the connection learns of the failure too, and reports it; but one that
+            // finds the connection closed already learns only that.
             if let Err(error) = connection.await {
                 tracing::trace!(%error, "connection ended");
+                ended.send_replace(Some(fault::of_http(&error, false)));
             }
         });
+    }
+
+    /// Why a connection ended that was closed before it took a request, if that becomes known.
+    pub(crate) async fn why_ended(&self) -> Option<Fault> {
+        let mut ended = self.ended.subscribe();
+        let told = tokio::time::timeout(READY, ended.wait_for(Option::is_some)).await;
+        told.ok()?.ok()?.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -31,6 +31,7 @@ pub(crate) struct Probed {
     pub(crate) plan: Plan,
     pub(crate) sequence: Sequence,
     pub(crate) facts: Facts,
+    pub(crate) received_bytes: u64,
     pub(crate) health: Option<HealthReport>,
     /// What must not travel on in a report.
     pub(crate) secrets: Vec<String>,
@@ -43,6 +44,7 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         plan,
         mut sequence,
         facts,
+        received_bytes,
         health,
         secrets,
         wall,
@@ -86,6 +88,7 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         alt_svc: facts.alt_svc,
         addresses: compared.addresses,
         differences: compared.differences,
+        received_bytes,
         tools: findings.tools,
         lists: findings.lists,
         largest_response_bytes: findings.largest_response,

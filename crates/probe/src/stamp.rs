@@ -14,6 +14,8 @@ use dial::Io;
 use dial::tcp_info::TcpInfo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::meter::Metered;
+
 /// The stamp of one connection, shared with whoever reads it.
 #[derive(Debug, Clone)]
 pub(crate) struct FirstByte {
@@ -71,7 +73,7 @@ impl Gauge {
 /// A byte stream that stamps its first byte, and tells what the kernel knew of it at its end.
 #[derive(Debug)]
 pub(crate) struct Stamped {
-    pub(crate) io: Io,
+    pub(crate) io: Metered,
     pub(crate) first_byte: FirstByte,
     pub(crate) gauge: Gauge,
 }
@@ -79,7 +81,7 @@ pub(crate) struct Stamped {
 impl Drop for Stamped {
     /// Also where nothing was ever answered: segments that were sent again say why.
     fn drop(&mut self) {
-        self.gauge.note(&self.io);
+        self.gauge.note(&self.io.io);
     }
 }
 

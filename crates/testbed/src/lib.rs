@@ -7,6 +7,7 @@
 //! - [`proxy`]: paths with faults that change while they run.
 //! - [`connect_proxy`]: an HTTP proxy that opens tunnels, or fails to in a chosen way.
 //! - [`recorder`]: a reverse proxy that counts sessions opened and closed, streams left open.
+//! - [`hostile`]: targets that mean harm, a closed list of behaviours.
 //! - [`ca`]: a private authority, and certificates that are wrong in a chosen way.
 //! - [`dns`]: a name server that says what it is told to.
 //! - [`world`]: all of it as a small internet on loopback, with a name server and paths that break
@@ -21,6 +22,7 @@ pub mod connect_proxy;
 pub mod demo;
 pub mod dns;
 pub mod down;
+pub mod hostile;
 mod listen;
 mod mesh;
 pub mod proxy;

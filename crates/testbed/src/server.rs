@@ -1,6 +1,6 @@
 //! Scripted MCP servers.
 
-mod answer;
+pub(crate) mod answer;
 mod http_sse;
 pub mod script;
 mod streamable;

@@ -30,6 +30,7 @@ fn report(outcome: Outcome, address: Option<&str>) -> Report {
         largest_response_bytes: 0,
         contract: None,
         health: None,
+        received_bytes: 0,
         retry_after_seconds: None,
         steps: Vec::new(),
         checks: Vec::new(),

@@ -63,6 +63,7 @@ fn report() -> Report {
         largest_response_bytes: 0,
         contract: None,
         health: None,
+        received_bytes: 0,
         retry_after_seconds: None,
         steps: vec![discover, list],
         checks: Vec::new(),

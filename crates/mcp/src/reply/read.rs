@@ -40,19 +40,7 @@ impl Reader {
             ));
         }
         findings.pass(CheckId::HttpContentType);
-        let body = jsonrpc::parse(&self.body).map_err(|invalid| match invalid {
-            Invalid::TooLarge => too_large(),
-            Invalid::Json => Fault::new(
-                Reason::McpJsonInvalid,
-                CheckId::RpcEnvelope,
-                format!("not JSON ({} bytes): {}", self.received, reply.excerpt),
-            ),
-            Invalid::Envelope(what) => Fault::new(
-                Reason::NotMcp,
-                CheckId::RpcEnvelope,
-                format!("JSON, but no JSON-RPC response ({what}): {}", reply.excerpt),
-            ),
-        })?;
+        let body = jsonrpc::parse(&self.body).map_err(|invalid| self.unreadable(invalid, reply))?;
         if body.has_bom {
             findings.violate(
                 CheckId::HttpEncoding,
@@ -85,6 +73,26 @@ impl Reader {
             },
             |other| mismatch(&other),
         ))
+    }
+
+    fn unreadable(&self, invalid: Invalid, reply: &Reply) -> Fault {
+        let excerpt = &reply.excerpt;
+        let (reason, detail) = match invalid {
+            Invalid::TooLarge => return too_large(),
+            Invalid::Json => {
+                let detail = format!("not JSON ({} bytes): {excerpt}", self.received);
+                (Reason::McpJsonInvalid, detail)
+            }
+            Invalid::Foreign(what) => {
+                let detail = format!("JSON, but no JSON-RPC response ({what}): {excerpt}");
+                (Reason::NotMcp, detail)
+            }
+            Invalid::Envelope(what) => {
+                let detail = format!("no JSON-RPC response ({what}): {excerpt}");
+                (Reason::McpRpcInvalid, detail)
+            }
+        };
+        Fault::new(reason, CheckId::RpcEnvelope, detail)
     }
 
     pub(super) fn stream_chunk(

@@ -8,7 +8,7 @@ use model::{Era, ListKind, Phase, Profile, Reason, Step, Transport};
 use super::asking::More;
 use super::{Running, Sequence, Stream};
 use crate::exchange::{Command, Head, Request};
-use crate::limits::{CLEANUP_TIMEOUT, CLOSE_TIMEOUT, MAX_DETAIL_CHARS};
+use crate::limits::{CLEANUP_TIMEOUT, CLOSE_TIMEOUT, MAX_DETAIL_CHARS, MAX_RETRY_AFTER};
 use crate::reply::{Expect, Reader};
 use crate::results::Announced;
 use crate::timing::Timer;
@@ -264,7 +264,7 @@ impl Sequence {
         running.content_type = head.media_type().map(|media| model::text::line(&media, 64));
         let retry_after = head
             .header("retry-after")
-            .and_then(|v| v.trim().parse().ok());
+            .and_then(|value| retry_after(value.trim()));
         if !head.is_success() && retry_after.is_some() {
             self.findings.retry_after = retry_after;
         }
@@ -275,6 +275,17 @@ impl Sequence {
             self.keep_session(session.cloned());
         }
     }
+}
+
+/// The seconds of a `Retry-After` (RFC 9110 §10.2.3), at most [`MAX_RETRY_AFTER`].
+fn retry_after(value: &str) -> Option<u64> {
+    let is_number = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    // What no integer holds is more than the most.
+    is_number.then(|| {
+        value
+            .parse()
+            .map_or(MAX_RETRY_AFTER, |n: u64| n.min(MAX_RETRY_AFTER))
+    })
 }
 
 /// `now + time`, or a day from now where the sum does not exist.

@@ -84,6 +84,8 @@ impl Sequence {
         {
             return;
         }
+        // This is the transport: what fails from here on is its own failure.
+        self.fallback = None;
         let endpoint = target.join(data.trim()).ok();
         let same = endpoint
             .filter(|url| url.origin() == target.origin() && url.as_str().len() <= MAX_URL_BYTES);
@@ -99,8 +101,6 @@ impl Sequence {
             return;
         };
         self.findings.pass(CheckId::SseEndpointFirst);
-        // This is the transport: what fails from here on is its own failure.
-        self.fallback = None;
         self.dialect.endpoint = endpoint;
         // Without the GET fallback the revision of that transport is the one to offer.
         self.offered = Revision::V2024_11_05;

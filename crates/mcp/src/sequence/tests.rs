@@ -497,8 +497,9 @@ fn an_endpoint_of_another_origin_is_refused() {
         "GET" => Act::Open("event: endpoint\ndata: https://evil.example/m\n\n"),
         _ => Act::Head(405, &[]),
     });
-    // The stream was the last resort of a URL that is no Streamable HTTP endpoint.
-    assert_eq!(run.failure(), (Step::Initialize, Reason::NotFound));
+    // Only the 2024-11-05 transport names an endpoint: what is wrong with it is what is wrong.
+    assert_eq!(run.failure(), (Step::Stream, Reason::McpSseMalformed));
+    assert_eq!(run.violated(), ["sse.endpoint_first"]);
     assert!(
         run.requests
             .iter()
