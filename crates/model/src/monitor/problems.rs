@@ -10,6 +10,9 @@ use super::secret::HIDDEN;
 use super::{CallSpec, MonitorSpec};
 use crate::period::Period;
 
+/// The largest cap on requests a minute, of a monitor or of an origin: as good as none.
+pub const MAX_REQUESTS_PER_MINUTE: u32 = 1_000_000;
+
 /// Ids of regions, agents and hostings: names that are safe in labels, paths and logs.
 #[must_use]
 pub fn is_id(text: &str) -> bool {
@@ -84,6 +87,12 @@ impl MonitorSpec {
         if !(1..=64).contains(&self.max_agents) {
             let detail = format!("{} is not within 1 to 64", self.max_agents);
             problems.push(FieldError::new("/max_agents", detail));
+        }
+        if let Some(most) = self.max_requests_per_minute
+            && !(1..=MAX_REQUESTS_PER_MINUTE).contains(&most)
+        {
+            let detail = format!("{most} is not within 1 to {MAX_REQUESTS_PER_MINUTE}");
+            problems.push(FieldError::new("/max_requests_per_minute", detail));
         }
         let bounds = [
             ("/regions", self.regions.len(), 64),

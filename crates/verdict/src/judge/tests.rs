@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::mesh::SelfTest;
 
+mod hold;
+
 const SECOND: Ms = 1000;
 const INTERVAL: Ms = 10 * SECOND;
 /// Four regions on four providers, two agents in each region and on each provider.
@@ -36,6 +38,9 @@ enum Path {
     /// The agent does not run.
     Dead,
     Slow,
+    /// The agent leaves the target alone: because it was turned away, or because it was told so.
+    Held,
+    Told,
 }
 
 type Plan = Box<dyn Fn(usize, Ms) -> Path>;
@@ -51,6 +56,9 @@ struct World {
     log: Vec<Transition>,
     confirmations: usize,
     references: usize,
+    /// What a target that turns agents away asks for.
+    retry_after: Option<Ms>,
+    holds: Vec<(Ms, Ms)>,
 }
 
 #[derive(Debug, Clone)]
@@ -58,6 +66,7 @@ enum Coming {
     Outcome(Seen),
     Test(u64, SelfTest),
     Start(Option<Ask>),
+    Held(bool, Ms),
 }
 
 fn names() -> Vec<String> {
@@ -88,6 +97,8 @@ impl World {
             log: Vec::new(),
             confirmations: 0,
             references: 5,
+            retry_after: None,
+            holds: Vec::new(),
         };
         let witness = |(n, (region, provider)): (usize, &(&str, &str))| Witness {
             agent: names()[n].clone(),
@@ -123,6 +134,13 @@ impl World {
         if path == Path::Dead {
             return;
         }
+        if matches!(path, Path::Held | Path::Told) {
+            if ask.is_none() {
+                let held = Coming::Held(path == Path::Held, self.now);
+                self.coming.push((self.now + 50, at, held));
+            }
+            return;
+        }
         let timeout = ask.as_ref().map_or(policy().timeout, |ask| ask.timeout);
         let with_calls = ask.as_ref().map(|ask| ask.with_calls);
         let failed = |step, reason| {
@@ -133,7 +151,7 @@ impl World {
             })
         };
         let (outcome, took) = match path {
-            Path::Fine | Path::Dead => (Outcome::Ok, 100),
+            Path::Fine | Path::Dead | Path::Held | Path::Told => (Outcome::Ok, 100),
             Path::Slow => (Outcome::Ok, 2000),
             Path::Refused => (failed(Step::Initialize, Reason::TcpRefused), 20),
             Path::Hangs | Path::Offline => (failed(Step::Initialize, Reason::TcpTimeout), timeout),
@@ -151,7 +169,9 @@ impl World {
             outcome,
             tool: (path == Path::ToolFails).then(|| "lookup".to_owned()),
             confirms: with_calls,
-            retry_after: None,
+            retry_after: (path == Path::Limited)
+                .then_some(self.retry_after)
+                .flatten(),
         };
         let comes = self.now + took + 50;
         self.coming.push((comes, at, Coming::Outcome(seen)));
@@ -174,6 +194,10 @@ impl World {
                     .push((self.now + INTERVAL, at, Coming::Start(None)));
             }
             Coming::Start(ask) => self.probe(at, ask),
+            Coming::Held(is_limited, began) => {
+                let judge = &mut self.judge;
+                judge.handle_held(&agent, is_limited, began, &self.mesh, self.now);
+            }
             Coming::Outcome(seen) => {
                 self.mesh.handle_heard(&agent, self.now);
                 self.judge
@@ -217,6 +241,9 @@ impl World {
             }
             while let Some(change) = self.judge.poll_transition() {
                 self.log.push(change);
+            }
+            while let Some(pause) = self.judge.poll_hold() {
+                self.holds.push((self.now, pause));
             }
             self.now += 50;
         }
