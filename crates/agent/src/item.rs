@@ -20,6 +20,8 @@ pub(crate) struct Item {
     pub(crate) generation: u64,
     pub(crate) lane: u16,
     pub(crate) interval: Duration,
+    /// What asks for a pause, if anything does: scheme, host and port.
+    pub(crate) origin: String,
     pub(crate) plan: Plan,
     pub(crate) headers: HeaderMap,
     /// Where it runs, as far as is known: see [`others::hosting`].
@@ -74,6 +76,7 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
         generation: item.generation,
         lane,
         interval: Duration::from_millis(item.interval_ms.into()),
+        origin: plan.url.origin(),
         hosting: others::hosting(&item.hosting, &plan.url),
         repeatable: probe.calls.iter().map(|call| call.idempotent).collect(),
         plan,

@@ -94,6 +94,7 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
         proxy,
         alpn: if args.http1 { Alpn::Http1 } else { Alpn::Any },
         wall: telemetry::clock::wall(),
+        contact: args.contact.clone(),
     };
     let (report, _) = probe::run(&dialer, job, &cancel).await;
     if !args.quiet {

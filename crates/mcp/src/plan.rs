@@ -114,6 +114,9 @@ pub struct Plan {
     pub severities: BTreeMap<CheckId, Severity>,
     /// Who asks.
     pub client: ClientInfo,
+    /// The wall clock when the probe begins, since the Unix epoch, for dates of servers that do not
+    /// say what time they think it is.
+    pub wall: Option<Duration>,
 }
 
 impl Plan {
@@ -143,6 +146,7 @@ impl Plan {
             total_timeout: Self::TOTAL_TIMEOUT,
             severities: BTreeMap::new(),
             client,
+            wall: None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dial::{Dialer, Endpoint};
 use http::HeaderMap;
+use http::header::USER_AGENT;
 use mcp::{Command, EraRecord, ExchangeId, Sequence};
 use model::Report;
 use tokio::sync::mpsc;
@@ -39,13 +40,19 @@ pub async fn run(
     let url = job.plan.url.clone();
     let mut plan = job.plan;
     plan.is_proxied = endpoint.as_ref().is_some_and(|to| to.proxy().is_some());
+    let wall = job.wall.duration_since(jiff::Timestamp::UNIX_EPOCH);
+    plan.wall = Duration::try_from(wall).ok();
     let secrets = secrets(&job.headers);
+    let mut headers = job.headers;
+    headers
+        .entry(USER_AGENT)
+        .or_insert_with(|| job.contact.user_agent());
     let mut sequence = Sequence::new(plan.clone(), started);
     let mut facts = None;
     // A target URL always has a host; without one there is nothing to run.
     if let Some(endpoint) = endpoint {
         let link = Link::new(dialer.clone(), endpoint, job.origin, job.alpn);
-        let mut driver = Driver::new(link, job.headers);
+        let mut driver = Driver::new(link, headers);
         driver.run(&mut sequence, cancel).await;
         facts = driver.link.facts();
     }

@@ -4,6 +4,8 @@ use dial::{Alpn, Origin, Proxy};
 use http::HeaderMap;
 use mcp::Plan;
 
+use crate::contact::Contact;
+
 /// A probe to run.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -19,4 +21,6 @@ pub struct Job {
     pub alpn: Alpn,
     /// The agent's wall clock, for display and for the age of certificates.
     pub wall: jiff::Timestamp,
+    /// Whom the target's owner can write to, in the `User-Agent`; a header of the user's goes before.
+    pub contact: Contact,
 }

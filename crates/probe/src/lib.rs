@@ -10,6 +10,7 @@
 
 mod body;
 mod clock;
+mod contact;
 mod driver;
 mod exchange;
 mod fault;
@@ -18,6 +19,7 @@ mod link;
 mod report;
 mod stamp;
 
+pub use contact::{Contact, ContactError};
 pub use driver::run;
 pub use job::Job;
 pub use link::MAX_CONNECTIONS;

@@ -87,6 +87,10 @@ pub(crate) struct Args {
     /// this machine can read a password that is written here. Times then measure the proxy too
     #[arg(long, value_name = "PROXY", default_value = "none")]
     pub(crate) proxy: String,
+    /// Whom the target's owner can write to, in the `User-Agent` of every request: a page, or
+    /// `mailto:` and an address
+    #[arg(long, value_name = "URL", env = "PARALLAX_CONTACT", default_value = probe::Contact::DEFAULT)]
+    pub(crate) contact: probe::Contact,
     /// IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     pub(crate) ipv4: bool,

@@ -2,7 +2,7 @@
 //! is to be passed on.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model::{MonitorSpec, Outcome, RegionState};
 use rpc::convert::{self, ConvertError};
@@ -38,13 +38,13 @@ pub(crate) struct Said {
 }
 
 /// What of a spec matters to a judge.
-pub(super) fn policy(spec: &MonitorSpec) -> Policy {
+pub(super) fn policy(spec: &MonitorSpec, interval: Duration) -> Policy {
     let calls = spec.calls.iter().map(|call| Call {
         tool: call.name.clone(),
         is_repeatable: spec.confirm_calls && call.idempotent,
     });
     Policy {
-        interval: whole_ms(spec.interval.duration()),
+        interval: whole_ms(interval),
         timeout: whole_ms(spec.total_timeout.duration()),
         calls: calls.collect(),
         accept_weak: spec.accept_weak,
@@ -92,6 +92,23 @@ impl State {
         self.settle(monitor);
     }
 
+    /// A slot of a monitor was held.
+    pub(super) fn hear_held(
+        &mut self,
+        monitor: &str,
+        sighting: &Sighting<'_>,
+        is_limited: bool,
+        axis: &Axis,
+    ) {
+        let (began, now) = (axis.ms(sighting.observed), axis.ms(sighting.received));
+        let agent = &sighting.identity.agent;
+        if let Some(watched) = self.monitors.get_mut(monitor) {
+            let judge = &mut watched.judge;
+            judge.handle_held(agent, is_limited, began, &self.mesh, now);
+        }
+        self.settle(monitor);
+    }
+
     /// Takes what a judge has to pass on, and when it wants to look again.
     pub(super) fn settle(&mut self, monitor: &str) {
         let Some(watched) = self.monitors.get_mut(monitor) else {
@@ -100,6 +117,9 @@ impl State {
         while let Some(ask) = watched.judge.poll_ask() {
             let ask = (monitor.to_owned(), watched.generation, ask);
             self.asks.push_back(ask);
+        }
+        while let Some(pause) = watched.judge.poll_hold() {
+            self.holds.push_back((monitor.to_owned(), pause));
         }
         while let Some(change) = watched.judge.poll_transition() {
             self.transitions.push_back((monitor.to_owned(), change));
@@ -157,6 +177,19 @@ impl Board {
             watched.judge.assign(witnesses, at);
             let after = watched.judge.panel().witnesses().to_vec();
             state.watch(monitor, &before, &after);
+            state.settle(monitor);
+            drop(state);
+            self.news.notify_one();
+        }
+    }
+
+    /// A monitor is probed so often from now on.
+    pub(crate) fn pace(&self, monitor: &str, interval: Duration, now: Instant) {
+        let at = self.axis.ms(now);
+        let mut state = self.lock();
+        if let Some(watched) = state.monitors.get_mut(monitor) {
+            watched.interval = Some(interval);
+            watched.judge.handle_interval(whole_ms(interval), at);
             state.settle(monitor);
             drop(state);
             self.news.notify_one();
@@ -281,6 +314,11 @@ impl Board {
     /// The next confirmation to ask for: of which monitor, in which generation.
     pub(crate) fn poll_ask(&self) -> Option<(String, u64, Ask)> {
         self.lock().asks.pop_front()
+    }
+
+    /// The next monitor whose target is to be left alone by all, and for how long.
+    pub(crate) fn poll_hold(&self) -> Option<(String, Ms)> {
+        self.lock().holds.pop_front()
     }
 
     /// The next change of a verdict.

@@ -11,6 +11,7 @@ use crate::exchange::{Command, Head, Request};
 use crate::limits::{CLEANUP_TIMEOUT, CLOSE_TIMEOUT, MAX_DETAIL_CHARS};
 use crate::reply::{Expect, Reader};
 use crate::results::Announced;
+use crate::retry_after;
 use crate::timing::Timer;
 
 /// What a further request of a step carries beside the first one's params.
@@ -335,9 +336,10 @@ impl Sequence {
         running.timer.enter(Phase::Receive, now);
         running.http_status = Some(head.status.as_u16());
         running.content_type = head.media_type().map(|media| model::text::line(&media, 64));
-        let retry_after = head
-            .header("retry-after")
-            .and_then(|v| v.trim().parse().ok());
+        let began = self.deadline.checked_sub(self.plan.total_timeout);
+        let spent = began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        let wall = self.plan.wall.map(|wall| wall + spent);
+        let retry_after = retry_after::seconds(head, wall);
         if !head.is_success() && retry_after.is_some() {
             self.findings.retry_after = retry_after;
         }

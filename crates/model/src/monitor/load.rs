@@ -9,8 +9,8 @@ const MODERN: u32 = 2;
 const MODERN_STRICT: u32 = 8;
 /// `initialize`, `initialized`, `ping`, `tools_list`, `close`.
 const LEGACY: u32 = 5;
-/// The wrong requests of the strict profile in 2025-06-18 with a session.
-const LEGACY_STRICT: u32 = 5;
+/// The wrong requests of the strict profile in 2025-11-25 with a session.
+const LEGACY_STRICT: u32 = 7;
 
 impl MonitorSpec {
     /// How many requests one probe of it makes of a server that behaves: the longest sequence of
@@ -52,7 +52,7 @@ mod tests {
                 r#"{"url":"https://x/mcp","era":"modern","profile":"strict","subscribe":true}"#,
                 11,
             ),
-            (r#"{"url":"https://x/mcp","profile":"strict"}"#, 11),
+            (r#"{"url":"https://x/mcp","profile":"strict"}"#, 13),
             (
                 r#"{"url":"https://x/mcp","lists":["resources","prompts"],
                     "calls":[{"name":"a"},{"name":"b","answers":{"q":{"action":"accept"}}}]}"#,

@@ -46,6 +46,7 @@ enum Path {
 type Plan = Box<dyn Fn(usize, Ms) -> Path>;
 
 struct World {
+    interval: Ms,
     judge: Judge,
     mesh: Mesh,
     plan: Plan,
@@ -87,8 +88,18 @@ fn policy() -> Policy {
 
 impl World {
     fn new(agents: usize, plan: impl Fn(usize, Ms) -> Path + 'static) -> Self {
+        Self::every(INTERVAL, agents, plan)
+    }
+
+    /// A world in which each agent probes so often.
+    fn every(interval: Ms, agents: usize, plan: impl Fn(usize, Ms) -> Path + 'static) -> Self {
+        let policy = Policy {
+            interval,
+            ..policy()
+        };
         let mut world = Self {
-            judge: Judge::new(policy(), 0),
+            interval,
+            judge: Judge::new(policy, 0),
             mesh: Mesh::default(),
             plan: Box::new(plan),
             now: 0,
@@ -108,7 +119,7 @@ impl World {
         let panel = RING.iter().take(agents).enumerate().map(witness);
         world.judge.assign(panel.collect(), 0);
         for at in 0..agents {
-            let offset = (at as u64 * 618 % 1000) * INTERVAL / 1000;
+            let offset = (at as u64 * 618 % 1000) * interval / 1000;
             world.coming.push((offset, at, Coming::Start(None)));
         }
         world
@@ -191,7 +202,7 @@ impl World {
             Coming::Start(None) => {
                 self.probe(at, None);
                 self.coming
-                    .push((self.now + INTERVAL, at, Coming::Start(None)));
+                    .push((self.now + self.interval, at, Coming::Start(None)));
             }
             Coming::Start(ask) => self.probe(at, ask),
             Coming::Held(is_limited, began) => {

@@ -113,6 +113,22 @@ fn who_is_turned_away_for_good_silences_nobody() {
     assert_eq!(world.verdicts(), [UP]);
 }
 
+/// However thin the schedule, a quorum is asked: its budget has a floor.
+#[test]
+fn a_thinned_schedule_finds_an_outage_by_confirmations() {
+    let slow = 1200 * SECOND;
+    let mut world = World::every(slow, 8, move |_, now| {
+        let is_broken = (2 * slow..3 * slow).contains(&now);
+        if is_broken { Path::Refused } else { Path::Fine }
+    });
+    world.run(4 * slow);
+    let out = (Verdict::Outage, Some("protocol"));
+    assert_eq!(world.verdicts(), [UP, out, UP]);
+    // The first slot that fails is that of agent 0, at the begin.
+    let after = world.log[1].at - 2 * slow;
+    assert!(after <= 15 * SECOND, "{after}");
+}
+
 #[test]
 fn another_interval_forgets_no_vote() {
     let mut world = World::new(8, |_, _| Path::Fine);
