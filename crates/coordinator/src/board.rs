@@ -3,6 +3,7 @@
 
 mod judged;
 mod region;
+mod sparing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -92,23 +92,6 @@ impl State {
         self.settle(monitor);
     }
 
-    /// A slot of a monitor was held.
-    pub(super) fn hear_held(
-        &mut self,
-        monitor: &str,
-        sighting: &Sighting<'_>,
-        is_limited: bool,
-        axis: &Axis,
-    ) {
-        let (began, now) = (axis.ms(sighting.observed), axis.ms(sighting.received));
-        let agent = &sighting.identity.agent;
-        if let Some(watched) = self.monitors.get_mut(monitor) {
-            let judge = &mut watched.judge;
-            judge.handle_held(agent, is_limited, began, &self.mesh, now);
-        }
-        self.settle(monitor);
-    }
-
     /// Takes what a judge has to pass on, and when it wants to look again.
     pub(super) fn settle(&mut self, monitor: &str) {
         let Some(watched) = self.monitors.get_mut(monitor) else {
@@ -177,19 +160,6 @@ impl Board {
             watched.judge.assign(witnesses, at);
             let after = watched.judge.panel().witnesses().to_vec();
             state.watch(monitor, &before, &after);
-            state.settle(monitor);
-            drop(state);
-            self.news.notify_one();
-        }
-    }
-
-    /// A monitor is probed so often from now on.
-    pub(crate) fn pace(&self, monitor: &str, interval: Duration, now: Instant) {
-        let at = self.axis.ms(now);
-        let mut state = self.lock();
-        if let Some(watched) = state.monitors.get_mut(monitor) {
-            watched.interval = Some(interval);
-            watched.judge.handle_interval(whole_ms(interval), at);
             state.settle(monitor);
             drop(state);
             self.news.notify_one();
@@ -314,11 +284,6 @@ impl Board {
     /// The next confirmation to ask for: of which monitor, in which generation.
     pub(crate) fn poll_ask(&self) -> Option<(String, u64, Ask)> {
         self.lock().asks.pop_front()
-    }
-
-    /// The next monitor whose target is to be left alone by all, and for how long.
-    pub(crate) fn poll_hold(&self) -> Option<(String, Ms)> {
-        self.lock().holds.pop_front()
     }
 
     /// The next change of a verdict.
