@@ -144,6 +144,7 @@ async fn probe(told: &Told, ca_files: &[String]) -> anyhow::Result<Said> {
     })?;
     let job = probe::Job {
         health: None,
+        contact: probe::Contact::default(),
         network: probe::Network::default(),
         plan,
         headers: http::HeaderMap::new(),

@@ -71,7 +71,9 @@ async fn applying_twice_changes_nothing() {
 
     let (status, stdout, stderr) = apply(&coordinator, &both, "").await;
     assert_eq!(status, 0, "{stderr}");
-    assert!(stdout.contains("created    docs\ncreated    search\nskipped    fs: is a program"));
+    assert!(stdout.contains(
+        "created    docs  no agents yet\ncreated    search  no agents yet\nskipped    fs: is a program"
+    ));
     assert_eq!(stderr, "2 created, 0 changed, 0 unchanged, 1 skipped\n");
     let (_, _, stderr) = apply(&coordinator, &both, "").await;
     assert_eq!(stderr, "0 created, 0 changed, 2 unchanged, 1 skipped\n");
@@ -86,10 +88,12 @@ async fn applying_twice_changes_nothing() {
     )
     .await;
     let said: Value = serde_json::from_str(&stdout).unwrap();
+    let first = &said["monitors"][0];
     assert_eq!(
-        said["monitors"][0],
-        json!({"id": "docs", "result": "changed"})
+        (&first["id"], &first["result"]),
+        (&json!("docs"), &json!("changed"))
     );
+    assert_eq!(first["load"]["requests_per_probe"], 6, "{first}");
     let (_, stdout, _) = apply(&coordinator, &stdin, changed).await;
     let said: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(

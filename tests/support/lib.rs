@@ -116,6 +116,7 @@ impl Probe {
         })
         .unwrap();
         let job = probe::Job {
+            contact: probe::Contact::default(),
             plan: self.plan,
             headers: self.headers,
             origin: self.origin,

@@ -22,6 +22,7 @@ pub struct Coordinator {
     storage: Storage,
     key_file: TempPath,
     monitors_dir: Option<PathBuf>,
+    cap: u32,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -32,6 +33,7 @@ pub struct Stopped {
     storage: Storage,
     key_file: TempPath,
     monitors_dir: Option<PathBuf>,
+    cap: u32,
 }
 
 impl Coordinator {
@@ -42,15 +44,21 @@ impl Coordinator {
 
     /// Starts one on free ports of loopback, with this storage.
     pub async fn start_with(storage: Storage) -> Self {
-        Self::start_by(storage, None).await
+        Self::start_by(storage, None, Config::MAX_REQUESTS_PER_MINUTE).await
+    }
+
+    /// Starts one that spares origins: so many requests a minute of all their monitors.
+    pub async fn start_sparing(cap: u32) -> Self {
+        Self::start_by(Storage::Memory(MemoryStore::new(1)), None, cap).await
     }
 
     /// Starts one that follows a folder of monitors, with a store in memory.
     pub async fn start_following(folder: PathBuf) -> Self {
-        Self::start_by(Storage::Memory(MemoryStore::new(1)), Some(folder)).await
+        let storage = Storage::Memory(MemoryStore::new(1));
+        Self::start_by(storage, Some(folder), Config::MAX_REQUESTS_PER_MINUTE).await
     }
 
-    async fn start_by(storage: Storage, monitors_dir: Option<PathBuf>) -> Self {
+    async fn start_by(storage: Storage, monitors_dir: Option<PathBuf>, cap: u32) -> Self {
         let free = "127.0.0.1:0".parse().unwrap();
         let bound = Bound {
             grpc: free,
@@ -63,6 +71,7 @@ impl Coordinator {
             storage,
             key_file,
             monitors_dir,
+            cap,
         };
         stopped.start().await
     }
@@ -76,6 +85,7 @@ impl Coordinator {
             storage: self.storage,
             key_file: self.key_file,
             monitors_dir: self.monitors_dir,
+            cap: self.cap,
         }
     }
 
@@ -216,6 +226,7 @@ impl Stopped {
         let mut config = Config::new(self.bound.grpc, self.bound.http, self.storage.clone());
         config.admin_key_file = Some(self.key_file.to_path_buf());
         config.monitors_dir.clone_from(&self.monitors_dir);
+        config.max_requests_per_minute = self.cap;
         let stop = CancellationToken::new();
         let (bound, listening) = oneshot::channel();
         let running = coordinator::run(config.check().unwrap(), stop.clone(), bound);
@@ -228,6 +239,7 @@ impl Stopped {
             storage: self.storage,
             key_file: self.key_file,
             monitors_dir: self.monitors_dir,
+            cap: self.cap,
             stop,
             task,
         }
@@ -297,6 +309,7 @@ pub fn config() -> agent::Config {
         allow: vec!["127.0.0.0/8".parse().unwrap()],
         extra_roots: Vec::new(),
         canaries: Vec::new(),
+        contact: probe::Contact::default(),
         max_probes: 16,
         state_dir: None,
         spool_bytes: agent::Config::SPOOL_BYTES,

@@ -33,6 +33,8 @@ pub struct Config {
     /// What the agent should reach whatever its targets do, `host:port`: its self-test. None for
     /// a network without a way out.
     pub canaries: Vec<String>,
+    /// Whom owners of targets can write to, in the `User-Agent` of every request.
+    pub contact: probe::Contact,
 }
 
 /// A setting that cannot be used.
@@ -137,6 +139,7 @@ mod tests {
             state_dir: None,
             spool_bytes: Config::SPOOL_BYTES,
             canaries: Config::CANARIES.map(str::to_owned).to_vec(),
+            contact: probe::Contact::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod attesting;
 mod evidence;
+mod holding;
 mod orders;
 mod probing;
 mod state;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use dial::Dialer;
 use mcp::EraCache;
 use rpc::{limits, v1};
-use schedule::{MissedReason, Timetable};
+use schedule::{Holds, MissedReason, Timetable};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{Id, JoinSet};
@@ -52,6 +53,8 @@ struct Core {
     boot: Instant,
     items: BTreeMap<String, Item>,
     timetable: Timetable,
+    /// Origins that asked to be left alone.
+    holds: Holds,
     probes: JoinSet<Done>,
     cancel: CancellationToken,
     eras: EraCache,
@@ -179,6 +182,7 @@ impl Core {
             boot,
             items: BTreeMap::new(),
             timetable: Timetable::default(),
+            holds: Holds::default(),
             probes: JoinSet::new(),
             cancel: CancellationToken::new(),
             eras: EraCache::default(),
@@ -304,6 +308,13 @@ impl Core {
             .fold(self.next_beat, Instant::min)
     }
 
+    fn start_due(&mut self, at: Instant) {
+        while let Some(due) = self.timetable.poll_due(at) {
+            self.lag.handle_slot(due.lag, at);
+            self.start(&due.monitor, due.slot);
+        }
+    }
+
     fn handle_time(&mut self) {
         let at = now();
         if self
@@ -315,10 +326,7 @@ impl Core {
             self.remove(&all);
             self.lease = None;
         }
-        while let Some(due) = self.timetable.poll_due(at) {
-            self.lag.handle_slot(due.lag, at);
-            self.start(&due.monitor, due.slot);
-        }
+        self.start_due(at);
         while let Some(missed) = self.timetable.poll_missed() {
             let reason = match missed.reason {
                 MissedReason::Overrun => v1::MissedReason::Overrun,

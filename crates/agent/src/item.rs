@@ -25,6 +25,8 @@ pub(crate) struct Item {
     pub(crate) generation: u64,
     pub(crate) lane: u16,
     pub(crate) interval: Duration,
+    /// What asks for a pause, if anything does: scheme, host and port.
+    pub(crate) origin: String,
     pub(crate) plan: Plan,
     pub(crate) headers: HeaderMap,
     /// What to ask beside the sequence; not by confirmations.
@@ -83,6 +85,7 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
         generation: item.generation,
         lane,
         interval: Duration::from_millis(item.interval_ms.into()),
+        origin: plan.url.origin(),
         hosting: others::hosting(&item.hosting, &plan.url),
         repeatable: probe.calls.iter().map(|call| call.idempotent).collect(),
         way: way::read(probe.network.as_ref())?,

@@ -45,6 +45,8 @@ pub(crate) enum LinkEvent {
     Delta(v1::ScheduleDelta),
     /// A monitor is to be probed at once.
     Confirm(v1::ConfirmationRequest),
+    /// Targets that asked others for a pause.
+    Hold(v1::Hold),
     /// The link is gone, and is being opened again.
     Down,
     /// The coordinator knows the agent no more: its schedule holds no longer.
@@ -305,6 +307,7 @@ impl Link {
             v1::watch_response::Message::Delta(delta) => LinkEvent::Delta(delta),
             v1::watch_response::Message::GoAway(go_away) => return Err(self.left(&go_away)),
             v1::watch_response::Message::Confirm(request) => LinkEvent::Confirm(request),
+            v1::watch_response::Message::Hold(hold) => LinkEvent::Hold(hold),
             // Of no use to an agent that has no peers or second endpoint yet.
             v1::watch_response::Message::Peers(_) | v1::watch_response::Message::Endpoints(_) => {
                 return Ok(());

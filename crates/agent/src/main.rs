@@ -68,6 +68,10 @@ struct Cli {
     #[arg(long, env = "PARALLAX_CANARIES", value_name = "HOST:PORT", value_delimiter = ',',
         default_values = Config::CANARIES)]
     canaries: Vec<String>,
+    /// Whom owners of targets can write to, in the `User-Agent` of every request: a page, or `mailto:`
+    /// and an address
+    #[arg(long, env = "PARALLAX_CONTACT", value_name = "URL", default_value = probe::Contact::DEFAULT)]
+    contact: String,
     /// How log lines look
     #[arg(long, env = "PARALLAX_LOG_FORMAT", default_value = "text")]
     log_format: Format,
@@ -124,6 +128,7 @@ fn config(cli: Cli) -> Result<Config, String> {
         state_dir: folder,
         spool_bytes: cli.spool_bytes,
         canaries: set(cli.canaries),
+        contact: contact(&cli.contact)?,
     };
     let config = config.check().map_err(|error| error.to_string())?;
     // What only this host can tell: its name servers, its files of authorities.
@@ -169,6 +174,15 @@ fn link_proxy(url: Option<String>, file: Option<OsString>) -> Result<Option<Prox
     proxy
         .map(Some)
         .map_err(|problem| format!("{field}: {problem}"))
+}
+
+/// Whom to write to; nothing is the default, as for every variable.
+fn contact(text: &str) -> Result<probe::Contact, String> {
+    if text.is_empty() {
+        return Ok(probe::Contact::default());
+    }
+    let contact: Result<_, probe::ContactError> = text.parse();
+    contact.map_err(|error| error.to_string())
 }
 
 /// A variable that is set to nothing is as good as one that is not set.

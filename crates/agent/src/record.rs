@@ -177,12 +177,21 @@ pub(crate) fn window(closed: Closed) -> v1::Record {
     }
 }
 
-/// The record of a slot in which no probe ran.
-pub(crate) fn missed(monitor: &str, slot: u64, reason: v1::MissedReason) -> v1::Record {
+/// The record of a slot in which no probe ran, noticed at `noticed` since the process began;
+/// `limited` says of a held one whether the target turned this agent away.
+pub(crate) fn missed(
+    monitor: &str,
+    slot: u64,
+    reason: v1::MissedReason,
+    noticed: Duration,
+    limited: bool,
+) -> v1::Record {
     let missed = v1::Missed {
         monitor_id: monitor.to_owned(),
         slot,
         reason: reason.into(),
+        missed_at_us: micros(noticed),
+        limited,
     };
     v1::Record {
         kind: Some(v1::record::Kind::Missed(missed)),

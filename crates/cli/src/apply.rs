@@ -2,6 +2,7 @@
 //! sent, and what is the same already stays as it is.
 
 mod files;
+mod load;
 
 use clap::Args;
 use http::Method;
@@ -86,8 +87,17 @@ impl Error {
 /// What was done, or would be.
 #[derive(Debug, Default)]
 struct Done {
-    /// Monitor and word, in the order of the files.
-    monitors: Vec<(MonitorId, &'static str)>,
+    /// In the order of the files.
+    monitors: Vec<One>,
+}
+
+/// What became of one monitor.
+#[derive(Debug)]
+struct One {
+    id: MonitorId,
+    word: &'static str,
+    /// What it costs its target, as the API says it; null where that does not.
+    load: Value,
 }
 
 const CREATED: &str = "created";
@@ -102,11 +112,11 @@ pub(crate) async fn apply(args: ApplyArgs) -> Result<(), Error> {
     let mut failed = None;
     for (id, spec) in &file.monitors {
         match one(&args, id, spec).await {
-            Ok(word) => {
+            Ok(one) => {
                 if args.output == Output::Text {
-                    style::print(&format!("{word:<9}  {id}\n"))?;
+                    say(&one)?;
                 }
-                done.monitors.push((id.clone(), word));
+                done.monitors.push(one);
             }
             Err(error) => {
                 failed = Some(Error::Monitor {
@@ -126,33 +136,49 @@ pub(crate) async fn apply(args: ApplyArgs) -> Result<(), Error> {
     failed.map_or(Ok(()), Err)
 }
 
+/// What became of a monitor, and what it will cost where that is new. That it is thinned is a
+/// warning, for stderr.
+fn say(one: &One) -> std::io::Result<()> {
+    let One { id, word, load } = one;
+    let load = (*word != UNCHANGED).then_some(load);
+    let costs = load.and_then(load::told).map(|told| format!("  {told}"));
+    style::print(&format!("{word:<9}  {id}{}\n", costs.unwrap_or_default()))?;
+    if let Some(thinned) = load.and_then(load::thinned) {
+        style::eprint(&format!("warning: {id}: {thinned}\n"));
+    }
+    Ok(())
+}
+
 /// Registers one monitor, or asks what that would do.
-async fn one(
-    args: &ApplyArgs,
-    id: &MonitorId,
-    spec: &MonitorSpec,
-) -> Result<&'static str, api::Error> {
+async fn one(args: &ApplyArgs, id: &MonitorId, spec: &MonitorSpec) -> Result<One, api::Error> {
     let body = spec.written();
     let path = format!("/api/v1/monitors/{id}");
+    let one = |word, said: &Value| One {
+        id: id.clone(),
+        word,
+        load: said["load"].clone(),
+    };
     if args.dry_run {
         let path = format!("{path}?dry_run=true");
         let would = args.api.call(Method::PUT, &path, Some(&body)).await?;
         let known = [CREATED, CHANGED, UNCHANGED].into_iter();
         let word = known.into_iter().find(|word| would["dry_run"] == *word);
-        return word.ok_or(api::Error::Answer("dry_run"));
+        let word = word.ok_or(api::Error::Answer("dry_run"))?;
+        return Ok(one(word, &would));
     }
     let before = match args.api.call(Method::GET, &path, None).await {
         Ok(known) => Some(generation(&known)?),
         Err(api::Error::Refused { status, .. }) if status == http::StatusCode::NOT_FOUND => None,
         Err(error) => return Err(error),
     };
-    let now = args.api.call(Method::PUT, &path, Some(&body)).await?;
-    let now = generation(&now)?;
-    Ok(match before {
+    let said = args.api.call(Method::PUT, &path, Some(&body)).await?;
+    let now = generation(&said)?;
+    let word = match before {
         None => CREATED,
         Some(before) if before == now => UNCHANGED,
         Some(_) => CHANGED,
-    })
+    };
+    Ok(one(word, &said))
 }
 
 fn generation(monitor: &Value) -> Result<u64, api::Error> {
@@ -178,16 +204,19 @@ fn tell(args: &ApplyArgs, file: &MonitorFile, done: &Done) -> std::io::Result<()
 
 impl Done {
     fn count(&self, word: &str) -> usize {
-        self.monitors
-            .iter()
-            .filter(|(_, known)| *known == word)
-            .count()
+        self.monitors.iter().filter(|one| one.word == word).count()
     }
 }
 
 fn as_json(args: &ApplyArgs, file: &MonitorFile, done: &Done) -> String {
     let monitors = done.monitors.iter();
-    let monitors = monitors.map(|(id, word)| json!({ "id": id, "result": word }));
+    let monitors = monitors.map(|one| {
+        let mut said = json!({ "id": one.id, "result": one.word });
+        if !one.load.is_null() {
+            said["load"] = one.load.clone();
+        }
+        said
+    });
     let skipped = file.skipped.iter();
     let skipped = skipped.map(|s| json!({ "name": s.name, "why": s.why }));
     let said = json!({

@@ -202,6 +202,7 @@ impl Prober {
             health: args.demands.health()?,
             alpn: if args.http1 { Alpn::Http1 } else { Alpn::Any },
             wall: telemetry::clock::wall(),
+            contact: args.contact.clone(),
         };
         Ok(Self {
             dialer,

@@ -117,6 +117,16 @@ async fn one(args: &StatusArgs, monitor: &str) -> Result<String, Error> {
         text(&witnesses["independent"]),
         text(&witnesses["quorum"]),
     ));
+    let thinned = &status["load"]["thinned"];
+    if thinned.is_object() {
+        lines.truncate(lines.trim_end().len());
+        lines.push_str(&format!(
+            "\nprobed every {} instead of every {}: at most {} requests/min\n\n",
+            text(&thinned["interval"]),
+            text(&thinned["from"]),
+            text(&status["load"]["cap"]),
+        ));
+    }
     let mut rows = vec![["REGION", "STATE", "REASON", "SINCE", "P50", "P95"].map(str::to_owned)];
     for region in status["regions"].as_array().into_iter().flatten() {
         let latency = &region["latency"];

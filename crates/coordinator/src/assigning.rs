@@ -39,7 +39,8 @@ impl Assigned {
         monitors.cloned().collect()
     }
 
-    fn watchers(&self, monitor: &MonitorId) -> Option<Vec<String>> {
+    /// Who watches a monitor.
+    pub(crate) fn watchers(&self, monitor: &MonitorId) -> Option<Vec<String>> {
         self.lock().monitors.get(monitor).cloned()
     }
 
@@ -130,7 +131,27 @@ pub(crate) async fn begin<S: Store>(hub: &Hub<S>) -> Result<(), StoreError> {
 /// Chooses the agents of a monitor; whether they are others than before.
 pub(crate) async fn settle<S: Store>(hub: &Hub<S>, monitor: &Monitor) -> Result<bool, StoreError> {
     let members = members(hub).await?;
-    settle_from(hub, monitor, &members, &members.pool(&monitor.spec)).await
+    let is_new = settle_from(hub, monitor, &members, &members.pool(&monitor.spec)).await?;
+    Ok(pace(hub) || is_new)
+}
+
+/// How many agents a monitor would have, if it were so.
+pub(crate) async fn would<S: Store>(hub: &Hub<S>, monitor: &Monitor) -> Result<usize, StoreError> {
+    let members = members(hub).await?;
+    let kept = hub.assigned.watchers(&monitor.id).unwrap_or_default();
+    let most = usize::try_from(monitor.spec.max_agents).unwrap_or(usize::MAX);
+    let pool = members.pool(&monitor.spec);
+    Ok(pool.assign(monitor.id.as_str(), &kept, most).len())
+}
+
+/// Probes monitors as often as their origins bear; whether that is another interval for any.
+fn pace<S: Store>(hub: &Hub<S>) -> bool {
+    let now = Instant::now().into_std();
+    let paced = hub.loads.settle();
+    for (id, interval) in &paced {
+        hub.board.pace(id.as_str(), *interval, now);
+    }
+    !paced.is_empty()
 }
 
 async fn settle_from<S: Store>(
@@ -155,6 +176,7 @@ async fn settle_from<S: Store>(
         write(&hub.store, &monitor.id, &chosen).await?;
     }
     let is_new = known.as_ref() != Some(&chosen);
+    hub.loads.set(&monitor.id, &monitor.spec, chosen.len());
     hub.assigned.set(&monitor.id, Some(chosen));
     Ok(is_new)
 }
@@ -186,12 +208,15 @@ pub(crate) async fn settle_all<S: Store>(hub: &Hub<S>) -> Result<bool, StoreErro
         is_new |= settle_from(hub, &monitor, &members, pool).await?;
         tokio::task::yield_now().await;
     }
+    is_new |= pace(hub);
     Ok(is_new)
 }
 
 /// A monitor is gone.
 pub(crate) async fn forget<S: Store>(hub: &Hub<S>, monitor: &MonitorId) -> Result<(), StoreError> {
     hub.assigned.set(monitor, None);
+    hub.loads.remove(monitor);
+    pace(hub);
     let known = hub.store.entry(Kind::Assignment, monitor.as_str()).await?;
     if known.is_some() {
         let (kind, id) = (Kind::Assignment, monitor.as_str());

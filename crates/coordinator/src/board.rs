@@ -3,11 +3,12 @@
 
 mod judged;
 mod region;
+mod sparing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model::{Monitor, Outcome, RegionState};
 use rpc::convert::{self, ConvertError};
@@ -66,6 +67,7 @@ struct State {
     due: BTreeSet<(Ms, String)>,
     /// What is to be passed on.
     asks: VecDeque<(String, u64, Ask)>,
+    holds: VecDeque<(String, Ms)>,
     transitions: VecDeque<(String, Transition)>,
     changes: VecDeque<AgentChange>,
 }
@@ -73,6 +75,8 @@ struct State {
 #[derive(Debug)]
 struct Watched {
     generation: u64,
+    /// How often it is probed, where that was decided.
+    interval: Option<Duration>,
     labels: BTreeMap<String, String>,
     /// The regions of the spec; all where empty.
     wanted: Vec<String>,
@@ -108,9 +112,12 @@ impl Board {
         let at = self.axis.ms(now);
         let mut state = self.lock();
         let id = monitor.id.to_string();
-        let policy = judged::policy(spec);
+        let known = state.monitors.get(&id);
+        let interval = known.and_then(|watched| watched.interval);
+        let policy = judged::policy(spec, interval.unwrap_or(spec.interval.duration()));
         let watched = state.monitors.entry(id.clone()).or_insert_with(|| Watched {
             generation: monitor.generation,
+            interval: None,
             labels: BTreeMap::new(),
             wanted: Vec::new(),
             regions: BTreeMap::new(),
@@ -240,8 +247,13 @@ impl Board {
         Ok(())
     }
 
-    /// A missed slot was applied.
-    pub(crate) fn missed(&self, region: &str, record: &v1::Missed) -> Result<(), ConvertError> {
+    /// A missed slot was applied. One that was held says something of the target: it is to be left
+    /// alone.
+    pub(crate) fn missed(
+        &self,
+        sighting: &Sighting<'_>,
+        record: &v1::Missed,
+    ) -> Result<(), ConvertError> {
         let monitor = convert::id_from("monitor_id", &record.monitor_id)?;
         let reason = match record.reason() {
             v1::MissedReason::Overrun => "overrun",
@@ -252,8 +264,18 @@ impl Board {
                 return Err(ConvertError::new("reason", "is missing"));
             }
         };
-        if let Some((_, region)) = self.lock().region(&monitor, region) {
+        let mut state = self.lock();
+        let Some((_, region)) = state.region(&monitor, &sighting.identity.region) else {
+            return Ok(());
+        };
+        if !sighting.is_recalled {
             region.miss(reason);
+        }
+        let is_held = record.reason() == v1::MissedReason::Held && record.missed_at_us > 0;
+        if is_held && sighting.is_live {
+            state.hear_held(&monitor, sighting, record.limited, &self.axis);
+            drop(state);
+            self.news.notify_one();
         }
         Ok(())
     }

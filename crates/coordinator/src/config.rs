@@ -29,6 +29,9 @@ pub struct Config {
     pub storage: Storage,
     /// How many hours raw evidence is kept.
     pub retention_hours: u32,
+    /// Requests a minute that all monitors of an origin may make together by schedule; where they
+    /// want more, they are probed less often.
+    pub max_requests_per_minute: u32,
 }
 
 /// Where everything is kept.
@@ -68,11 +71,19 @@ pub enum ConfigError {
     /// Out of range.
     #[error("retention-hours: {0} is not within 1 to 8760")]
     Retention(u32),
+    /// Out of range.
+    #[error(
+        "max-requests-per-minute: {0} is not within 1 to {max}",
+        max = model::monitor::MAX_REQUESTS_PER_MINUTE
+    )]
+    Requests(u32),
 }
 
 impl Config {
     /// Raw evidence is kept for two days unless told otherwise.
     pub const RETENTION_HOURS: u32 = 48;
+    /// What an origin bears unless told otherwise: ten agents with ten monitors of six requests a minute.
+    pub const MAX_REQUESTS_PER_MINUTE: u32 = 600;
 
     /// Settings with defaults for all but these.
     #[must_use]
@@ -89,6 +100,7 @@ impl Config {
             monitors_dir: None,
             storage,
             retention_hours: Self::RETENTION_HOURS,
+            max_requests_per_minute: Self::MAX_REQUESTS_PER_MINUTE,
         }
     }
 
@@ -111,6 +123,10 @@ impl Config {
         let hours = self.retention_hours;
         if !(1..=8760).contains(&hours) {
             return Err(ConfigError::Retention(hours));
+        }
+        let most = self.max_requests_per_minute;
+        if !(1..=model::monitor::MAX_REQUESTS_PER_MINUTE).contains(&most) {
+            return Err(ConfigError::Requests(most));
         }
         Ok(self)
     }
@@ -141,6 +157,13 @@ mod tests {
         short.retention_hours = 0;
         let error = short.check().unwrap_err().to_string();
         assert_eq!(error, "retention-hours: 0 is not within 1 to 8760");
+        let mut capped = config("127.0.0.1:0");
+        capped.max_requests_per_minute = 0;
+        let error = capped.check().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "max-requests-per-minute: 0 is not within 1 to 1000000"
+        );
         let mut nowhere = config("127.0.0.1:0");
         nowhere.endpoint = Some("mesh.example.com".into());
         let error = nowhere.check().unwrap_err().to_string();

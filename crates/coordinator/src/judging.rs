@@ -1,16 +1,17 @@
 //! Passes on what the judges decide: confirmations to agents, transitions to the store and the log.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::MonitorId;
-use rpc::v1;
+use rpc::{limits, v1};
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use verdict::{Ask, Transition};
+use verdict::{Ask, Ms, Transition};
 
 use crate::Hub;
 use crate::axis::shown;
@@ -74,6 +75,9 @@ async fn run<S: Store>(hub: Arc<Hub<S>>, told: mpsc::Sender<(String, Transition)
             let request = request(monitor, generation, &ask);
             hub.orders.ask(&ask.agent, request);
         }
+        while let Some((monitor, pause)) = hub.board.poll_hold() {
+            hold(&hub, &monitor, pause);
+        }
         while let Some(change) = hub.board.poll_change() {
             let fault = change.fault.map_or("none", model::verdict::Fault::as_str);
             tracing::info!(agent = %change.agent, fault, "agent");
@@ -114,6 +118,37 @@ fn request(monitor_id: String, generation: u64, ask: &Ask) -> v1::ConfirmationRe
         to_step: ask.to_step.to_string(),
         timeout_ms: u32::try_from(ask.timeout).unwrap_or(u32::MAX),
         with_calls: ask.with_calls,
+    }
+}
+
+/// Tells everybody who watches anything on the origin of a monitor to leave it alone for so long.
+/// They come back by their slots, which are spread over the interval.
+fn hold<S: Store>(hub: &Hub<S>, monitor: &str, pause: Ms) {
+    let id = monitor.parse::<MonitorId>().ok();
+    let Some((origin, monitors)) = id.and_then(|id| hub.loads.of_origin(&id)) else {
+        return; // just deleted
+    };
+    let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for monitor in &monitors {
+        for agent in hub.assigned.watchers(monitor).into_iter().flatten() {
+            let named = told.entry(agent).or_default();
+            if named.len() < limits::MAX_ITEMS {
+                named.push(monitor.to_string());
+            }
+        }
+    }
+    let origin = model::text::line(&origin, 120);
+    tracing::warn!(
+        %monitor, %origin, agents = told.len(), pause_ms = pause,
+        "several agents are told to come back later: all leave the origin alone"
+    );
+    let for_ms = u32::try_from(pause).unwrap_or(u32::MAX);
+    for (agent, monitor_ids) in told {
+        let hold = v1::Hold {
+            monitor_ids,
+            for_ms,
+        };
+        hub.orders.hold(&agent, hold);
     }
 }
 

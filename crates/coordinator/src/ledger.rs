@@ -248,12 +248,12 @@ fn show(board: &Board, delivery: &Delivery<'_>, seq: u64, record: v1::Record) {
         Some(v1::record::Kind::Attestation(attestation)) => {
             board.attestation(&sighting(delivery.sent_at_us), &attestation)
         }
-        // Only counted, and that they were.
-        Some(v1::record::Kind::Window(_) | v1::record::Kind::Missed(_)) if delivery.is_recalled => {
-            Ok(())
-        }
+        // Only counted, and that it was.
+        Some(v1::record::Kind::Window(_)) if delivery.is_recalled => Ok(()),
         Some(v1::record::Kind::Window(window)) => board.window(&delivery.identity.region, window),
-        Some(v1::record::Kind::Missed(missed)) => board.missed(&delivery.identity.region, &missed),
+        Some(v1::record::Kind::Missed(missed)) => {
+            board.missed(&sighting(missed.missed_at_us), &missed)
+        }
         // A gap was counted when its lane was filled.
         Some(v1::record::Kind::Gap(_)) => Ok(()),
         None => Err(rpc::convert::ConvertError::new("kind", "is missing")),

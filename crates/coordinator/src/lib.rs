@@ -29,6 +29,7 @@ mod grpc;
 mod judging;
 mod keeper;
 mod ledger;
+mod loads;
 mod metrics;
 mod orders;
 mod planner;
@@ -57,6 +58,7 @@ use board::Board;
 use fleet::Fleet;
 use folder::Folder;
 use ledger::Ledger;
+use loads::Loads;
 use orders::Orders;
 
 /// How long open streams and requests may take to end.
@@ -83,6 +85,8 @@ pub(crate) struct Hub<S> {
     pub(crate) ledger: Ledger,
     /// Who watches what.
     pub(crate) assigned: Assigned,
+    /// What that costs targets, and how often each monitor is probed for it.
+    pub(crate) loads: Loads,
     /// What is asked of agents at once.
     pub(crate) orders: Orders,
     /// Whether everybody may read the verdicts.
@@ -198,6 +202,7 @@ async fn run_on<S: Store>(
         fleet: Fleet::default(),
         ledger,
         assigned: Assigned::default(),
+        loads: Loads::new(config.max_requests_per_minute),
         orders: Orders::default(),
         public_summary: config.public_summary,
         started,

@@ -61,6 +61,11 @@ struct Cli {
     /// How many hours raw evidence is kept
     #[arg(long, env = "PARALLAX_RETENTION_HOURS", default_value_t = Config::RETENTION_HOURS)]
     retention_hours: u32,
+    /// Requests a minute that all monitors of an origin may make together by schedule; where they
+    /// want more, they are probed less often
+    #[arg(long, env = "PARALLAX_MAX_REQUESTS_PER_MINUTE", value_name = "N",
+        default_value_t = Config::MAX_REQUESTS_PER_MINUTE)]
+    max_requests_per_minute: u32,
     /// How log lines look
     #[arg(long, env = "PARALLAX_LOG_FORMAT", default_value = "text")]
     log_format: Format,
@@ -140,6 +145,7 @@ fn config(cli: Cli) -> Result<Config, String> {
     let monitors_dir = cli.monitors_dir.filter(|path| !path.is_empty());
     config.monitors_dir = monitors_dir.map(PathBuf::from);
     config.retention_hours = cli.retention_hours;
+    config.max_requests_per_minute = cli.max_requests_per_minute;
     config.check().map_err(|error| error.to_string())
 }
 

@@ -1,9 +1,11 @@
 //! `/metrics`: what the board knows, in the names that the documentation promises.
 
+mod load;
 mod said;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, NoLabelSet};
@@ -15,8 +17,8 @@ use store::Store;
 use window::Buckets;
 
 use crate::Hub;
-use model::RegionState;
 use model::verdict::Fault;
+use model::{MonitorId, RegionState};
 
 use crate::board::{STATES, Said};
 use crate::fleet::AgentView;
@@ -45,6 +47,10 @@ struct Snapshot {
     said: Vec<Said>,
     /// Asked for, and not given to anybody.
     confirmations: (u64, u64),
+    /// How often agents were told to leave a target alone.
+    holds: u64,
+    /// What each monitor costs: requests a minute, how often it is probed, whether less than wanted.
+    loads: Vec<(MonitorId, f64, Duration, bool)>,
     rejected: u64,
     gaps: u64,
     /// Whether the folder is followed, where there is one.
@@ -107,6 +113,8 @@ impl Snapshot {
             monitors: hub.board.labels(),
             said: hub.board.said(),
             confirmations: hub.orders.counts(),
+            holds: hub.orders.holds(),
+            loads: hub.loads.all(),
             rejected,
             gaps,
             folder_ok: hub.folder.as_ref().map(Folder::is_ok),
@@ -126,6 +134,7 @@ impl Collector for Scrape {
         self.monitors(&mut out)?;
         self.verdicts(&mut out)?;
         self.confirmations(&mut out)?;
+        self.loads(&mut out)?;
         self.faults(&mut out)?;
         self.latencies(&mut out)?;
         self.agents(&mut out)?;

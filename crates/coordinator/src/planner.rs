@@ -10,6 +10,7 @@ use store::{Store, StoreError};
 
 use crate::assigning::Assigned;
 use crate::fleet::Identity;
+use crate::loads::Loads;
 
 /// The items of one agent, by monitor.
 pub(crate) type Plan = BTreeMap<MonitorId, v1::ScheduleItem>;
@@ -19,6 +20,7 @@ pub(crate) type Plan = BTreeMap<MonitorId, v1::ScheduleItem>;
 pub(crate) async fn plan<S: Store>(
     store: &S,
     assigned: &Assigned,
+    loads: &Loads,
     identity: &Identity,
     since_epoch: Duration,
 ) -> Result<Plan, StoreError> {
@@ -27,7 +29,9 @@ pub(crate) async fn plan<S: Store>(
         // One that is gone was only just deleted.
         if let Some(monitor) = store.monitor(&id).await? {
             let ordinal = store.ordinal(&id, &identity.agent).await?;
-            plan.insert(id, item(&monitor, ordinal, since_epoch));
+            let wanted = monitor.spec.interval.duration();
+            let interval = loads.interval(&id).unwrap_or(wanted);
+            plan.insert(id, item(&monitor, interval, ordinal, since_epoch));
         }
     }
     Ok(plan)
@@ -37,8 +41,9 @@ pub(crate) async fn plan<S: Store>(
 /// of planning and are no change by themselves.
 pub(crate) fn delta(old: &Plan, new: &Plan) -> (Vec<v1::ScheduleItem>, Vec<String>) {
     let changed = |id: &MonitorId, item: &v1::ScheduleItem| {
-        old.get(id)
-            .is_none_or(|known| known.generation != item.generation)
+        old.get(id).is_none_or(|known| {
+            known.generation != item.generation || known.interval_ms != item.interval_ms
+        })
     };
     let upserts = new.iter().filter(|(id, item)| changed(id, item));
     let removed = old.keys().filter(|id| !new.contains_key(id));
@@ -48,9 +53,13 @@ pub(crate) fn delta(old: &Plan, new: &Plan) -> (Vec<v1::ScheduleItem>, Vec<Strin
     )
 }
 
-fn item(monitor: &Monitor, ordinal: u32, since_epoch: Duration) -> v1::ScheduleItem {
+fn item(
+    monitor: &Monitor,
+    interval: Duration,
+    ordinal: u32,
+    since_epoch: Duration,
+) -> v1::ScheduleItem {
     let spec = &monitor.spec;
-    let interval = spec.interval.duration();
     let phase = schedule::slot::phase(monitor.id.as_str(), ordinal, interval);
     let (next_slot, begins) = schedule::slot::next(since_epoch, phase, interval);
     v1::ScheduleItem {
@@ -152,6 +161,10 @@ mod tests {
         }
     }
 
+    fn loads() -> Loads {
+        Loads::new(600)
+    }
+
     fn set(assigned: &Assigned, monitor: &str, agents: &[&str]) {
         let agents = agents.iter().map(|&agent| agent.to_owned()).collect();
         assigned.set(&monitor.parse().unwrap(), Some(agents));
@@ -173,20 +186,45 @@ mod tests {
         set(&assigned, "one", &["eu-1"]);
         let now = Duration::from_secs(1_000_000);
         let (eu, us) = (agent("eu-1"), agent("us-1"));
-        let of_eu = plan(&store, &assigned, &eu, now).await.unwrap();
-        let of_us = plan(&store, &assigned, &us, now).await.unwrap();
+        let of_eu = plan(&store, &assigned, &loads(), &eu, now).await.unwrap();
+        let of_us = plan(&store, &assigned, &loads(), &us, now).await.unwrap();
         assert_eq!((of_eu.len(), of_us.len()), (2, 1));
         let later = now + Duration::from_secs(30);
-        let later = plan(&store, &assigned, &eu, later).await.unwrap();
+        let later = plan(&store, &assigned, &loads(), &eu, later).await.unwrap();
         let none = (vec![], vec![]);
         assert_eq!(delta(&of_eu, &later), none, "time alone is no change");
         put(&store, "one", "https://c/mcp").await;
         set(&assigned, "both", &["us-1"]);
-        let next = plan(&store, &assigned, &eu, now).await.unwrap();
+        let next = plan(&store, &assigned, &loads(), &eu, now).await.unwrap();
         let (upserts, removed) = delta(&of_eu, &next);
         assert_eq!(upserts.len(), 1);
         assert_eq!(upserts[0].probe.as_ref().unwrap().url, "https://c/mcp");
         assert_eq!(removed, ["both"]);
+    }
+
+    #[tokio::test]
+    async fn another_interval_is_a_change_of_the_same_generation() {
+        let store = MemoryStore::new(0);
+        let assigned = Assigned::default();
+        put(&store, "docs", "https://a/mcp").await;
+        set(&assigned, "docs", &["eu-1"]);
+        let now = Duration::from_secs(1_000_000);
+        let eu = agent("eu-1");
+        let loads = Loads::new(60);
+        let id: MonitorId = "docs".parse().unwrap();
+        let spec = MonitorSpec::new("https://a/mcp".parse().unwrap());
+        loads.set(&id, &spec, 10);
+        loads.settle();
+        let before = plan(&store, &assigned, &loads, &eu, now).await.unwrap();
+        loads.set(&id, &spec, 20);
+        loads.settle();
+        let after = plan(&store, &assigned, &loads, &eu, now).await.unwrap();
+        let (upserts, removed) = delta(&before, &after);
+        let interval = |plan: &Plan| plan[&id].interval_ms;
+        assert_eq!((interval(&before), interval(&after)), (60_000, 120_000));
+        assert_eq!(upserts.len() + removed.len(), 1);
+        assert_eq!(upserts[0].generation, before[&id].generation);
+        assert!(upserts[0].next_slot_in_ms <= 120_000);
     }
 
     #[tokio::test]
@@ -196,8 +234,12 @@ mod tests {
         put(&store, "docs", "https://a/mcp").await;
         set(&assigned, "docs", &["eu-1", "us-1"]);
         let now = Duration::from_secs(1_000_000);
-        let one = plan(&store, &assigned, &agent("eu-1"), now).await.unwrap();
-        let two = plan(&store, &assigned, &agent("us-1"), now).await.unwrap();
+        let one = plan(&store, &assigned, &loads(), &agent("eu-1"), now)
+            .await
+            .unwrap();
+        let two = plan(&store, &assigned, &loads(), &agent("us-1"), now)
+            .await
+            .unwrap();
         let begins = |plan: &Plan| plan.values().next().unwrap().next_slot_in_ms;
         assert!(begins(&one).abs_diff(begins(&two)) > 10_000);
     }

@@ -33,6 +33,7 @@ mod refusal;
 mod reply;
 mod request;
 mod results;
+mod retry_after;
 mod schema;
 mod sequence;
 mod sse;

@@ -123,6 +123,9 @@ pub struct Plan {
     pub severities: BTreeMap<CheckId, Severity>,
     /// Who asks.
     pub client: ClientInfo,
+    /// The wall clock when the probe begins, since the Unix epoch, for dates of servers that do not
+    /// say what time they think it is.
+    pub wall: Option<Duration>,
 }
 
 impl Plan {
@@ -157,6 +160,7 @@ impl Plan {
             keep_listing: false,
             severities: BTreeMap::new(),
             client,
+            wall: None,
         }
     }
 

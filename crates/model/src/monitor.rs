@@ -1,6 +1,7 @@
 //! What is to be watched.
 
 mod id;
+mod load;
 mod network;
 mod problems;
 mod secret;
@@ -16,7 +17,7 @@ use crate::period::Period;
 use crate::{CheckId, ConnectTo, EraPolicy, ListKind, Profile, Severity, TargetUrl};
 
 pub use id::{LANES, MonitorId, MonitorIdError};
-pub use problems::{FieldError, call_problems, is_id, label_problems};
+pub use problems::{FieldError, MAX_REQUESTS_PER_MINUTE, call_problems, is_id, label_problems};
 pub use secret::Secret;
 
 /// A tool that every probe calls.
@@ -133,6 +134,11 @@ pub struct MonitorSpec {
     /// How many agents probe it at most, 1 to 64.
     #[serde(default = "ten")]
     pub max_agents: u32,
+    /// The most requests a minute that all agents together may make of the target by schedule, 1 to
+    /// 1,000,000: where that is less than the interval wants, the interval is stretched. The
+    /// coordinator has a cap for each origin; the lower one holds.
+    #[serde(default)]
+    pub max_requests_per_minute: Option<u32>,
     /// Whether confirmations repeat the calls that are idempotent.
     #[serde(default = "yes")]
     pub confirm_calls: bool,
@@ -226,6 +232,7 @@ impl MonitorSpec {
             headers: BTreeMap::new(),
             severities: BTreeMap::new(),
             max_agents: ten(),
+            max_requests_per_minute: None,
             confirm_calls: yes(),
             accept_weak: false,
             hosting: None,

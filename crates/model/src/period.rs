@@ -23,7 +23,7 @@ pub enum PeriodError {
 }
 
 impl Period {
-    /// A period of whole seconds. For constants; at most a day.
+    /// A period of whole seconds. For what is ours: unlike a text, it may be more than a day.
     #[must_use]
     pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))

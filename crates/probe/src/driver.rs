@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dial::{Dialer, Endpoint};
 use http::HeaderMap;
+use http::header::USER_AGENT;
 use mcp::{Command, EraRecord, ExchangeId, Sequence};
 use model::Report;
 use tokio::sync::mpsc;
@@ -78,7 +79,13 @@ pub(crate) async fn once(
     let started = now();
     let mut plan = job.plan.clone();
     plan.is_proxied = endpoint.as_ref().is_some_and(|to| to.proxy().is_some());
+    let wall = job.wall.duration_since(jiff::Timestamp::UNIX_EPOCH);
+    plan.wall = Duration::try_from(wall).ok();
     let secrets = secrets(&job.headers);
+    let mut headers = job.headers.clone();
+    headers
+        .entry(USER_AGENT)
+        .or_insert_with(|| job.contact.user_agent());
     let mut sequence = Sequence::new(plan.clone(), started);
     let mut facts = Facts::default();
     let mut elapsed = Duration::ZERO;
@@ -86,7 +93,7 @@ pub(crate) async fn once(
     let mut health = None;
     if let Some(endpoint) = endpoint {
         let link = Link::new(dialer.clone(), endpoint, job.origin, job.alpn, &job.network);
-        let mut driver = Driver::new(link, job.headers.clone());
+        let mut driver = Driver::new(link, headers);
         // What is asked beside the sequence takes no time from it.
         let beside = async {
             tokio::select! {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, HOST, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -151,7 +151,8 @@ async fn converse(
 }
 
 /// Sends the request, on a new connection if the used one turns out to be gone before it took
-/// anything.
+/// anything. That is no second request: hyper gives a message back only where none of it was sent.
+/// Nothing else is ever tried again here: a target that is in trouble gets no more for it.
 async fn open(
     link: &Link,
     request: &mcp::Request,
@@ -253,8 +254,6 @@ fn dress(
     }
     // Compression would blur the timing, and a bomb could not be told from an answer.
     all.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let agent = concat!("parallax/", env!("CARGO_PKG_VERSION"), " (MCP monitor)");
-    all.insert(USER_AGENT, HeaderValue::from_static(agent));
     for name in headers.keys() {
         all.remove(name);
     }

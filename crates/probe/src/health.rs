@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dial::{Dialer, Endpoint};
-use http::header::ACCEPT;
+use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 use mcp::{ExchangeId, Head};
 use model::expect::HealthSpec;
@@ -68,11 +68,14 @@ impl Heard {
         let target = job.plan.url.as_url();
         // A credential goes to the target and to nobody else.
         let is_same = spec.url.as_url().origin() == target.origin();
-        let headers = if is_same {
+        let mut headers = if is_same {
             job.headers.clone()
         } else {
             HeaderMap::new()
         };
+        headers
+            .entry(USER_AGENT)
+            .or_insert_with(|| job.contact.user_agent());
         let mut request = mcp::Request {
             method: Method::GET,
             url: spec.url.as_url().clone(),

@@ -7,6 +7,8 @@ use model::expect::HealthSpec;
 
 use crate::network::Network;
 
+use crate::contact::Contact;
+
 /// A probe to run.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -26,4 +28,6 @@ pub struct Job {
     pub alpn: Alpn,
     /// The agent's wall clock, for display and for the age of certificates.
     pub wall: jiff::Timestamp,
+    /// Whom the target's owner can write to, in the `User-Agent`; a header of the user's goes before.
+    pub contact: Contact,
 }

@@ -12,6 +12,7 @@ mod addresses;
 mod alt_svc;
 mod body;
 mod clock;
+mod contact;
 mod driver;
 mod edge;
 mod exchange;
@@ -26,6 +27,7 @@ mod report;
 mod seen;
 mod stamp;
 
+pub use contact::{Contact, ContactError};
 pub use driver::{run, survey};
 pub use job::Job;
 pub use link::MAX_CONNECTIONS;

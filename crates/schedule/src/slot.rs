@@ -23,6 +23,10 @@ pub fn phase(monitor: &str, ordinal: u32, interval: Duration) -> Duration {
 }
 
 /// The next slot after `now` (a time since any fixed origin), and when it begins.
+///
+/// A monitor whose interval changes has other slots, with other numbers. Where the origin is long
+/// ago, as the Unix epoch is, those that come again are old: from one minute to 61 seconds, eleven
+/// months.
 #[must_use]
 pub fn next(now: Duration, phase: Duration, interval: Duration) -> (u64, Duration) {
     let interval_us = interval.as_micros().max(1);

@@ -69,6 +69,22 @@ impl Timetable {
         );
     }
 
+    /// Gives a monitor slots of another interval, the first of them `next_slot` at `next_at`. Those
+    /// that would begin sooner after its last slot than the shorter of both intervals are passed
+    /// over: who is to probe less often must not probe twice for that.
+    pub fn repace(&mut self, monitor: &str, interval: Duration, next_slot: u64, next_at: Instant) {
+        let interval = interval.max(Duration::from_millis(1));
+        let (mut slot, mut at) = (next_slot, next_at);
+        if let Some(line) = self.lines.get(monitor) {
+            let sooner = line.interval.saturating_sub(interval);
+            let earliest = line.next_at.checked_sub(sooner).unwrap_or(line.next_at);
+            while at < earliest {
+                (slot, at) = (slot + 1, at + interval);
+            }
+        }
+        self.upsert(monitor, interval, slot, at);
+    }
+
     /// Takes a monitor out. A probe that runs is not stopped.
     pub fn remove(&mut self, monitor: &str) {
         if let Some(line) = self.lines.remove(monitor) {
@@ -210,6 +226,40 @@ mod tests {
         let long = t + Duration::from_secs(86_400 * 30);
         assert!(table.poll_due(long).is_some());
         assert_eq!(std::iter::from_fn(|| table.poll_missed()).count(), 100);
+    }
+
+    #[test]
+    fn another_interval_brings_no_probe_sooner_than_either() {
+        let t = start();
+        let s = Duration::from_secs;
+        let table = [
+            // The last slot began at 0. From 10 s to this; where the new slots lie; the first one.
+            (20, 3, 23),
+            (20, 9, 29),
+            (20, 10, 10),
+            (20, 19, 19),
+            (5, 1, 6),
+            (5, 4, 9),
+            (5, 5, 5),
+            (10, 4, 14),
+        ];
+        for (interval, first, expected) in table {
+            let mut table = Timetable::default();
+            table.upsert("a", TEN, 4, t);
+            assert!(table.poll_due(t).is_some());
+            table.repace("a", s(interval), 70, t + s(first));
+            assert_eq!(
+                table.poll_timeout(),
+                Some(t + s(expected)),
+                "{interval} {first}"
+            );
+            let passed = (expected - first) / interval;
+            assert_eq!(
+                table.next_slot("a"),
+                Some(70 + passed),
+                "{interval} {first}"
+            );
+        }
     }
 
     #[test]

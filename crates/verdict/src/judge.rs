@@ -3,6 +3,7 @@
 mod ballot;
 mod confirm;
 mod decide;
+mod hold;
 mod latency;
 mod region;
 mod says;
@@ -63,6 +64,9 @@ pub struct Judge {
     few_since: Option<Ms>,
     /// No confirmations before then: the target asked for it.
     paused_until: Ms,
+    /// How long others should leave the target alone, to be told; and no word of that before then.
+    holds: VecDeque<Ms>,
+    hold_again: Ms,
     /// Since when a regional fault hits fewer than was said of it.
     ebbs_since: Option<Ms>,
     /// When the last outage ended.
@@ -98,6 +102,8 @@ impl Judge {
             },
             few_since: None,
             paused_until: 0,
+            holds: VecDeque::new(),
+            hold_again: 0,
             ebbs_since: None,
             outage_ended: None,
             spent: VecDeque::new(),
@@ -161,6 +167,14 @@ impl Judge {
         self.next_look = now;
     }
 
+    /// The monitor is probed more or less often from now on, and means the same.
+    pub fn handle_interval(&mut self, interval: Ms, now: Ms) {
+        if self.policy.interval != interval {
+            self.policy.interval = interval;
+            self.next_look = self.next_look.min(now);
+        }
+    }
+
     /// A probe is over.
     pub fn handle_outcome(&mut self, agent: &str, seen: &Seen, mesh: &Mesh, now: Ms) {
         let Some(at) = self.panel.find(agent) else {
@@ -214,6 +228,7 @@ impl Judge {
             says,
             began: seen.began,
             heard: now,
+            retry_after: seen.retry_after,
             until: now + ATTEST,
         });
         let early = ballot.early.iter().position(|(seq, _)| *seq == seen.seq);
@@ -268,6 +283,7 @@ impl Judge {
                 let ttl = self.policy.ttl();
                 ballot.fold(&pending.says, pending.began, pending.heard, ttl, is_vouched);
                 self.confirm_failure(at, mesh, now);
+                self.hold_others(&pending, now);
             }
             Attested::Bad(_) => ballot.is_mute = true,
         }
@@ -301,6 +317,11 @@ impl Judge {
     /// The next confirmation to ask for.
     pub fn poll_ask(&mut self) -> Option<Ask> {
         self.asks.pop_front()
+    }
+
+    /// For how long all agents should leave the target alone, from now.
+    pub fn poll_hold(&mut self) -> Option<Ms> {
+        self.holds.pop_front()
     }
 
     /// The next change of the verdict.

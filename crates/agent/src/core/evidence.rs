@@ -12,8 +12,20 @@ use crate::self_test::Masks;
 
 impl Core {
     pub(super) fn miss(&mut self, monitor: &str, slot: u64, reason: v1::MissedReason) {
+        self.miss_for(monitor, slot, reason, false);
+    }
+
+    pub(super) fn miss_for(
+        &mut self,
+        monitor: &str,
+        slot: u64,
+        reason: v1::MissedReason,
+        limited: bool,
+    ) {
         if let Some(lane) = self.items.get(monitor).map(|item| item.lane) {
-            self.spool(lane, record::missed(monitor, slot, reason), false);
+            let noticed = now().saturating_duration_since(self.boot);
+            let missed = record::missed(monitor, slot, reason, noticed, limited);
+            self.spool(lane, missed, false);
         }
     }
 

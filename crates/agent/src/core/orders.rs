@@ -54,6 +54,7 @@ impl Core {
                 self.part(snapshot.revision, &snapshot.items, snapshot.more);
             }
             LinkEvent::Confirm(request) => self.confirm(request),
+            LinkEvent::Hold(hold) => self.hold(&hold),
             LinkEvent::Delta(delta) => {
                 self.remove(&delta.removed_monitor_ids);
                 self.part(delta.revision, &delta.upserts, delta.more);
@@ -109,9 +110,12 @@ impl Core {
                     continue;
                 }
             };
-            let known = self.items.get(&item.monitor).map(|known| known.generation);
+            let known = self.items.get(&item.monitor);
+            let known = known.map(|known| (known.generation, known.interval));
             let is_restored = self.restored.remove(&item.monitor);
-            if known == Some(item.generation) && !is_restored {
+            let same = known.is_some_and(|(generation, _)| generation == item.generation);
+            let is_repaced = same && known.is_some_and(|(_, interval)| interval != item.interval);
+            if same && !is_repaced && !is_restored {
                 continue; // a snapshot after a reconnect: nobody's slots move
             }
             if let Some(disk) = &self.disk {
@@ -119,10 +123,16 @@ impl Core {
             }
             self.windows.close_monitor(&item.monitor);
             let next_at = now() + Duration::from_millis(sent.next_slot_in_ms.into());
-            let same = known == Some(item.generation);
-            let (slot, next_at) = self.next_slot(&item, sent.next_slot, next_at, same);
-            self.timetable
-                .upsert(&item.monitor, item.interval, slot, next_at);
+            if is_repaced {
+                // It means the same, and no slot that was due is lost.
+                self.start_due(now());
+                self.timetable
+                    .repace(&item.monitor, item.interval, sent.next_slot, next_at);
+            } else {
+                let (slot, next_at) = self.next_slot(&item, sent.next_slot, next_at, same);
+                self.timetable
+                    .upsert(&item.monitor, item.interval, slot, next_at);
+            }
             self.items.insert(item.monitor.clone(), item);
         }
         self.spool_windows();

@@ -41,6 +41,10 @@ impl Core {
             self.timetable.finished(monitor);
             return;
         };
+        if self.is_held(&item, slot) {
+            self.timetable.finished(monitor);
+            return;
+        }
         // Confirmations have places of their own.
         let confirming = self.running.values().filter(|run| run.is_confirmation);
         let spared = confirming.take(SPARE).count();
@@ -84,6 +88,9 @@ impl Core {
         if !(1..=MAX_CONFIRMATION_ID).contains(&request.confirmation_id.len()) {
             return Err("its id is empty or too long");
         }
+        if self.holds.held(&item.origin, now()).is_some() {
+            return Err("its target asked for a pause");
+        }
         let mut running = self.running.values();
         if running.any(|run| run.monitor == item.monitor) {
             return Err("a probe is running, and will do");
@@ -108,6 +115,7 @@ impl Core {
             health: item.health.clone().filter(|_| !is_confirmation),
             alpn: Alpn::Any,
             wall: telemetry::clock::wall(),
+            contact: self.config.contact.clone(),
         };
         let running = Running {
             monitor: item.monitor.clone(),
@@ -148,6 +156,7 @@ impl Core {
     /// Makes records of what a probe found.
     fn file(&mut self, done: Done) {
         self.learn(&done);
+        self.heed(&done.item, &done.report);
         let Done {
             item,
             cause,

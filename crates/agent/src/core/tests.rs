@@ -19,6 +19,7 @@ pub(super) fn config() -> Config {
         state_dir: None,
         spool_bytes: Config::SPOOL_BYTES,
         canaries: Vec::new(),
+        contact: probe::Contact::default(),
     }
 }
 

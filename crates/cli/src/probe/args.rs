@@ -97,6 +97,10 @@ pub(crate) struct Args {
     pub(crate) proxy: String,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
+    /// Whom the target's owner can write to, in the `User-Agent` of every request: a page, or
+    /// `mailto:` and an address
+    #[arg(long, value_name = "URL", env = "PARALLAX_CONTACT", default_value = probe::Contact::DEFAULT)]
+    pub(crate) contact: probe::Contact,
     /// IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     pub(crate) ipv4: bool,

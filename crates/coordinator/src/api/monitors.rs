@@ -12,8 +12,9 @@ use store::Store;
 
 use super::Shared;
 use super::problem::{Id, Json, Problem, told};
-use crate::Hub;
+use crate::loads::Load;
 use crate::registry::{self, Change, ManagedBy};
+use crate::{Hub, assigning};
 
 /// The monitors, by name.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -29,6 +30,9 @@ pub(super) struct Shown {
     #[serde(flatten)]
     monitor: Monitor,
     managed_by: ManagedBy,
+    /// What it costs the target, or would; absent in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load: Option<Load>,
     /// What the call would have done, where it was only asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     dry_run: Option<Change>,
@@ -65,6 +69,7 @@ pub(super) async fn list<S: Store>(State(hub): Shared<S>) -> Result<Response, Pr
             ManagedBy::Api
         },
         monitor,
+        load: None,
         dry_run: None,
     };
     let monitors = hub.store.monitors().await?;
@@ -146,8 +151,16 @@ async fn shown<S: Store>(
 ) -> Result<Response, Problem> {
     let tag = HeaderValue::from_str(&format!("\"{}\"", monitor.generation));
     let managed_by = registry::manager(&hub.store, &monitor.id).await?;
+    let load = match dry_run {
+        None => hub.loads.load(&monitor.id),
+        Some(_) => {
+            let agents = assigning::would(hub, &monitor).await?;
+            Some(hub.loads.would(&monitor.id, &monitor.spec, agents))
+        }
+    };
     let shown = Shown {
         monitor,
+        load,
         managed_by,
         dry_run,
     };

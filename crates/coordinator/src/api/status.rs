@@ -19,6 +19,7 @@ use super::problem::{Id, Problem};
 use crate::axis::shown;
 use crate::board::{Percentiles, RegionView};
 use crate::fleet::AgentView;
+use crate::loads::Load;
 use crate::{judging, roster};
 
 /// The status of a monitor.
@@ -44,6 +45,8 @@ pub(super) struct Status {
     suspected_since: Option<String>,
     flags: Vec<Flag>,
     witnesses: Witnesses,
+    /// What it costs the target; null for a moment after it was registered.
+    load: Option<Load>,
     regions: Vec<Region>,
 }
 
@@ -223,6 +226,7 @@ pub(super) async fn monitor<S: Store>(
             abstaining: evidence.abstaining,
             explanations: evidence.explanations,
         },
+        load: hub.loads.load(&monitor.id),
         regions: watch.regions.into_iter().map(region).collect(),
     };
     Ok(axum::Json(status).into_response())

@@ -2,7 +2,7 @@
 //! is to be passed on.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model::{MonitorSpec, Outcome, RegionState};
 use rpc::convert::{self, ConvertError};
@@ -38,13 +38,13 @@ pub(crate) struct Said {
 }
 
 /// What of a spec matters to a judge.
-pub(super) fn policy(spec: &MonitorSpec) -> Policy {
+pub(super) fn policy(spec: &MonitorSpec, interval: Duration) -> Policy {
     let calls = spec.calls.iter().map(|call| Call {
         tool: call.name.clone(),
         is_repeatable: spec.confirm_calls && call.idempotent,
     });
     Policy {
-        interval: whole_ms(spec.interval.duration()),
+        interval: whole_ms(interval),
         timeout: whole_ms(spec.total_timeout.duration()),
         calls: calls.collect(),
         accept_weak: spec.accept_weak,
@@ -100,6 +100,9 @@ impl State {
         while let Some(ask) = watched.judge.poll_ask() {
             let ask = (monitor.to_owned(), watched.generation, ask);
             self.asks.push_back(ask);
+        }
+        while let Some(pause) = watched.judge.poll_hold() {
+            self.holds.push_back((monitor.to_owned(), pause));
         }
         while let Some(change) = watched.judge.poll_transition() {
             self.transitions.push_back((monitor.to_owned(), change));

@@ -326,11 +326,81 @@ fn a_region_that_is_not_wanted_does_not_come_back() {
         monitor_id: "docs".into(),
         slot: 1,
         reason: 1,
+        ..Default::default()
     };
-    stage.board.missed("us", &record).unwrap();
+    let elsewhere = Identity {
+        region: "us".into(),
+        ..identity("c")
+    };
+    let sighting = stage.sighting(&elsewhere, true);
+    stage.board.missed(&sighting, &record).unwrap();
     assert_eq!(
         stage.board.view("docs", stage.now).unwrap().regions.len(),
         1
     );
-    assert!(stage.board.missed("eu", &v1::Missed::default()).is_err());
+    let empty = v1::Missed::default();
+    assert!(stage.board.missed(&sighting, &empty).is_err());
+}
+
+/// A held slot of an agent that was turned away says that the region is blocked; one of an agent that
+/// was told to wait says nothing, and neither does what another life of it left.
+#[test]
+fn a_held_slot_says_what_holds_it() {
+    let blocked = (RegionState::Blocked, Some("rate_limited"));
+    let ok = (RegionState::Ok, None);
+    let table = [
+        (true, true, 7, blocked),
+        (false, true, 7, ok),
+        (true, false, 7, ok),
+        // An agent that does not say when.
+        (true, true, 0, ok),
+    ];
+    for (limited, is_live, missed_at_us, expected) in table {
+        let mut stage = stage();
+        for agent in ["a", "b"] {
+            stage.says(agent, &Outcome::Ok);
+        }
+        for agent in ["a", "b"] {
+            let record = v1::Missed {
+                monitor_id: "docs".into(),
+                slot: 1,
+                reason: v1::MissedReason::Held.into(),
+                missed_at_us,
+                limited,
+            };
+            let identity = identity(agent);
+            let sighting = stage.sighting(&identity, is_live);
+            stage.board.missed(&sighting, &record).unwrap();
+        }
+        assert_eq!(
+            stage.state(),
+            expected,
+            "{limited} {is_live} {missed_at_us}"
+        );
+    }
+}
+
+/// Another interval is another time to live, and no vote is forgotten; another spec keeps it.
+#[test]
+fn a_monitor_is_judged_by_the_interval_that_it_has() {
+    let mut stage = stage();
+    stage.says("a", &Outcome::Ok);
+    let ttl = |stage: &Stage| {
+        let watch = stage.board.view("docs", stage.now).unwrap();
+        watch.standing.evidence.ttl_ms
+    };
+    assert_eq!(ttl(&stage), 100_000);
+    stage
+        .board
+        .pace("docs", Duration::from_secs(120), stage.now);
+    assert_eq!(ttl(&stage), 160_000);
+    assert_eq!(stage.state().0, RegionState::Ok);
+    let spec = MonitorSpec::new("https://b/mcp".parse().unwrap());
+    let monitor = Monitor {
+        id: "docs".parse().unwrap(),
+        generation: 4,
+        spec,
+    };
+    stage.board.set(&monitor, stage.now);
+    assert_eq!(ttl(&stage), 160_000);
 }

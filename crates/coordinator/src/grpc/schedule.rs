@@ -48,9 +48,9 @@ impl<S: Store> ScheduleService for Schedule<S> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let hub = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let (stream, asks) = hub.orders.open(&identity.agent);
+            let (stream, orders) = hub.orders.open(&identity.agent);
             let ended = tokio::select! {
-                ended = follow(&hub, &identity, inbound, asks, &sender) => ended,
+                ended = follow(&hub, &identity, inbound, orders, &sender) => ended,
                 status = turned_out(&hub, &who) => Err(status),
             };
             hub.orders.close(&identity.agent, stream);
@@ -71,7 +71,7 @@ async fn follow<S: Store>(
     hub: &Arc<Hub<S>>,
     identity: &Identity,
     mut inbound: Streaming<v1::WatchRequest>,
-    mut asks: mpsc::Receiver<v1::ConfirmationRequest>,
+    mut orders: mpsc::Receiver<v1::watch_response::Message>,
     sender: &Sender,
 ) -> Result<(), Status> {
     let mut changes = hub.changes.subscribe();
@@ -89,11 +89,10 @@ async fn follow<S: Store>(
                 };
                 return send(sender, v1::watch_response::Message::GoAway(go_away)).await;
             }
-            ask = asks.recv() => {
+            order = orders.recv() => {
                 // A newer stream of the agent has taken over.
                 let superseded = || Status::aborted("a newer stream of this agent has taken over");
-                let ask = ask.ok_or_else(superseded)?;
-                send(sender, v1::watch_response::Message::Confirm(ask)).await?;
+                send(sender, order.ok_or_else(superseded)?).await?;
             }
             changed = changes.changed() => {
                 changed.map_err(|_| Status::unavailable("shutting down"))?;
@@ -121,7 +120,7 @@ async fn follow<S: Store>(
 async fn plan<S: Store>(hub: &Hub<S>, identity: &Identity) -> Result<Plan, Status> {
     let since_epoch = telemetry::clock::wall().duration_since(jiff::Timestamp::UNIX_EPOCH);
     let since_epoch = Duration::try_from(since_epoch).unwrap_or_default();
-    let plan = planner::plan(&hub.store, &hub.assigned, identity, since_epoch).await;
+    let plan = planner::plan(&hub.store, &hub.assigned, &hub.loads, identity, since_epoch).await;
     plan.map_err(|error| Status::unavailable(error.to_string()))
 }
 

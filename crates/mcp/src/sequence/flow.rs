@@ -11,6 +11,7 @@ use crate::exchange::{Command, Head, Request};
 use crate::limits::{CLEANUP_TIMEOUT, CLOSE_TIMEOUT, MAX_DETAIL_CHARS, MAX_RETRY_AFTER};
 use crate::reply::{Expect, Reader};
 use crate::results::Announced;
+use crate::retry_after;
 use crate::timing::Timer;
 
 impl Sequence {
@@ -262,9 +263,10 @@ impl Sequence {
         running.timer.enter(Phase::Receive, now);
         running.http_status = Some(head.status.as_u16());
         running.content_type = head.media_type().map(|media| model::text::line(&media, 64));
-        let retry_after = head
-            .header("retry-after")
-            .and_then(|value| retry_after(value.trim()));
+        let began = self.deadline.checked_sub(self.plan.total_timeout);
+        let spent = began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        let wall = self.plan.wall.map(|wall| wall + spent);
+        let retry_after = retry_after::seconds(head, wall).map(|s| s.min(MAX_RETRY_AFTER));
         if !head.is_success() && retry_after.is_some() {
             self.findings.retry_after = retry_after;
         }
@@ -275,17 +277,6 @@ impl Sequence {
             self.keep_session(session.cloned());
         }
     }
-}
-
-/// The seconds of a `Retry-After` (RFC 9110 §10.2.3), at most [`MAX_RETRY_AFTER`].
-fn retry_after(value: &str) -> Option<u64> {
-    let is_number = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-    // What no integer holds is more than the most.
-    is_number.then(|| {
-        value
-            .parse()
-            .map_or(MAX_RETRY_AFTER, |n: u64| n.min(MAX_RETRY_AFTER))
-    })
 }
 
 /// `now + time`, or a day from now where the sum does not exist.

@@ -10,6 +10,9 @@ use super::secret::HIDDEN;
 use super::{CallSpec, MonitorSpec};
 use crate::period::Period;
 
+/// The largest cap on requests a minute, of a monitor or of an origin: as good as none.
+pub const MAX_REQUESTS_PER_MINUTE: u32 = 1_000_000;
+
 /// Ids of regions, agents and hostings: names that are safe in labels, paths and logs.
 #[must_use]
 pub fn is_id(text: &str) -> bool {
@@ -88,6 +91,12 @@ impl MonitorSpec {
             let detail = format!("{} is not within 1 to 64", self.max_agents);
             problems.push(FieldError::new("/max_agents", detail));
         }
+        if let Some(most) = self.max_requests_per_minute
+            && !(1..=MAX_REQUESTS_PER_MINUTE).contains(&most)
+        {
+            let detail = format!("{most} is not within 1 to {MAX_REQUESTS_PER_MINUTE}");
+            problems.push(FieldError::new("/max_requests_per_minute", detail));
+        }
         let bounds = [
             ("/regions", self.regions.len(), 64),
             ("/calls", self.calls.len(), 16),
@@ -102,22 +111,7 @@ impl MonitorSpec {
             }
         }
         problems.extend(call_problems(&self.calls));
-        let idle = self.idle_stream.map(|idle| idle.duration());
-        if idle.is_some_and(|idle| idle >= self.interval.duration()) {
-            let detail = "must be shorter than the interval: a probe listens to its end";
-            problems.push(FieldError::new("/idle_stream", detail));
-        }
-        problems.extend(self.expect.problems("/expect"));
-        if let Some(health) = &self.health {
-            problems.extend(health.problems("/health"));
-        }
-        for (step, most) in &self.expect.max_step {
-            let pointer = format!("/expect/max_step/{step}");
-            performance(&pointer, *most, &mut problems);
-        }
-        if let Some(most) = self.expect.max_total {
-            performance("/expect/max_total", most, &mut problems);
-        }
+        self.demand_problems(&mut problems);
         for (id, severity) in &self.severities {
             if !id.may_become(*severity) {
                 let detail = "cannot be lowered: without it a probe has nothing to go on with";
@@ -139,6 +133,24 @@ impl MonitorSpec {
         problems.extend(label_problems("/agent_labels", &self.agent_labels));
         problems.extend(label_problems("/labels", &self.labels));
         problems
+    }
+
+    fn demand_problems(&self, problems: &mut Vec<FieldError>) {
+        let idle = self.idle_stream.map(|idle| idle.duration());
+        if idle.is_some_and(|idle| idle >= self.interval.duration()) {
+            let detail = "must be shorter than the interval: a probe listens to its end";
+            problems.push(FieldError::new("/idle_stream", detail));
+        }
+        problems.extend(self.expect.problems("/expect"));
+        if let Some(health) = &self.health {
+            problems.extend(health.problems("/health"));
+        }
+        for (step, most) in &self.expect.max_step {
+            performance(&format!("/expect/max_step/{step}"), *most, problems);
+        }
+        if let Some(most) = self.expect.max_total {
+            performance("/expect/max_total", most, problems);
+        }
     }
 
     fn header_problems(&self, problems: &mut Vec<FieldError>) {

@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::streamable::empty;
+use super::streamable::{empty, turned_away};
 use super::{State, answer};
 
 /// Answers that may wait on one stream.
@@ -59,7 +59,7 @@ pub(crate) async fn open(Extract(streams): Extract<Streams>) -> Response {
     streams.state.log.request("GET");
     tokio::time::sleep(script.delay()).await;
     if let Some(status) = script.status {
-        return empty(status);
+        return turned_away(status, &script);
     }
     let id = streams.next.fetch_add(1, Ordering::SeqCst).to_string();
     let (sender, receiver) = mpsc::channel(QUEUE);
@@ -90,7 +90,7 @@ pub(crate) async fn message(
     streams.state.log.request(&name);
     tokio::time::sleep(script.delay()).await;
     if let Some(status) = script.status_on.get(&name).copied().or(script.status) {
-        return empty(status);
+        return turned_away(status, &script);
     }
     let stream = query
         .get("sessionId")

@@ -19,6 +19,8 @@ pub struct Script {
     pub status_on: BTreeMap<String, u16>,
     /// Answers every request with this status.
     pub status: Option<u16>,
+    /// Says so in the `Retry-After` of those answers.
+    pub retry_after: Option<String>,
     /// Calls of these tools end in `isError`.
     pub failing_tools: BTreeSet<String>,
     /// Answers with an event stream instead of JSON.
@@ -82,6 +84,9 @@ impl Scripted {
 /// Lists that are remembered: more than any test counts, and a bound for a server that runs on.
 const MAX_LISTED: usize = 1 << 18;
 
+/// Names of clients that are remembered.
+const MAX_USER_AGENTS: usize = 64;
+
 /// What a server saw.
 #[derive(Debug, Default)]
 pub struct Log {
@@ -90,6 +95,7 @@ pub struct Log {
     opened: AtomicU64,
     closed: AtomicU64,
     streams: AtomicU64,
+    user_agents: Mutex<BTreeSet<String>>,
     listed: Mutex<Vec<(String, u64)>>,
     hosts: Mutex<BTreeSet<String>>,
 }
@@ -120,6 +126,23 @@ impl Log {
     #[must_use]
     pub fn streams_open(&self) -> u64 {
         self.streams.load(Ordering::SeqCst)
+    }
+
+    /// Who asked, by what they say of themselves; the first ones, if they are too many.
+    #[must_use]
+    pub fn user_agents(&self) -> BTreeSet<String> {
+        self.user_agents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn asked_by(&self, user_agent: &str) {
+        let agents = self.user_agents.lock();
+        let mut agents = agents.unwrap_or_else(PoisonError::into_inner);
+        if agents.len() < MAX_USER_AGENTS {
+            agents.insert(user_agent.to_owned());
+        }
     }
 
     /// Every `tools/list` that was answered with 200: the query of its URL, and when, in

@@ -37,12 +37,15 @@ pub(crate) async fn handle(
     if let Some(host) = authority.or(host) {
         state.log.host(host);
     }
+    let user_agent = headers.get(http::header::USER_AGENT);
+    let user_agent = user_agent.and_then(|value| value.to_str().ok());
+    state.log.asked_by(user_agent.unwrap_or_default());
     tokio::time::sleep(script.delay()).await;
     if script.hang_on.contains(&name) {
         std::future::pending::<()>().await;
     }
     if let Some(status) = script.status_on.get(&name).copied().or(script.status) {
-        return empty(status);
+        return turned_away(status, &script);
     }
     if script.html {
         return with_type(200, "text/html", "<!DOCTYPE html><title>Sign in</title>");
@@ -220,6 +223,18 @@ fn with_type(status: u16, media: &str, body: &str) -> Response {
     response
         .body(Body::from(body.to_owned()))
         .unwrap_or_else(|_| empty(500))
+}
+
+/// A status without a body, and when to ask again, where the script says that.
+pub(crate) fn turned_away(status: u16, script: &Script) -> Response {
+    let mut response = empty(status);
+    let after = script.retry_after.as_deref();
+    if let Some(after) = after.and_then(|after| after.parse().ok()) {
+        response
+            .headers_mut()
+            .insert(http::header::RETRY_AFTER, after);
+    }
+    response
 }
 
 pub(crate) fn empty(status: u16) -> Response {

@@ -19,6 +19,9 @@ const LASTING: Ms = 12_000;
 const LASTING_OKS: u32 = 3;
 /// How far back changes between good and bad are counted.
 const MIXED_WINDOW: Ms = 300_000;
+/// What was said before a pause stands for so long at most: the longest that a target may ask an
+/// agent for.
+const MOST_HELD: Ms = 3_600_000;
 /// Changes that are remembered.
 const MAX_FLIPS: usize = 16;
 
@@ -71,6 +74,11 @@ pub(super) struct Vote {
     /// When the probe began that says so, and when it was heard.
     pub(super) began: Ms,
     pub(super) heard: Ms,
+    /// When a slot was last passed over because the target, or what it runs on, asked for a pause:
+    /// until then the vote stands as it was.
+    pub(super) held: Ms,
+    /// Since when the agent is told to come back later.
+    pub(super) limited_since: Option<Ms>,
     /// In a row.
     pub(super) fails: u32,
     pub(super) oks: u32,
@@ -88,15 +96,17 @@ pub(super) struct Vote {
 impl Vote {
     /// Takes a result.
     pub(super) fn fold(&mut self, say: Say, began: Ms, heard: Ms, ttl: Ms, is_vouched: bool) {
-        if heard.saturating_sub(self.heard) > ttl {
+        if heard.saturating_sub(self.last()) > ttl {
             // What was said too long ago begins no row.
             *self = Self::default();
         }
         if say.is_limited() {
             // Neither good nor bad: it breaks no row, and begins none.
             (self.say, self.began, self.heard) = (say, began, heard);
+            self.limited_since.get_or_insert(began);
             return;
         }
+        self.limited_since = None;
         let is_good = say.is_ok();
         let was_good = self.say.is_ok();
         let is_known = self.say != Say::Nothing && !self.say.is_limited();
@@ -130,7 +140,20 @@ impl Vote {
 
     /// Whether the agent still says it.
     pub(super) fn is_fresh(&self, ttl: Ms, now: Ms) -> bool {
-        self.say != Say::Nothing && now.saturating_sub(self.heard) <= ttl
+        self.say != Say::Nothing && now.saturating_sub(self.last()) <= ttl
+    }
+
+    /// A slot was passed over at `at`. What was said before stands, but not for ever.
+    pub(super) fn hold(&mut self, ttl: Ms, at: Ms, now: Ms) {
+        if self.is_fresh(ttl, now) {
+            let most = self.heard.saturating_add(MOST_HELD);
+            self.held = self.held.max(at.min(most));
+        }
+    }
+
+    /// When the vote was last heard, or could not be heard anew.
+    fn last(&self) -> Ms {
+        self.heard.max(self.held)
     }
 
     /// Changes between good and bad of late.
@@ -153,6 +176,8 @@ pub(super) struct Pending {
     pub(super) says: Says,
     pub(super) began: Ms,
     pub(super) heard: Ms,
+    /// The pause that the target asked for.
+    pub(super) retry_after: Option<Ms>,
     /// Then the self-test is missing.
     pub(super) until: Ms,
 }

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::mesh::SelfTest;
 
+mod hold;
+
 const SECOND: Ms = 1000;
 const INTERVAL: Ms = 10 * SECOND;
 /// Four regions on four providers, two agents in each region and on each provider.
@@ -36,11 +38,15 @@ enum Path {
     /// The agent does not run.
     Dead,
     Slow,
+    /// The agent leaves the target alone: because it was turned away, or because it was told so.
+    Held,
+    Told,
 }
 
 type Plan = Box<dyn Fn(usize, Ms) -> Path>;
 
 struct World {
+    interval: Ms,
     judge: Judge,
     mesh: Mesh,
     plan: Plan,
@@ -51,6 +57,9 @@ struct World {
     log: Vec<Transition>,
     confirmations: usize,
     references: usize,
+    /// What a target that turns agents away asks for.
+    retry_after: Option<Ms>,
+    holds: Vec<(Ms, Ms)>,
 }
 
 #[derive(Debug, Clone)]
@@ -58,6 +67,7 @@ enum Coming {
     Outcome(Seen),
     Test(u64, SelfTest),
     Start(Option<Ask>),
+    Held(bool, Ms),
 }
 
 fn names() -> Vec<String> {
@@ -78,8 +88,18 @@ fn policy() -> Policy {
 
 impl World {
     fn new(agents: usize, plan: impl Fn(usize, Ms) -> Path + 'static) -> Self {
+        Self::every(INTERVAL, agents, plan)
+    }
+
+    /// A world in which each agent probes so often.
+    fn every(interval: Ms, agents: usize, plan: impl Fn(usize, Ms) -> Path + 'static) -> Self {
+        let policy = Policy {
+            interval,
+            ..policy()
+        };
         let mut world = Self {
-            judge: Judge::new(policy(), 0),
+            interval,
+            judge: Judge::new(policy, 0),
             mesh: Mesh::default(),
             plan: Box::new(plan),
             now: 0,
@@ -88,6 +108,8 @@ impl World {
             log: Vec::new(),
             confirmations: 0,
             references: 5,
+            retry_after: None,
+            holds: Vec::new(),
         };
         let witness = |(n, (region, provider)): (usize, &(&str, &str))| Witness {
             agent: names()[n].clone(),
@@ -97,7 +119,7 @@ impl World {
         let panel = RING.iter().take(agents).enumerate().map(witness);
         world.judge.assign(panel.collect(), 0);
         for at in 0..agents {
-            let offset = (at as u64 * 618 % 1000) * INTERVAL / 1000;
+            let offset = (at as u64 * 618 % 1000) * interval / 1000;
             world.coming.push((offset, at, Coming::Start(None)));
         }
         world
@@ -123,6 +145,13 @@ impl World {
         if path == Path::Dead {
             return;
         }
+        if matches!(path, Path::Held | Path::Told) {
+            if ask.is_none() {
+                let held = Coming::Held(path == Path::Held, self.now);
+                self.coming.push((self.now + 50, at, held));
+            }
+            return;
+        }
         let timeout = ask.as_ref().map_or(policy().timeout, |ask| ask.timeout);
         let with_calls = ask.as_ref().map(|ask| ask.with_calls);
         let failed = |step, reason| {
@@ -133,7 +162,7 @@ impl World {
             })
         };
         let (outcome, took) = match path {
-            Path::Fine | Path::Dead => (Outcome::Ok, 100),
+            Path::Fine | Path::Dead | Path::Held | Path::Told => (Outcome::Ok, 100),
             Path::Slow => (Outcome::Ok, 2000),
             Path::Refused => (failed(Step::Initialize, Reason::TcpRefused), 20),
             Path::Hangs | Path::Offline => (failed(Step::Initialize, Reason::TcpTimeout), timeout),
@@ -151,7 +180,9 @@ impl World {
             outcome,
             tool: (path == Path::ToolFails).then(|| "lookup".to_owned()),
             confirms: with_calls,
-            retry_after: None,
+            retry_after: (path == Path::Limited)
+                .then_some(self.retry_after)
+                .flatten(),
         };
         let comes = self.now + took + 50;
         self.coming.push((comes, at, Coming::Outcome(seen)));
@@ -171,9 +202,13 @@ impl World {
             Coming::Start(None) => {
                 self.probe(at, None);
                 self.coming
-                    .push((self.now + INTERVAL, at, Coming::Start(None)));
+                    .push((self.now + self.interval, at, Coming::Start(None)));
             }
             Coming::Start(ask) => self.probe(at, ask),
+            Coming::Held(is_limited, began) => {
+                let judge = &mut self.judge;
+                judge.handle_held(&agent, is_limited, began, &self.mesh, self.now);
+            }
             Coming::Outcome(seen) => {
                 self.mesh.handle_heard(&agent, self.now);
                 self.judge
@@ -217,6 +252,9 @@ impl World {
             }
             while let Some(change) = self.judge.poll_transition() {
                 self.log.push(change);
+            }
+            while let Some(pause) = self.judge.poll_hold() {
+                self.holds.push((self.now, pause));
             }
             self.now += 50;
         }

@@ -1,0 +1,203 @@
+//! Targets that ask for a pause get it, on every monitor of their origin.
+
+use std::time::Duration;
+
+use model::{Outcome, Reason, Report};
+use rpc::{limits, v1};
+use schedule::Held;
+
+use super::{Core, now};
+use crate::item::Item;
+
+impl Core {
+    /// Whether the slot must pass without a probe; that is recorded.
+    pub(super) fn is_held(&mut self, item: &Item, slot: u64) -> bool {
+        let Some(held) = self.holds.held(&item.origin, now()) else {
+            return false;
+        };
+        let is_limited = held == Held::Limited;
+        self.miss_for(&item.monitor, slot, v1::MissedReason::Held, is_limited);
+        true
+    }
+
+    /// A server that says 429, or 503 with a time, is left alone for that time (RFC 6585 section 4,
+    /// RFC 9110 section 10.2.3); one that names none, for an interval of the monitor.
+    pub(super) fn heed(&mut self, item: &Item, report: &Report) {
+        let is_limited = match &report.outcome {
+            Outcome::Failed(failure) => failure.reason == Reason::RateLimited,
+            Outcome::Ok | Outcome::Degraded { .. } | Outcome::Inconclusive { .. } => false,
+        };
+        if is_limited {
+            let asked = report.retry_after_seconds.map(Duration::from_secs);
+            let pause = asked.unwrap_or(item.interval);
+            tracing::info!(origin = %item.origin, ?pause, "the target asks for a pause");
+            self.holds.hold(&item.origin, Held::Limited, pause, now());
+        }
+    }
+
+    /// Others were turned away: this agent need not find out for itself.
+    pub(super) fn hold(&mut self, hold: &v1::Hold) {
+        let pause = Duration::from_millis(hold.for_ms.into());
+        for monitor in hold.monitor_ids.iter().take(limits::MAX_ITEMS) {
+            if let Some(item) = self.items.get(monitor) {
+                self.holds.hold(&item.origin, Held::Told, pause, now());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::tests::{config, core, schedule, spooled};
+    use crate::link::LinkEvent;
+    use rpc::v1::record::Kind;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// A server that answers every request with a head, and counts them.
+    fn answering(head: &'static str) -> (String, Arc<AtomicU64>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&count);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut bytes = [0; 4096];
+                let _ = stream.read(&mut bytes);
+                counted.fetch_add(1, Ordering::SeqCst);
+                let answer = format!("{head}content-length: 0\r\nconnection: close\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        (format!("http://{address}"), count)
+    }
+
+    async fn slot(core: &mut Core, monitor: &str, slot: u64) {
+        let interval = core.items[monitor].interval;
+        core.timetable.upsert(monitor, interval, slot, now());
+        core.handle_time();
+        while let Some(done) = core.probes.join_next_with_id().await {
+            core.handle_done(done);
+        }
+        core.handle_time();
+    }
+
+    fn missed(core: &Core) -> Vec<(String, u64, v1::MissedReason, bool)> {
+        let missed = spooled(core).into_iter().filter_map(|kind| match kind {
+            Kind::Missed(m) => Some((m.monitor_id.clone(), m.slot, m.reason(), m.limited)),
+            Kind::Outcome(_) | Kind::Window(_) | Kind::Gap(_) | Kind::Attestation(_) => None,
+        });
+        missed.collect()
+    }
+
+    fn ask(monitor: &str) -> v1::ConfirmationRequest {
+        v1::ConfirmationRequest {
+            confirmation_id: "c-1".into(),
+            monitor_id: monitor.to_owned(),
+            generation: 3,
+            ..Default::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_origin_that_limits_is_left_alone_on_all_its_monitors() {
+        let table = [
+            ("HTTP/1.1 429 Too Many\r\nretry-after: 600\r\n", true),
+            ("HTTP/1.1 429 Too Many\r\n", true),
+            (
+                "HTTP/1.1 503 Busy\r\nretry-after: Fri, 31 Dec 9999 23:59:59 GMT\r\n",
+                true,
+            ),
+            ("HTTP/1.1 503 Busy\r\n", false),
+            ("HTTP/1.1 500 Broken\r\nretry-after: 600\r\n", false),
+        ];
+        for (head, is_held) in table {
+            let (base, count) = answering(head);
+            let (mut core, _inbox) = core(config());
+            schedule(&mut core, &format!("{base}/mcp"), &["docs", "shop"]);
+            slot(&mut core, "docs", 7).await;
+            let asked = count.load(Ordering::SeqCst);
+            assert!(asked > 0, "{head}");
+            slot(&mut core, "docs", 8).await;
+            slot(&mut core, "shop", 4).await;
+            core.handle_link(LinkEvent::Confirm(ask("shop")));
+            if is_held {
+                assert_eq!(count.load(Ordering::SeqCst), asked, "{head}");
+                let held =
+                    |monitor: &str, slot| (monitor.to_owned(), slot, v1::MissedReason::Held, true);
+                assert_eq!(missed(&core), [held("docs", 8), held("shop", 4)], "{head}");
+                assert_eq!(core.probes.len(), 0, "no confirmation either");
+            } else {
+                assert_eq!(missed(&core), [], "{head}");
+                assert_eq!(core.probes.len(), 1, "{head}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_told_leaves_the_origin_alone_and_says_that_it_was_told() {
+        let (base, count) = answering("HTTP/1.1 500 Broken\r\n");
+        let (mut core, _inbox) = core(config());
+        schedule(&mut core, &format!("{base}/mcp"), &["docs", "shop"]);
+        let hold = v1::Hold {
+            monitor_ids: vec!["docs".into(), "unknown".into()],
+            for_ms: 60_000,
+        };
+        core.handle_link(LinkEvent::Hold(hold));
+        slot(&mut core, "shop", 4).await;
+        assert_eq!(count.load(Ordering::SeqCst), 0);
+        let told = ("shop".to_owned(), 4, v1::MissedReason::Held, false);
+        assert_eq!(missed(&core), [told]);
+    }
+
+    /// Only how often it is probed changes: nothing is begun anew, and nothing is probed twice.
+    #[tokio::test]
+    async fn another_interval_moves_the_slots_and_nothing_else() {
+        let (base, _) = answering("HTTP/1.1 500 Broken\r\n");
+        let (mut core, _inbox) = core(config());
+        let sent = |interval_ms, next_slot, next_slot_in_ms| v1::ScheduleItem {
+            monitor_id: "docs".into(),
+            generation: 3,
+            lane: 5,
+            interval_ms,
+            next_slot,
+            next_slot_in_ms,
+            probe: Some(v1::ProbeSpec {
+                url: format!("{base}/mcp"),
+                era: "auto".into(),
+                step_timeout_ms: 2000,
+                call_timeout_ms: 2000,
+                total_timeout_ms: 5000,
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let delta = |item| {
+            LinkEvent::Delta(v1::ScheduleDelta {
+                upserts: vec![item],
+                ..Default::default()
+            })
+        };
+        core.handle_link(delta(sent(60_000, 100, 0)));
+        core.handle_time();
+        assert_eq!(core.timetable.next_slot("docs"), Some(101));
+        let before = core.timetable.poll_timeout().unwrap();
+        // Slot 50 of two minutes would begin in ten seconds: too soon after the last one.
+        core.handle_link(delta(sent(120_000, 50, 10_000)));
+        assert_eq!(core.items["docs"].interval, Duration::from_secs(120));
+        assert_eq!(core.timetable.next_slot("docs"), Some(51));
+        let after = core.timetable.poll_timeout().unwrap();
+        assert!(after >= before, "no sooner than it was");
+        assert_eq!(core.probes.len(), 1, "the probe that ran goes on");
+        core.handle_link(delta(sent(120_000, 77, 90_000)));
+        assert_eq!(
+            core.timetable.next_slot("docs"),
+            Some(51),
+            "nothing changed"
+        );
+    }
+}
