@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dial::{AddressPolicy, Origin};
 use model::{CheckId, Era, EraPolicy, Outcome, Phase, Reason, Revision, Step, Transport};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{Probe, eventually, failure};
 use testbed::proxy::{Fault, Path};
 use testbed::recorder::Recorder;
@@ -382,4 +382,76 @@ async fn the_recorder_sees_what_is_left_open() {
     assert_eq!(report.outcome, Outcome::Ok);
     assert_eq!(report.violations()[0].id, CheckId::SessDelete);
     assert_eq!(recorder.tally().sessions_left().len(), 1);
+}
+
+/// Answers the first request of its first connection, and closes that without a word when the next
+/// one has come; other connections work. Tells what it was asked.
+async fn closes_once(
+    listener: tokio::net::TcpListener,
+    has_tools: bool,
+    asked: tokio::sync::mpsc::Sender<String>,
+) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    for connection in 0.. {
+        let Ok((mut socket, _)) = listener.accept().await else {
+            return;
+        };
+        let mut text = String::new();
+        let mut requests = 0;
+        let mut buffer = [0; 4096];
+        while let Ok(n @ 1..) = socket.read(&mut buffer).await {
+            text.push_str(std::str::from_utf8(&buffer[..n]).unwrap());
+            let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
+            let body: Option<Value> = body.and_then(|body| serde_json::from_str(body).ok());
+            let Some(body) = body else { continue };
+            text.clear();
+            requests += 1;
+            let method = body["method"].as_str().unwrap().to_owned();
+            asked.send(method).await.unwrap();
+            if connection == 0 && requests == 2 {
+                break;
+            }
+            let capabilities = if has_tools {
+                json!({ "tools": {} })
+            } else {
+                json!({})
+            };
+            let result = json!({ "resultType": "complete", "ttlMs": 0, "cacheScope": "public",
+                "supportedVersions": ["2026-07-28"], "capabilities": capabilities,
+                "tools": [{ "name": "echo", "inputSchema": { "type": "object" } }], "content": [] });
+            let answer =
+                json!({ "jsonrpc": "2.0", "id": body["id"], "result": result }).to_string();
+            let length = answer.len();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+            );
+            socket.write_all((head + &answer).as_bytes()).await.unwrap();
+        }
+    }
+}
+
+/// RFC 9112 §9.3.1: what reads is asked again where a used connection ended without a word; a call
+/// is not.
+#[tokio::test]
+async fn a_used_connection_that_ends_without_a_word_fails_no_step_that_reads() {
+    for has_tools in [true, false] {
+        let listener = tokio::net::TcpListener::bind(LOOPBACK).await.unwrap();
+        let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+        let (told, mut asked) = tokio::sync::mpsc::channel(16);
+        let server = tokio::spawn(closes_once(listener, has_tools, told));
+        let (report, _) = Probe::of(&url).calling("echo", &json!({})).run().await;
+        server.abort();
+        let mut methods = Vec::new();
+        while let Some(method) = asked.recv().await {
+            methods.push(method);
+        }
+        if has_tools {
+            assert_eq!(report.outcome, Outcome::Ok, "{report:#?}");
+            let expected = ["server/discover", "tools/list", "tools/list", "tools/call"];
+            assert_eq!(methods, expected);
+        } else {
+            assert_eq!(failure(&report), (Step::ToolsCall, Reason::HttpConnClosed));
+            assert_eq!(methods, ["server/discover", "tools/call"]);
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! What goes over the edge between the state machine and its shell.
 
 use http::{HeaderMap, Method, StatusCode};
+use model::Step;
+use serde_json::Value;
 use url::Url;
 
 /// One HTTP exchange of a probe: a request and its response.
@@ -41,6 +43,27 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The JSON-RPC message, for `POST`.
     pub body: Vec<u8>,
+}
+
+impl Request {
+    /// Whether the request may be sent again where a server may have had it already: whatever asks
+    /// for something and changes nothing. Not `initialize`, which opens a session, and no call.
+    #[must_use]
+    pub fn may_repeat(&self) -> bool {
+        let reads = [
+            Step::Discover,
+            Step::Ping,
+            Step::ToolsList,
+            Step::ResourcesList,
+            Step::ResourceTemplatesList,
+            Step::PromptsList,
+        ];
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let Some(method) = body["method"].as_str() else {
+            return self.method == Method::GET;
+        };
+        reads.iter().any(|step| step.method() == Some(method))
+    }
 }
 
 /// The head of a response.

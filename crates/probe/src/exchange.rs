@@ -150,8 +150,9 @@ async fn converse(
     Ok(())
 }
 
-/// Sends the request, on a new connection if the used one turns out to be gone before it took
-/// anything. That is no second request: hyper gives a message back only where none of it was sent.
+/// Sends the request, on a new connection if the used one turns out to be gone: where it took
+/// nothing of the request, or where it answered nothing and the request may be repeated (RFC 9112
+/// §9.3.1: servers close idle connections without a word, and requests cross the end).
 /// Nothing else is ever tried again here: a target that is in trouble gets no more for it.
 async fn open(
     link: &Link,
@@ -162,22 +163,22 @@ async fn open(
     let phase = |phase| outlet.phase(phase, now());
     let mut retried = false;
     loop {
-        let mut sender = link.checkout(&phase).await?;
+        let (mut sender, is_used) = link.checkout(&phase).await?;
         let (body, taken) = Told::new(Bytes::copy_from_slice(&request.body));
-        let request =
+        let dressed =
             dress(request, headers, body, &sender, link.host()).map_err(|error| Fault {
                 reason: Reason::ProberInternal,
                 detail: format!("the request cannot be built: {error}"),
             })?;
         outlet.phase(Phase::Send, now());
-        let has_body = !http_body::Body::is_end_stream(request.body());
+        let has_body = !http_body::Body::is_end_stream(dressed.body());
         let response = async {
             match &mut sender {
                 Sender::H1(connection, stamp) => {
                     FirstByte::arm(stamp);
-                    connection.try_send_request(request).await
+                    connection.try_send_request(dressed).await
                 }
-                Sender::H2(connection) => connection.try_send_request(request).await,
+                Sender::H2(connection) => connection.try_send_request(dressed).await,
             }
         };
         let sent = async {
@@ -200,12 +201,19 @@ async fn open(
             }
             Ok(response) => return Ok((sender, response)),
             Err(mut error) => {
-                if error.take_message().is_some() && !retried {
+                let is_unsent = error.take_message().is_some();
+                let error = error.into_error();
+                let fault = fault::of_http(&error, false);
+                let is_gone = matches!(fault.reason, Reason::HttpConnClosed | Reason::TcpReset);
+                let is_silent = match &sender {
+                    Sender::H1(_, stamp) => stamp.at().is_none(),
+                    Sender::H2(_) => false,
+                };
+                let may_repeat = is_used && is_gone && is_silent && request.may_repeat();
+                if (is_unsent || may_repeat) && !retried {
                     retried = true;
                     continue;
                 }
-                let error = error.into_error();
-                let fault = fault::of_http(&error, false);
                 let is_told = !error.is_canceled() || std::error::Error::source(&error).is_some();
                 if is_told {
                     return Err(fault);

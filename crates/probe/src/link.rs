@@ -136,17 +136,17 @@ impl Link {
     }
 
     /// A connection that can take a request: a used one where one is free, else a new one, whose
-    /// phases are told to `phase`.
+    /// phases are told to `phase`. And whether it was used before.
     pub(crate) async fn checkout(
         &self,
         phase: &(dyn Fn(Phase) + Send + Sync),
-    ) -> Result<Sender, Fault> {
+    ) -> Result<(Sender, bool), Fault> {
         while let Some(sender) = self.take_idle() {
             if let Some(sender) = ready(sender).await {
-                return Ok(sender);
+                return Ok((sender, true));
             }
         }
-        self.open(phase).await
+        Ok((self.open(phase).await?, false))
     }
 
     /// Gives a connection back after a complete exchange.
