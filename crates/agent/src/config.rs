@@ -1,5 +1,7 @@
 //! The settings of an agent.
 
+mod http;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,6 +9,7 @@ use std::path::PathBuf;
 use dial::{AddressPolicy, Allow, Dialer, DialerOptions, Family, Proxy, SetupError, TlsOptions};
 
 use crate::token::Token;
+pub use http::{Http, HttpTls, ProbeToken};
 
 /// Validated settings.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub struct Config {
     /// What the agent should reach whatever its targets do, `host:port`: its self-test. None for
     /// a network without a way out.
     pub canaries: Vec<String>,
+    /// Where `/probe` and `/metrics` are served; nowhere where absent.
+    pub http: Option<Http>,
 }
 
 /// A setting that cannot be used.
@@ -55,6 +60,11 @@ pub enum ConfigError {
     /// Too many.
     #[error("canaries: {0} are too many; name at most {max}", max = Config::MAX_CANARIES)]
     Canaries(usize),
+    /// A listener that others could reach, and that is not guarded.
+    #[error(
+        "http-listen: {0} is not loopback, and whoever reaches it could make this agent probe; {1}, or say --insecure-bind where something in front guards it"
+    )]
+    Open(SocketAddr, &'static str),
 }
 
 impl Config {
@@ -102,6 +112,9 @@ impl Config {
         if self.canaries.len() > Self::MAX_CANARIES {
             return Err(ConfigError::Canaries(self.canaries.len()));
         }
+        if let Some(http) = &self.http {
+            http.check()?;
+        }
         Ok(self)
     }
 
@@ -137,6 +150,7 @@ mod tests {
             state_dir: None,
             spool_bytes: Config::SPOOL_BYTES,
             canaries: Config::CANARIES.map(str::to_owned).to_vec(),
+            http: None,
         }
     }
 

@@ -174,3 +174,76 @@ fn an_absent_coordinator_is_waited_for() {
     stderr.read_to_string(&mut rest).unwrap();
     assert_eq!(status.code(), Some(0), "{rest}");
 }
+
+/// What is served, and how targets are probed there, is checked before anything starts.
+#[test]
+fn what_is_served_is_checked_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("agent.toml");
+    let token = folder.path().join("token");
+    std::fs::write(&token, "0123456789abcdef\n").unwrap();
+    let check = |toml: &str, args: &[&str]| {
+        std::fs::write(&config, toml).unwrap();
+        let mut command = agent("127.0.0.1:7443");
+        let command = command.arg("check-config").arg("--config").arg(&config);
+        let output = command.args(args).env("DOCS", "s3cret").output().unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), shown, said)
+    };
+    let docs = "[modules.docs]\ntargets = [\"https://x\"]\nheaders.a = { env = \"DOCS\" }\n";
+    let good = format!(
+        "http-listen = \"0.0.0.0:9116\"\ninsecure-bind = true\nprobe-token-file = {token:?}\n{docs}"
+    );
+    let (status, shown, said) = check(&good, &[]);
+    assert_eq!(status, Some(0), "{said}");
+    for line in ["http-listen      0.0.0.0:9116 ", "modules          docs "] {
+        assert!(shown.lines().any(|l| l.starts_with(line)), "{shown}");
+    }
+    assert!(
+        !shown.contains("s3cret") && !shown.contains("0123"),
+        "{shown}"
+    );
+    let table: [(&str, &[&str], &str); 7] = [
+        (
+            "",
+            &["--http-listen", "0.0.0.0:1"],
+            "http-listen: 0.0.0.0:1 is not loopback",
+        ),
+        (
+            "",
+            &["--http-listen", "9116"],
+            "http-listen: `9116` is no address and port; write it like",
+        ),
+        (
+            "http-listen = \"127.0.0.1:0\"\nhttp-tls-cert = \"x\"",
+            &[],
+            "http-tls-key: is not set",
+        ),
+        (
+            "http-listen = \"127.0.0.1:0\"",
+            &["--probe-token-file", "/no/such"],
+            "probe-token-file: /no/such: No such file",
+        ),
+        (
+            "[modules.m]\nera = \"old\"",
+            &[],
+            "modules.m.era: `old` is not",
+        ),
+        (
+            "[modules.m]\nevery = 3",
+            &[],
+            "modules.m.every: is no field of a module",
+        ),
+        (
+            "modules = 3",
+            &[],
+            "modules: write tables, like [modules.NAME]",
+        ),
+    ];
+    for (toml, args, message) in table {
+        let (status, _, said) = check(toml, args);
+        assert_eq!(status, Some(78), "{toml}");
+        assert!(said.contains(message), "{toml}: {said}");
+    }
+}

@@ -12,6 +12,7 @@ use crate::self_test::Masks;
 
 impl Core {
     pub(super) fn miss(&mut self, monitor: &str, slot: u64, reason: v1::MissedReason) {
+        self.telling.missed(reason);
         if let Some(lane) = self.items.get(monitor).map(|item| item.lane) {
             self.spool(lane, record::missed(monitor, slot, reason), false);
         }

@@ -19,6 +19,7 @@ pub(super) fn config() -> Config {
         state_dir: None,
         spool_bytes: Config::SPOOL_BYTES,
         canaries: Vec::new(),
+        http: None,
     }
 }
 
@@ -32,6 +33,7 @@ pub(super) fn core(config: Config) -> (Core, Inbox) {
         relink: Arc::new(Notify::new()),
         claims: watch::channel(Claim::default()).0,
         schedule_results,
+        telling: Arc::default(),
     };
     let inbox = Inbox {
         link: mpsc::channel(1).1,
