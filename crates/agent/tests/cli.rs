@@ -175,22 +175,25 @@ fn an_absent_coordinator_is_waited_for() {
     assert_eq!(status.code(), Some(0), "{rest}");
 }
 
-/// What is served, and how targets are probed there, is checked before anything starts.
-#[test]
-fn what_is_served_is_checked_and_shown() {
+/// `check-config` with a file: its status, what it shows, and what it says is wrong.
+fn check(toml: &str, args: &[&str]) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("agent.toml");
-    let token = folder.path().join("token");
-    std::fs::write(&token, "0123456789abcdef\n").unwrap();
-    let check = |toml: &str, args: &[&str]| {
-        std::fs::write(&config, toml).unwrap();
-        let mut command = agent("127.0.0.1:7443");
-        let command = command.arg("check-config").arg("--config").arg(&config);
-        let output = command.args(args).env("DOCS", "s3cret").output().unwrap();
-        let shown = String::from_utf8(output.stdout).unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        (output.status.code(), shown, said)
-    };
+    std::fs::write(&config, toml).unwrap();
+    let mut command = agent_without_disk("127.0.0.1:7443");
+    let command = command.args(["check-config", "--in-memory", "--config"]);
+    let command = command.arg(&config).args(args).env("DOCS", "s3cret");
+    let output = command.output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), shown, said)
+}
+
+#[test]
+fn what_is_served_is_shown_without_secrets() {
+    let mut token = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut token, b"0123456789abcdef\n").unwrap();
+    let token = token.path();
     let docs = "[modules.docs]\ntargets = [\"https://x\"]\nheaders.a = { env = \"DOCS\" }\n";
     let good = format!(
         "http-listen = \"0.0.0.0:9116\"\ninsecure-bind = true\nprobe-token-file = {token:?}\n{docs}"
@@ -204,6 +207,10 @@ fn what_is_served_is_checked_and_shown() {
         !shown.contains("s3cret") && !shown.contains("0123"),
         "{shown}"
     );
+}
+
+#[test]
+fn what_is_served_is_checked_before_anything_starts() {
     let table: [(&str, &[&str], &str); 7] = [
         (
             "",
