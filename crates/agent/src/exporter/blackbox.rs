@@ -1,5 +1,5 @@
 //! The metrics that `blackbox_exporter` has too, by its names and with its meaning
-//! (`prober/handler.go`, `prober/http.go`, `prober/tls.go` and `prober/utils.go` of its 0.27).
+//! (`prober/handler.go`, `prober/http.go`, `prober/tls.go` and `prober/utils.go` of its 0.28).
 //!
 //! Where it has one exchange and its redirects, a probe of MCP has several: what is summed over
 //! them, and which one counts, stands in each HELP. Left out is what means nothing here
