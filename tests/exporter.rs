@@ -8,16 +8,20 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
 
-use agent::{Config, Http, Modules};
+use agent::{Config, Http, HttpTls, Modules};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use support::eventually;
 use support::mesh::{Agent, Coordinator, config};
 use support::real::{fixture, installed, python};
 use testbed::ca::{Ca, Flaw};
 use testbed::server::{Dialect, Options, Server};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// A token whose coordinator is nowhere: the agent enrols for ever, and serves meanwhile.
 fn alone() -> Config {
@@ -46,11 +50,20 @@ struct Answer {
 
 /// Asks with these further header lines.
 async fn ask(to: SocketAddr, path: &str, lines: &[&str]) -> Answer {
+    let stream = TcpStream::connect(to).await.unwrap();
+    ask_over(stream, to, path, lines).await
+}
+
+async fn ask_over(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    to: SocketAddr,
+    path: &str,
+    lines: &[&str],
+) -> Answer {
     let host = format!("host: {to}");
     let has_host = lines.iter().any(|line| line.starts_with("host:"));
     let host = (!has_host).then_some(host.as_str());
     let lines: Vec<&str> = host.into_iter().chain(lines.iter().copied()).collect();
-    let mut stream = TcpStream::connect(to).await.unwrap();
     let lines = lines.join("\r\n");
     let request = format!("GET {path} HTTP/1.1\r\n{lines}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -516,4 +529,72 @@ async fn the_agent_says_how_it_is() {
     // Nobody's evidence but the slots': a probe of a request has no vote.
     agent.stop().await;
     coordinator.stop().await;
+}
+
+/// Scrapes have places of their own, and no more of them than that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_probes_are_refused_and_all_end_with_the_agent() {
+    const PLACES: u64 = 64;
+    let server = server(Dialect::Legacy).await;
+    server.script(|script| {
+        script.hang_on.insert("tools/list".to_owned());
+    });
+    let (agent, to) = Agent::start_serving(alone()).await;
+    let path = probe_of(&server.url());
+    let mut scrapes = tokio::task::JoinSet::new();
+    for _ in 0..PLACES {
+        let path = path.clone();
+        scrapes.spawn(async move { ask(to, &path, &[]).await });
+    }
+    eventually("all hang", || {
+        server.log().methods().get("tools/list") == Some(&PLACES)
+    })
+    .await;
+    let answer = ask(to, &path, &[]).await;
+    assert_eq!(answer.status, 503);
+    assert!(
+        answer.body.starts_with("all places for probes are taken"),
+        "{}",
+        answer.body
+    );
+    let in_flight = "parallax_agent_probes_in_flight{cause=\"request\"}";
+    ask(to, "/metrics", &[]).await.has(&[(in_flight, 64.0)]);
+    agent.stop().await;
+    while let Some(answer) = scrapes.join_next().await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.body, "this agent is about to stop\n");
+    }
+    assert_eq!(server.log().sessions_opened(), PLACES);
+    assert_eq!(server.log().sessions_closed(), PLACES);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_speaks_tls_where_it_has_a_certificate() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("cert"), folder.path().join("key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let mut config = alone();
+    config.http.as_mut().unwrap().tls = Some(HttpTls { certificate, key });
+    let (agent, to) = Agent::start_serving(config).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // Whoever never ends a handshake keeps nobody else out.
+    let _idle = TcpStream::connect(to).await.unwrap();
+    let plain = TcpStream::connect(to).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    let stream = TlsConnector::from(Arc::new(client)).connect(name, plain);
+    let answer = ask_over(stream.await.unwrap(), to, "/livez", &[]).await;
+    assert_eq!((answer.status, &*answer.body), (200, "ok\n"));
+    // Nor from stopping.
+    let stopped = tokio::time::timeout(Duration::from_secs(8), agent.stop()).await;
+    assert!(stopped.is_ok());
 }

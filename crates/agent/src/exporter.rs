@@ -140,7 +140,9 @@ pub(crate) async fn serve(listener: Listener, served: Served) {
         .max_headers(HEADERS);
     let graceful = GracefulShutdown::new();
     let mut incoming = listener.accept(CONNECTIONS, served.stopping.clone());
-    while let Some(connection) = incoming.recv().await {
+    // A handshake that goes on is not waited for.
+    let stopping = served.stopping.clone();
+    while let Some(Some(connection)) = stopping.run_until_cancelled(incoming.recv()).await {
         let (io, permit) = connection.into_parts();
         let connection = builder.serve_connection(TokioIo::new(io), service.clone());
         let connection = graceful.watch(connection.into_owned());
