@@ -1,5 +1,6 @@
 //! A coordinator and agents, in this process.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -291,6 +292,18 @@ impl Agent {
         Self { stop, task }
     }
 
+    /// Starts one by these settings, which say that it serves HTTP; and where it does.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn start_serving(config: agent::Config) -> (Self, SocketAddr) {
+        let stop = CancellationToken::new();
+        let (bound, listening) = oneshot::channel();
+        let running = agent::run_bound(config.check().unwrap(), stop.clone(), bound);
+        let task = tokio::spawn(async move { running.await.unwrap() });
+        (Self { stop, task }, listening.await.unwrap())
+    }
+
     /// Stops it, and waits until it has drained.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -313,5 +326,6 @@ pub fn config() -> agent::Config {
         max_probes: 16,
         state_dir: None,
         spool_bytes: agent::Config::SPOOL_BYTES,
+        http: None,
     }
 }

@@ -1,5 +1,7 @@
 //! The settings of an agent.
 
+mod http;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,6 +9,7 @@ use std::path::PathBuf;
 use dial::{AddressPolicy, Allow, Dialer, DialerOptions, Family, Proxy, SetupError, TlsOptions};
 
 use crate::token::Token;
+pub use http::{Http, HttpTls, ProbeToken};
 
 /// Validated settings.
 #[derive(Debug, Clone)]
@@ -35,6 +38,8 @@ pub struct Config {
     pub canaries: Vec<String>,
     /// Whom owners of targets can write to, in the `User-Agent` of every request.
     pub contact: probe::Contact,
+    /// Where `/probe` and `/metrics` are served; nowhere where absent.
+    pub http: Option<Http>,
 }
 
 /// A setting that cannot be used.
@@ -57,6 +62,11 @@ pub enum ConfigError {
     /// Too many.
     #[error("canaries: {0} are too many; name at most {max}", max = Config::MAX_CANARIES)]
     Canaries(usize),
+    /// A listener that others could reach, and that is not guarded.
+    #[error(
+        "http-listen: {0} is not loopback, and whoever reaches it could make this agent probe; {1}, or say --insecure-bind where something in front guards it"
+    )]
+    Open(SocketAddr, &'static str),
 }
 
 impl Config {
@@ -104,6 +114,9 @@ impl Config {
         if self.canaries.len() > Self::MAX_CANARIES {
             return Err(ConfigError::Canaries(self.canaries.len()));
         }
+        if let Some(http) = &self.http {
+            http.check()?;
+        }
         Ok(self)
     }
 
@@ -140,6 +153,7 @@ mod tests {
             spool_bytes: Config::SPOOL_BYTES,
             canaries: Config::CANARIES.map(str::to_owned).to_vec(),
             contact: probe::Contact::default(),
+            http: None,
         }
     }
 

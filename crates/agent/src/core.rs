@@ -32,6 +32,7 @@ use crate::link::{Claim, Link, LinkEvent, Route};
 use crate::others::Others;
 use crate::self_test::SelfTest;
 use crate::spool::Spool;
+use crate::telling::{self, Telling};
 use attesting::Answer;
 use probing::{Done, Running};
 use state::Found;
@@ -96,6 +97,10 @@ struct Core {
     asking: JoinSet<Answer>,
     others: Others,
     lag: Lag,
+    /// What `/metrics` shows.
+    telling: Arc<Telling>,
+    /// When the coordinator last acknowledged records, on the wall clock.
+    acknowledged: Option<f64>,
     is_draining: bool,
 }
 
@@ -109,11 +114,12 @@ struct Inbox {
     disk: mpsc::Receiver<DiskEvent>,
 }
 
-/// What the core tells the link.
+/// What the core tells others by.
 struct Tells {
     relink: Arc<Notify>,
     claims: watch::Sender<Claim>,
     schedule_results: mpsc::Sender<v1::ScheduleResult>,
+    telling: Arc<Telling>,
 }
 
 /// Runs the agent until `shutdown` fires, then drains.
@@ -121,6 +127,7 @@ pub(crate) async fn run(
     config: Arc<Config>,
     identity: Identity,
     dialer: Dialer,
+    telling: Arc<Telling>,
     shutdown: CancellationToken,
 ) -> Result<(), OpenError> {
     let (events, link_events) = mpsc::channel(QUEUE);
@@ -149,6 +156,7 @@ pub(crate) async fn run(
         relink,
         claims,
         schedule_results,
+        telling,
     };
     let (damaged, items) = (take(&mut found.damaged), take(&mut found.items));
     let ends_ms = found.lease_ends_ms;
@@ -214,6 +222,8 @@ impl Core {
             asking: JoinSet::new(),
             others: Others::default(),
             lag: Lag::new(boot),
+            telling: tells.telling,
+            acknowledged: None,
             is_draining: false,
         }
     }
@@ -221,6 +231,7 @@ impl Core {
     async fn work(&mut self, inbox: &mut Inbox, shutdown: &CancellationToken) {
         loop {
             self.handle_time();
+            self.tell();
             let wake = self.poll_timeout();
             tokio::select! {
                 biased;
@@ -228,6 +239,21 @@ impl Core {
                 () = self.turn(inbox, wake) => {}
             }
         }
+    }
+
+    /// Says how things stand, for whoever looks.
+    fn tell(&mut self) {
+        self.telling.is(telling::State {
+            is_connected: self.frames.is_some(),
+            acknowledged_at: self.acknowledged,
+            monitors: self.items.len(),
+            lag: self.lag.worst(now()),
+            spool_records: self.spool.len(),
+            spool_bytes: self.spool.bytes(),
+            spool_in_memory: !self.spool.has_disk(),
+            dropped: self.spool.dropped(),
+            canaries: self.self_test.last().map(|(_, masks)| masks),
+        });
     }
 
     /// Handles what comes first, if it comes in time.

@@ -1,6 +1,6 @@
 //! A schedule item, read into what the agent runs.
 
-mod way;
+pub(crate) mod way;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

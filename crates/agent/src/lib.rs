@@ -24,30 +24,40 @@
 //!   latencies are in no window.
 //! - The agent keeps probing and spooling while the coordinator is away.
 //! - A proxy that the settings name is for enrolment and link. Probes and canaries go without.
-//! - Targets are of remote origin: only this host's own allow list opens private addresses.
+//! - Targets are of remote origin, also those that requests to `/probe` name: only this host's own
+//!   allow list opens private addresses.
+//! - Probes of requests are in no slot, record, window or vote: they are for who asks.
 
 mod canary;
 mod config;
 mod core;
 mod disk;
 mod enrol;
+mod exporter;
 mod frames;
 mod identity;
 mod item;
 mod lag;
 mod link;
+mod module;
 mod others;
 mod record;
 mod self_test;
 mod spool;
+mod telling;
 mod token;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use dial::Dialer;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Http, HttpTls, ProbeToken};
+pub use module::{DEFAULT_MODULE, ModuleError, Modules};
+use telling::Telling;
 pub use token::{Token, TokenError};
 
 /// Whether a state folder has the identity of an enrolled agent.
@@ -62,7 +72,51 @@ pub fn is_enrolled(state_dir: &std::path::Path) -> bool {
 /// # Errors
 /// The host's settings or the state folder cannot be used, or the token is refused.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let (bound, _) = oneshot::channel();
+    run_bound(config, shutdown, bound).await
+}
+
+/// Runs an agent like [`run`]; `bound` learns where it serves HTTP, if it does.
+///
+/// # Errors
+/// As [`run`]; and the address cannot be bound.
+pub async fn run_bound(
+    config: Config,
+    shutdown: CancellationToken,
+    bound: oneshot::Sender<SocketAddr>,
+) -> anyhow::Result<()> {
     let dialer = config.dialer().context("setting the dialer up")?;
+    let telling = Arc::new(Telling::default());
+    let config = Arc::new(config);
+    // Whatever ends the agent ends it too.
+    let ends = shutdown.child_token();
+    let mut serving = None;
+    if let Some(http) = &config.http {
+        let listener = exporter::Listener::bind(http).await?;
+        tracing::info!(address = %listener.address, "serving /probe and /metrics");
+        // Nobody may want to know.
+        let _ = bound.send(listener.address);
+        let telling = Arc::clone(&telling);
+        let contact = config.contact.clone();
+        let (http, dialer) = (http.clone(), dialer.clone());
+        let served = exporter::Served::new(http, dialer, contact, telling, ends.clone());
+        serving = Some(tokio::spawn(exporter::serve(listener, served)));
+    }
+    let ran = watch(config, dialer, telling, shutdown).await;
+    ends.cancel();
+    if let Some(serving) = serving {
+        serving.await.context("serving HTTP")?;
+    }
+    ran
+}
+
+/// Enrols where needed, and does what the coordinator says.
+async fn watch(
+    config: Arc<Config>,
+    dialer: Dialer,
+    telling: Arc<Telling>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let folder = config.state_dir.as_deref();
     let known = folder.map(identity::Identity::load).transpose()?.flatten();
     let identity = match (known, &config.token) {
@@ -89,12 +143,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
             "token-file: this agent is not enrolled yet; make a token with `parallax token create`"
         ),
     };
-    tracing::info!(
-        agent = identity.agent(),
-        region = identity.region(),
-        "starting"
-    );
-    let config = Arc::new(config);
-    core::run(config, identity, dialer, shutdown).await?;
+    let (agent, region) = (identity.agent(), identity.region());
+    tracing::info!(agent, region, "starting");
+    telling.became(agent, region);
+    core::run(config, identity, dialer, telling, shutdown).await?;
     Ok(())
 }

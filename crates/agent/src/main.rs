@@ -2,18 +2,20 @@
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::net::AddrParseError;
+use std::net::{AddrParseError, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::Parser;
 use dial::{AllowError, Proxy, ProxyError};
-use parallax_agent::{Config, Token, TokenError, run};
+use parallax_agent::{Config, Http, HttpTls, Modules, Token, TokenError, run};
 use telemetry::daemon;
 use telemetry::logs::Format;
 
 const NAME: &str = "parallax-agent";
+/// The tables of the settings file that are modules of `/probe`.
+const MODULES: &str = "modules";
 
 /// An agent of a Parallax mesh.
 #[derive(Debug, Clone, Parser)]
@@ -72,18 +74,38 @@ struct Cli {
     /// and an address
     #[arg(long, env = "PARALLAX_CONTACT", value_name = "URL", default_value = probe::Contact::DEFAULT)]
     contact: String,
+    /// Where to serve /probe, which runs a probe and answers with its metrics as blackbox_exporter
+    /// does, and /metrics of the agent; nowhere unless it is set
+    #[arg(long, env = "PARALLAX_AGENT_HTTP_LISTEN", value_name = "ADDR")]
+    http_listen: Option<String>,
+    /// Certificate chain of that listener, PEM
+    #[arg(long, env = "PARALLAX_AGENT_HTTP_TLS_CERT", value_name = "FILE")]
+    http_tls_cert: Option<OsString>,
+    /// Its key, PEM
+    #[arg(long, env = "PARALLAX_AGENT_HTTP_TLS_KEY", value_name = "FILE")]
+    http_tls_key: Option<OsString>,
+    /// Listen without TLS or token where others can reach it: behind something that guards it
+    #[arg(long, env = "PARALLAX_AGENT_INSECURE_BIND")]
+    insecure_bind: bool,
+    /// The file with a token that whoever asks for probes or metrics must send as a bearer
+    #[arg(long, env = "PARALLAX_PROBE_TOKEN_FILE", value_name = "FILE")]
+    probe_token_file: Option<OsString>,
     /// How log lines look
     #[arg(long, env = "PARALLAX_LOG_FORMAT", default_value = "text")]
     log_format: Format,
 }
 
 fn main() -> ExitCode {
-    let settings = match settings::read::<Cli>(std::env::args_os()) {
+    let settings = match settings::read_with::<Cli>(std::env::args_os(), &[MODULES]) {
         Ok(settings) => settings,
         Err(problem) => return problem.tell(NAME),
     };
     let log_format = settings.cli.log_format;
-    let checked = config(settings.cli.clone());
+    let modules = match settings.tables.get(MODULES).map(serde_json::to_value) {
+        Some(Ok(serde_json::Value::Object(tables))) => tables,
+        Some(_) | None => serde_json::Map::new(),
+    };
+    let checked = config(settings.cli.clone(), &modules);
     if settings.only_check {
         return settings.show(NAME, checked.map(|_| ()));
     }
@@ -98,7 +120,11 @@ fn main() -> ExitCode {
 }
 
 /// The settings, checked.
-fn config(cli: Cli) -> Result<Config, String> {
+fn config(
+    cli: Cli,
+    modules: &serde_json::Map<String, serde_json::Value>,
+) -> Result<Config, String> {
+    let http = http(&cli, modules)?;
     let named = cli.state_dir.filter(|folder| !folder.is_empty());
     if named.is_some() && cli.in_memory {
         return Err("in-memory: contradicts state-dir; set one of them".to_owned());
@@ -129,11 +155,56 @@ fn config(cli: Cli) -> Result<Config, String> {
         spool_bytes: cli.spool_bytes,
         canaries: set(cli.canaries),
         contact: contact(&cli.contact)?,
+        http,
     };
     let config = config.check().map_err(|error| error.to_string())?;
     // What only this host can tell: its name servers, its files of authorities.
     config.dialer().map_err(|error| error.to_string())?;
     Ok(config)
+}
+
+/// What is served over HTTP. Modules are checked also where nothing is.
+fn http(
+    cli: &Cli,
+    modules: &serde_json::Map<String, serde_json::Value>,
+) -> Result<Option<Http>, String> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let modules = Modules::read(modules, &variable).map_err(|error| error.to_string())?;
+    let listen = cli.http_listen.as_deref().filter(|text| !text.is_empty());
+    let Some(listen) = listen else {
+        return Ok(None);
+    };
+    let listen: SocketAddr = listen.parse().map_err(|_| {
+        let shown = model::text::line(listen, 64);
+        format!("http-listen: `{shown}` is no address and port; write it like 127.0.0.1:9116")
+    })?;
+    let file = |path: &Option<OsString>| {
+        let path = path.as_ref().filter(|path| !path.is_empty());
+        path.map(PathBuf::from)
+    };
+    let tls = match (file(&cli.http_tls_cert), file(&cli.http_tls_key)) {
+        (Some(certificate), Some(key)) => Some(HttpTls { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => {
+            return Err("http-tls-key: is not set; a certificate needs its key".to_owned());
+        }
+        (None, Some(_)) => {
+            return Err("http-tls-cert: is not set; a key needs its certificate".to_owned());
+        }
+    };
+    let probe_token = file(&cli.probe_token_file).map(|path| {
+        let named = |problem: String| format!("probe-token-file: {}: {problem}", path.display());
+        let text = std::fs::read_to_string(&path).map_err(|error| named(error.to_string()))?;
+        text.parse()
+            .map_err(|problem: &str| named(problem.to_owned()))
+    });
+    Ok(Some(Http {
+        listen,
+        tls,
+        insecure_bind: cli.insecure_bind,
+        probe_token: probe_token.transpose()?,
+        modules,
+    }))
 }
 
 /// The token of a file or of the environment: never of the command line, which others can read.

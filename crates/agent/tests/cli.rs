@@ -174,3 +174,83 @@ fn an_absent_coordinator_is_waited_for() {
     stderr.read_to_string(&mut rest).unwrap();
     assert_eq!(status.code(), Some(0), "{rest}");
 }
+
+/// `check-config` with a file: its status, what it shows, and what it says is wrong.
+fn check(toml: &str, args: &[&str]) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("agent.toml");
+    std::fs::write(&config, toml).unwrap();
+    let mut command = agent_without_disk("127.0.0.1:7443");
+    let command = command.args(["check-config", "--in-memory", "--config"]);
+    let command = command.arg(&config).args(args).env("DOCS", "s3cret");
+    let output = command.output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), shown, said)
+}
+
+#[test]
+fn what_is_served_is_shown_without_secrets() {
+    let mut token = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut token, b"0123456789abcdef\n").unwrap();
+    let token = token.path();
+    let docs = "[modules.docs]\ntargets = [\"https://x\"]\nheaders.a = { env = \"DOCS\" }\n";
+    let good = format!(
+        "http-listen = \"0.0.0.0:9116\"\ninsecure-bind = true\nprobe-token-file = {token:?}\n{docs}"
+    );
+    let (status, shown, said) = check(&good, &[]);
+    assert_eq!(status, Some(0), "{said}");
+    for line in ["http-listen      0.0.0.0:9116 ", "modules          docs "] {
+        assert!(shown.lines().any(|l| l.starts_with(line)), "{shown}");
+    }
+    assert!(
+        !shown.contains("s3cret") && !shown.contains("0123"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_is_served_is_checked_before_anything_starts() {
+    let table: [(&str, &[&str], &str); 7] = [
+        (
+            "",
+            &["--http-listen", "0.0.0.0:1"],
+            "http-listen: 0.0.0.0:1 is not loopback",
+        ),
+        (
+            "",
+            &["--http-listen", "9116"],
+            "http-listen: `9116` is no address and port; write it like",
+        ),
+        (
+            "http-listen = \"127.0.0.1:0\"\nhttp-tls-cert = \"x\"",
+            &[],
+            "http-tls-key: is not set",
+        ),
+        (
+            "http-listen = \"127.0.0.1:0\"",
+            &["--probe-token-file", "/no/such"],
+            "probe-token-file: /no/such: No such file",
+        ),
+        (
+            "[modules.m]\nera = \"old\"",
+            &[],
+            "modules.m.era: `old` is not",
+        ),
+        (
+            "[modules.m]\nevery = 3",
+            &[],
+            "modules.m.every: is no field of a module",
+        ),
+        (
+            "modules = 3",
+            &[],
+            "modules: write tables, like [modules.NAME]",
+        ),
+    ];
+    for (toml, args, message) in table {
+        let (status, _, said) = check(toml, args);
+        assert_eq!(status, Some(78), "{toml}");
+        assert!(said.contains(message), "{toml}: {said}");
+    }
+}

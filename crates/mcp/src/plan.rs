@@ -8,6 +8,7 @@ use model::monitor::CallSpec;
 use model::{CheckId, EraPolicy, ListKind, Profile, Severity, TargetUrl};
 
 use crate::EraRecord;
+use crate::limits::CLOSE_TIMEOUT;
 
 /// Who the probe says it is (`clientInfo`). The same for every agent of a mesh, so that regions
 /// see the same server.
@@ -117,6 +118,8 @@ pub struct Plan {
     pub call_timeout: Duration,
     /// How long the probe may take, closing aside.
     pub total_timeout: Duration,
+    /// How long closing a session may take, beyond that.
+    pub close_timeout: Duration,
     /// Whether the listed tools are kept as the server wrote them ([`crate::Listing`]).
     pub keep_listing: bool,
     /// Severities that differ from the check table.
@@ -157,6 +160,7 @@ impl Plan {
             step_timeout: Self::STEP_TIMEOUT,
             call_timeout: Self::STEP_TIMEOUT,
             total_timeout: Self::TOTAL_TIMEOUT,
+            close_timeout: CLOSE_TIMEOUT,
             keep_listing: false,
             severities: BTreeMap::new(),
             client,

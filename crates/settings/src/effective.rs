@@ -40,6 +40,17 @@ pub struct Setting {
     pub origin: Origin,
 }
 
+impl Setting {
+    /// A table by the names of its entries: what stands in them may be secret.
+    pub(crate) fn of_table(name: &str, table: &toml::Table) -> Self {
+        Self {
+            name: name.to_owned(),
+            values: table.keys().cloned().collect(),
+            origin: Origin::File,
+        }
+    }
+}
+
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let values = match self.origin {

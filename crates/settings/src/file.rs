@@ -1,5 +1,6 @@
 //! The file, as more arguments: then it is read by the same rules as the command line.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
@@ -17,12 +18,15 @@ pub(crate) struct Added {
     pub(crate) ids: Vec<String>,
     /// As arguments.
     pub(crate) args: Vec<OsString>,
+    /// What is no setting, and known.
+    pub(crate) tables: BTreeMap<&'static str, Table>,
 }
 
 /// Reads a file; what is set already stays as it is.
 pub(crate) fn read(
     path: &OsStr,
     command: &Command,
+    tables: &[&'static str],
     is_set: impl Fn(&str) -> bool,
 ) -> Result<Added, Problem> {
     let named = |problem: String| Problem::File(format!("{}: {problem}", path.display()));
@@ -39,8 +43,16 @@ pub(crate) fn read(
     let mut added = Added {
         ids: Vec::new(),
         args: Vec::new(),
+        tables: BTreeMap::new(),
     };
     for (key, value) in table {
+        if let Some(name) = tables.iter().find(|name| **name == key) {
+            let Value::Table(table) = value else {
+                return Err(named(format!("{key}: write tables, like [{key}.NAME]")));
+            };
+            added.tables.insert(name, table);
+            continue;
+        }
         let arg = settable(command).find(|arg| arg.get_long() == Some(&key));
         let arg = arg.ok_or_else(|| named(unknown(&key, command)))?;
         let texts = texts(arg, &value).map_err(|problem| named(format!("{key}: {problem}")))?;

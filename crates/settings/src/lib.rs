@@ -8,6 +8,7 @@
 mod effective;
 mod file;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -28,6 +29,8 @@ pub struct Settings<C> {
     pub cli: C,
     /// Every one of them, with its origin.
     pub effective: Vec<Setting>,
+    /// Tables of the file that are no settings, as far as the daemon knows of them.
+    pub tables: BTreeMap<&'static str, toml::Table>,
     /// Whether they are only to be shown and checked.
     pub only_check: bool,
 }
@@ -48,6 +51,17 @@ pub enum Problem {
 /// # Errors
 /// The command line or the file cannot be used.
 pub fn read<C: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<Settings<C>, Problem> {
+    read_with(args, &[])
+}
+
+/// Reads the settings of a daemon whose file may have these tables beside them.
+///
+/// # Errors
+/// The command line or the file cannot be used.
+pub fn read_with<C: Parser>(
+    args: impl IntoIterator<Item = OsString>,
+    tables: &[&'static str],
+) -> Result<Settings<C>, Problem> {
     let mut args: Vec<OsString> = args.into_iter().collect();
     let only_check = args.get(1).is_some_and(|first| first == CHECK);
     if only_check {
@@ -58,19 +72,27 @@ pub fn read<C: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<Setti
     let path = given.get_one::<OsString>(CONFIG);
     let path = path.filter(|path| !path.is_empty());
     let mut from_file = Vec::new();
+    let mut found = BTreeMap::new();
     let matches = match path {
         None => given,
         Some(path) => {
-            let added = file::read(path, &command, |id| is_set(&given, id))?;
-            from_file = added.ids;
+            let added = file::read(path, &command, tables, |id| is_set(&given, id))?;
+            (from_file, found) = (added.ids, added.tables);
             args.extend(added.args);
             let parsed = command.clone().try_get_matches_from(&args);
             parsed.map_err(|error| file::problem(path, &error))?
         }
     };
+    let mut effective = effective::all(&command, &matches, &from_file);
+    effective.extend(
+        found
+            .iter()
+            .map(|(name, table)| Setting::of_table(name, table)),
+    );
     Ok(Settings {
         cli: C::from_arg_matches(&matches)?,
-        effective: effective::all(&command, &matches, &from_file),
+        effective,
+        tables: found,
         only_check,
     })
 }

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::Parser;
-use parallax_settings::{Origin, Problem, read};
+use parallax_settings::{Origin, Problem, read, read_with};
 
 #[derive(Debug, Parser)]
 #[command(name = "daemon", version)]
@@ -152,4 +152,32 @@ fn a_bad_file_names_the_setting_the_problem_and_the_way_out() {
         .map(|_| ())
         .unwrap_err();
     assert!(matches!(usage, Problem::CommandLine(_)), "{usage}");
+}
+
+/// What is no setting comes as it is, and of its values nothing is shown.
+#[test]
+fn a_table_that_the_daemon_knows_is_handed_on() {
+    let file = file("most = 7\n[modules.docs]\nera = \"modern\"\nkey = \"s3cret\"\n");
+    let settings = read_with::<Cli>(args(Some(&file), &[]), &["modules"]).unwrap();
+    assert_eq!(settings.cli.most, 7);
+    let docs = &settings.tables["modules"]["docs"];
+    assert_eq!(docs["era"].as_str(), Some("modern"));
+    let shown: Vec<String> = settings.effective.iter().map(ToString::to_string).collect();
+    assert!(
+        shown.contains(&format!("{:<16} {:<32} file", "modules", "docs")),
+        "{shown:?}"
+    );
+    assert!(!shown.join("\n").contains("s3cret"));
+    let problem = read::<Cli>(args(Some(&file), &[])).map(|_| ()).unwrap_err();
+    assert!(
+        problem.to_string().contains("`modules` is no setting"),
+        "{problem}"
+    );
+    let flat = self::file("modules = 3\n");
+    let problem = read_with::<Cli>(args(Some(&flat), &[]), &["modules"]).map(|_| ());
+    let problem = problem.unwrap_err().to_string();
+    assert!(
+        problem.contains("modules: write tables, like [modules.NAME]"),
+        "{problem}"
+    );
 }

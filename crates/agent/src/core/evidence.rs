@@ -22,6 +22,7 @@ impl Core {
         reason: v1::MissedReason,
         limited: bool,
     ) {
+        self.telling.missed(reason);
         if let Some(lane) = self.items.get(monitor).map(|item| item.lane) {
             let noticed = now().saturating_duration_since(self.boot);
             let missed = record::missed(monitor, slot, reason, noticed, limited);

@@ -34,6 +34,8 @@ impl Core {
                 }
             }
             LinkEvent::Ack(ack) => {
+                let at = telemetry::clock::wall().as_duration();
+                self.acknowledged = Some(at.as_secs_f64());
                 if let Some((frames, _)) = self.frames.as_mut() {
                     frames.handle_ack(&ack, &mut self.spool);
                     self.tell_starts();

@@ -12,6 +12,7 @@ use super::{Core, now};
 use crate::item::Item;
 use crate::record::{self, Cause};
 use crate::self_test::Failure;
+use crate::telling::Why;
 
 /// Probes that may run beside those of slots, for confirmations alone: an outage that fills all
 /// other places must not keep itself from being confirmed.
@@ -32,6 +33,16 @@ pub(super) struct Done {
 pub(super) struct Running {
     monitor: String,
     is_confirmation: bool,
+}
+
+impl Running {
+    const fn why(&self) -> Why {
+        if self.is_confirmation {
+            Why::Confirmation
+        } else {
+            Why::Slot
+        }
+    }
 }
 
 impl Core {
@@ -133,6 +144,7 @@ impl Core {
                 era,
             }
         });
+        self.telling.started(running.why());
         self.running.insert(task.id(), running);
     }
 
@@ -141,10 +153,12 @@ impl Core {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
-        if let Some(ended) = self.running.remove(&id)
-            && !ended.is_confirmation
-        {
-            self.timetable.finished(&ended.monitor);
+        if let Some(ended) = self.running.remove(&id) {
+            let outcome = done.as_ref().ok().map(|(_, done)| &done.report.outcome);
+            self.telling.ended(ended.why(), outcome);
+            if !ended.is_confirmation {
+                self.timetable.finished(&ended.monitor);
+            }
         }
         match done {
             Ok((_, done)) => self.file(done),

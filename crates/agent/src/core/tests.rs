@@ -20,6 +20,7 @@ pub(super) fn config() -> Config {
         spool_bytes: Config::SPOOL_BYTES,
         canaries: Vec::new(),
         contact: probe::Contact::default(),
+        http: None,
     }
 }
 
@@ -33,6 +34,7 @@ pub(super) fn core(config: Config) -> (Core, Inbox) {
         relink: Arc::new(Notify::new()),
         claims: watch::channel(Claim::default()).0,
         schedule_results,
+        telling: Arc::default(),
     };
     let inbox = Inbox {
         link: mpsc::channel(1).1,

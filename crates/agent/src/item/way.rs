@@ -32,7 +32,7 @@ impl Way {
 }
 
 /// Reads what the coordinator sent; nothing means as the URL says.
-pub(super) fn read(sent: Option<&v1::NetworkSpec>) -> Result<Way, ConvertError> {
+pub(crate) fn read(sent: Option<&v1::NetworkSpec>) -> Result<Way, ConvertError> {
     let Some(sent) = sent else {
         return Ok(Way::default());
     };

@@ -8,7 +8,7 @@ use model::{Era, ListKind, Phase, Profile, Reason, Step, Transport};
 use super::asking::More;
 use super::{Running, Sequence, Stream};
 use crate::exchange::{Command, Head, Request};
-use crate::limits::{CLEANUP_TIMEOUT, CLOSE_TIMEOUT, MAX_DETAIL_CHARS, MAX_RETRY_AFTER};
+use crate::limits::{CLEANUP_TIMEOUT, MAX_DETAIL_CHARS, MAX_RETRY_AFTER};
 use crate::reply::{Expect, Reader};
 use crate::results::Announced;
 use crate::retry_after;
@@ -20,7 +20,7 @@ impl Sequence {
         let limit = match step {
             Step::ToolsCall if self.cleaning => self.plan.call_timeout.min(CLEANUP_TIMEOUT),
             Step::ToolsCall => self.plan.call_timeout,
-            Step::Close => CLOSE_TIMEOUT,
+            Step::Close => self.plan.close_timeout,
             Step::Stream
             | Step::Discover
             | Step::Initialize
