@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may import whom, besides outside libraries. A crate that is not here may not exist.
-const IMPORTS: [(&str, &[&str]); 18] = [
+const IMPORTS: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("mcp", &["model"]),
     ("delivery", &["model"]),
@@ -20,7 +20,8 @@ const IMPORTS: [(&str, &[&str]); 18] = [
     ("verdict", &["model"]),
     ("window", &["model"]),
     ("dial", &["model"]),
-    ("probe", &["model", "mcp", "dial"]),
+    ("auth", &["model", "dial"]),
+    ("probe", &["model", "mcp", "dial", "auth"]),
     ("rpc", &["model"]),
     ("store", &["model", "window", "delivery"]),
     (
@@ -61,7 +62,10 @@ const IMPORTS: [(&str, &[&str]); 18] = [
         ],
     ),
     ("telemetry", &[]),
-    ("cli", &["model", "mcp", "probe", "dial", "telemetry"]),
+    (
+        "cli",
+        &["model", "mcp", "probe", "dial", "auth", "telemetry"],
+    ),
     ("testbed", &["model", "telemetry"]),
 ];
 

@@ -86,6 +86,7 @@ impl Probe {
             name_servers: vec!["127.0.0.1:9".parse().unwrap()],
             tls: TlsOptions {
                 extra_roots: self.ca_file,
+                ..TlsOptions::default()
             },
             policy: self.policy,
             ..DialerOptions::default()

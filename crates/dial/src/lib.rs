@@ -14,6 +14,7 @@
 //! - `unsafe` stands in one module, [`tcp_info`].
 
 mod address;
+mod client_certificate;
 mod connect;
 mod dialer;
 mod endpoint;
@@ -30,6 +31,6 @@ pub use address::{AddressPolicy, Allow, AllowError, Origin};
 pub use dialer::{Connection, Dialer, Io};
 pub use endpoint::Endpoint;
 pub use error::DialError;
-pub use options::{DialerOptions, Family, SetupError, TlsOptions};
+pub use options::{ClientIdentity, DialerOptions, Family, SetupError, TlsOptions};
 pub use proxy::{Proxy, ProxyError};
 pub use tls::{Alpn, late_alert};

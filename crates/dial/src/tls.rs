@@ -9,11 +9,13 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::client_certificate::{self, Presenter};
 use crate::error::DialError;
 use crate::options::{SetupError, TlsOptions};
 use crate::verify::Recorder;
@@ -33,6 +35,7 @@ pub enum Alpn {
 pub(crate) struct Tls12And13 {
     provider: Arc<CryptoProvider>,
     verifier: Arc<WebPkiServerVerifier>,
+    identity: Option<Arc<CertifiedKey>>,
 }
 
 impl Tls12And13 {
@@ -65,7 +68,13 @@ impl Tls12And13 {
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
                 .build()
                 .map_err(|error| SetupError::Tls(error.to_string()))?;
-        Ok(Self { provider, verifier })
+        let identity = options.client.as_ref();
+        let identity = identity.map(|client| client_certificate::load(client, &provider));
+        Ok(Self {
+            identity: identity.transpose()?,
+            provider,
+            verifier,
+        })
     }
 
     /// One full handshake: tickets of earlier probes are never used, so that every probe sees
@@ -77,29 +86,39 @@ impl Tls12And13 {
         alpn: Alpn,
     ) -> Result<(Box<TlsStream<TcpStream>>, Tls), DialError> {
         let recorder = Recorder::new(Arc::clone(&self.verifier) as _);
+        let presenter = Arc::new(Presenter::new(self.identity.clone()));
         let config = self
-            .config(Arc::clone(&recorder), alpn)
+            .config(Arc::clone(&recorder), Arc::clone(&presenter), alpn)
             .map_err(|error| DialError::new(Reason::ProberInternal, error.to_string()))?;
         let connector = TlsConnector::from(Arc::new(config));
         match connector.connect(name, stream).await {
             Ok(stream) => {
-                let tls = facts(&stream, &recorder);
+                let mut tls = facts(&stream, &recorder);
+                tls.client_certificate = presenter.outcome();
                 Ok((Box::new(stream), tls))
             }
             Err(error) => {
                 let mut error = explain(&error);
                 error.tls = presented(&recorder);
+                if let Some(tls) = &mut error.tls {
+                    tls.client_certificate = presenter.outcome();
+                }
                 Err(error)
             }
         }
     }
 
-    fn config(&self, recorder: Arc<Recorder>, alpn: Alpn) -> Result<ClientConfig, rustls::Error> {
+    fn config(
+        &self,
+        recorder: Arc<Recorder>,
+        presenter: Arc<Presenter>,
+        alpn: Alpn,
+    ) -> Result<ClientConfig, rustls::Error> {
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(recorder)
-            .with_no_client_auth();
+            .with_client_cert_resolver(presenter);
         config.resumption = Resumption::disabled();
         config.alpn_protocols = match alpn {
             Alpn::Any => vec![b"h2".to_vec(), b"http/1.1".to_vec()],

@@ -100,6 +100,11 @@ checks! {
     CallContent = "call.content": Note, "server/tools#tool-result", "content is an array of known blocks";
     CallIsError = "call.is_error": Fail, "server/tools#error-handling", "the configured call succeeds";
     AuthChallenge = "auth.challenge": Note, "RFC 9110 §11.6.1; basic/authorization", "a 401 carries a Bearer challenge that names resource_metadata";
+    AuthPrm = "auth.prm": Note, "RFC 9728 §3.3; basic/authorization", "the resource metadata is found, is about this URL, and names an authorization server";
+    AuthAs = "auth.as": Note, "RFC 8414 §3.3; basic/authorization", "the authorization server's metadata is found, its issuer is identical, it has S256 and https endpoints";
+    AuthToken = "auth.token": Fail, "RFC 6749 §4.4", "the credential is good for a token, and the token opens the server";
+    AuthUniform = "auth.uniform": Note, "basic/authorization", "all steps agree about whether they want a credential";
+    AuthExpiry = "auth.expiry": Degrade, "RFC 7519 §4.1.4", "the credential lasts for 72 more hours, better 14 days";
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! What one probe saw: one type for the command line, the agent and the API.
 
+mod auth;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{CheckId, Era, Outcome, Phase, Reason, Revision, Severity, Step, TargetUrl, Transport};
+
+pub use auth::{Auth, AuthExchange, AuthState, AuthStep, ClientAuthentication, Credential};
 
 /// The version of the report's JSON. Fields are only added within a version.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -41,6 +45,12 @@ pub struct Report {
     /// The first connection of the probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
+    /// What was learned of the authorization that the server wants, or gave a token for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+    /// The credential that was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Credential>,
     /// How many tools the server listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<u32>,
@@ -129,11 +139,27 @@ pub struct Tls {
     /// The application protocol that ALPN chose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpn: Option<String>,
+    /// What became of the client's own certificate; absent where there was none, and none was asked
+    /// for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<ClientCertificate>,
     /// The presented chain, leaf first, at most 8 certificates.
     pub chain: Vec<Certificate>,
     /// The earliest end of validity in the presented chain, seconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub earliest_not_after: Option<i64>,
+}
+
+crate::closed_words! {
+    /// What became of the client's own certificate (RFC 8446 §4.3.2).
+    pub enum ClientCertificate ("client certificate") {
+        /// The server asked for one, and it was sent.
+        Sent = "sent",
+        /// The server asked for one, and there was none.
+        Missing = "missing",
+        /// The server did not ask for the one that there was.
+        NotAsked = "not_asked",
+    }
 }
 
 /// One presented certificate.

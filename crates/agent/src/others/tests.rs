@@ -23,6 +23,8 @@ fn report(outcome: Outcome, address: Option<&str>) -> Report {
         transport: None,
         server: None,
         connection,
+        auth: None,
+        credential: None,
         tools: None,
         retry_after_seconds: None,
         steps: Vec::new(),

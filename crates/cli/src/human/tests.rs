@@ -51,6 +51,8 @@ fn report() -> Report {
             http_version: Some("1.1".to_owned()),
             tls: None,
         }),
+        auth: None,
+        credential: None,
         tools: Some(14),
         retry_after_seconds: None,
         steps: vec![discover, list],
