@@ -12,9 +12,14 @@ use support::process::binary;
 use support::real::{fixture, installed};
 
 fn scenario(real: &Path, suite: &str, scenario: &str, probe: &str, extra: &[&str]) {
+    let command = format!("{} probe {probe}", binary("parallax").display());
+    drive(real, suite, scenario, &command, extra);
+}
+
+/// Runs one scenario of a suite against a command, which gets the server's URL as last argument.
+fn drive(real: &Path, suite: &str, scenario: &str, command: &str, extra: &[&str]) {
     let index = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
     let out = tempfile::tempdir().unwrap();
-    let command = format!("{} probe {probe}", binary("parallax").display());
     let output = Command::new(real.join("node/node_modules/.bin/node"))
         .arg(real.join(suite).join(index))
         .args([
@@ -72,4 +77,20 @@ fn request_metadata() {
 fn http_standard_headers() {
     let Some(real) = installed() else { return };
     scenario(&real, "conformance-0.2", "http-standard-headers", "", &[]);
+}
+
+/// With a client that the scenario registered, by its secret and by its key.
+#[test]
+fn client_credentials() {
+    let Some(real) = installed() else { return };
+    let command = format!(
+        "{} {} {}",
+        real.join("node/node_modules/.bin/node").display(),
+        fixture("conformance_client.mjs").display(),
+        binary("parallax").display(),
+    );
+    for method in ["basic", "jwt"] {
+        let scenario = format!("auth/client-credentials-{method}");
+        drive(&real, "conformance-0.2", &scenario, &command, &[]);
+    }
 }

@@ -14,8 +14,10 @@ pub mod process;
 pub mod real;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use auth::Authorizer;
 use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Origin, Proxy, TlsOptions};
 use mcp::{ClientInfo, EraRecord, Plan, ToolCall};
 use model::{Outcome, Reason, Report, Step, TargetUrl};
@@ -37,6 +39,10 @@ pub struct Probe {
     pub ca_file: Vec<PathBuf>,
     /// What is opened to targets of remote origin.
     pub policy: AddressPolicy,
+    /// What gets the token of the probe.
+    pub authorizer: Option<Arc<Authorizer>>,
+    /// Whether the metadata behind a wall is looked at.
+    pub examines_walls: bool,
     /// Ends the probe.
     pub cancel: CancellationToken,
 }
@@ -57,6 +63,8 @@ impl Probe {
             alpn: Alpn::Any,
             ca_file: Vec::new(),
             policy: AddressPolicy::default(),
+            authorizer: None,
+            examines_walls: true,
             cancel: CancellationToken::new(),
         }
     }
@@ -98,6 +106,8 @@ impl Probe {
             origin: self.origin,
             proxy: self.proxy,
             alpn: self.alpn,
+            authorizer: self.authorizer,
+            examines_walls: self.examines_walls,
             wall: telemetry::clock::wall(),
         };
         let (report, era) = probe::run(&dialer, job, &self.cancel).await;

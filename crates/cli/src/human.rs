@@ -1,6 +1,7 @@
 //! A report for people: a picture, then a sentence, the cause last.
 
 mod advice;
+mod auth;
 mod waterfall;
 
 use model::report::CheckReport;
@@ -14,6 +15,7 @@ use crate::style::{Canvas, Tone};
 pub(crate) fn render(report: &Report, canvas: Canvas) -> String {
     let mut out = header(report, canvas);
     out.push_str(&proxy(report, canvas));
+    out.push_str(&auth::render(report, canvas));
     out.push_str(&waterfall::render(report, canvas));
     let is_cause =
         |check: &CheckReport| check.severity == Severity::Fail && check.detail == cause(report);

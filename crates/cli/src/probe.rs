@@ -1,8 +1,11 @@
 //! `parallax probe URL`.
 
 mod args;
+pub(crate) mod credential;
 mod headers;
 mod proxy;
+
+use std::sync::Arc;
 
 use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Family, Origin, TlsOptions};
 use mcp::{ClientInfo, Plan};
@@ -22,6 +25,9 @@ pub(crate) enum Error {
     /// A header cannot be used.
     #[error("{0}")]
     Header(#[from] headers::HeaderError),
+    /// A client or a certificate cannot be used.
+    #[error("{0}")]
+    Credential(#[from] credential::CredentialError),
     /// A proxy cannot be used.
     #[error("{0}")]
     Proxy(#[from] proxy::BadProxy),
@@ -41,6 +47,7 @@ impl Error {
         match self {
             Self::Usage(_) => exit::USAGE,
             Self::Header(error) => error.exit_code(),
+            Self::Credential(error) => error.exit_code(),
             Self::Proxy(error) => error.exit_code(),
             Self::Setup(_) => exit::CONFIG,
             Self::Stdout(_) | Self::Signals(_) => exit::INTERNAL,
@@ -53,6 +60,12 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
     let headers = headers::collect(&args.header, args.bearer_file.as_deref(), |name| {
         std::env::var(name).ok()
     })?;
+    let authorizer = args
+        .credential
+        .authorizer(|name| std::env::var(name).ok())?;
+    if authorizer.is_some() && headers.contains_key(http::header::AUTHORIZATION) {
+        return Err(credential::CredentialError::Twice.into());
+    }
     let target = args.target()?;
     let proxy = proxy::choose(&args.proxy, &target, |name| std::env::var(name).ok())?;
     let mut plan = Plan::new(target, ClientInfo::parallax());
@@ -76,6 +89,7 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
         },
         tls: TlsOptions {
             extra_roots: args.ca_file.clone(),
+            client: args.credential.identity(),
         },
         policy: AddressPolicy::default(),
     })?;
@@ -87,6 +101,8 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
         origin: Origin::Operator,
         proxy,
         alpn: if args.http1 { Alpn::Http1 } else { Alpn::Any },
+        authorizer: authorizer.map(Arc::new),
+        examines_walls: true,
         wall: telemetry::clock::wall(),
     };
     let (report, _) = probe::run(&dialer, job, &cancel).await;

@@ -4,25 +4,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::Authorizer;
 use dial::{Dialer, Endpoint};
-use http::HeaderMap;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, StatusCode};
 use mcp::{Command, EraRecord, ExchangeId, Sequence};
-use model::Report;
+use model::{Reason, Report};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{self, Access};
 use crate::clock::now;
 use crate::exchange::{self, Event, Outlet, What};
 use crate::job::Job;
 use crate::link::Link;
-use crate::report;
+use crate::report::{self, Ended};
 
 /// Events that may wait for the state machine: enough for the phases of some exchanges, few
 /// enough that a flood of chunks is throttled at the socket.
 const EVENT_QUEUE: usize = 64;
 /// How long the rest of an answered response may take before its connection is given up.
 const DRAIN: Duration = Duration::from_millis(20);
+/// Lines of `WWW-Authenticate` that are kept.
+const MAX_CHALLENGES: usize = 4;
 
 /// Runs one probe to its end. What goes wrong is in the report; this never fails.
 ///
@@ -31,30 +36,94 @@ const DRAIN: Duration = Duration::from_millis(20);
 /// Beside the report comes what was negotiated, for a cache of eras.
 pub async fn run(
     dialer: &Dialer,
-    job: Job,
+    mut job: Job,
     cancel: &CancellationToken,
 ) -> (Report, Option<EraRecord>) {
+    let Some(authorizer) = job.authorizer.clone() else {
+        return attempt(dialer, job, cancel, Access::default()).await;
+    };
+    let unkeyed = job.clone();
+    let authorized = authorize(dialer, &mut job, &authorizer, cancel).await;
+    let access = match authorized {
+        Ok(access) => access,
+        Err(ended) => return report::without_token(job, ended),
+    };
+    let is_kept = access.is_kept;
+    let (report, era) = attempt(dialer, job, cancel, access).await;
+    if !(is_kept && is_turned_away(&report)) {
+        return (report, era);
+    }
+    // The token may have ended early. Once more with a new one, then it is a finding.
+    authorizer.reject();
+    let mut job = unkeyed;
+    match authorize(dialer, &mut job, &authorizer, cancel).await {
+        Ok(access) => attempt(dialer, job, cancel, access).await,
+        Err(ended) => report::without_token(job, ended),
+    }
+}
+
+async fn authorize(
+    dialer: &Dialer,
+    job: &mut Job,
+    authorizer: &Authorizer,
+    cancel: &CancellationToken,
+) -> Result<Access, Ended> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Ended::Cancelled),
+        authorized = access::authorize(dialer, job, authorizer) => {
+            authorized.map_err(|(refusal, access)| Ended::Refused(refusal, access))
+        }
+    }
+}
+
+/// Whether the very first step was answered with 401: nothing has been called yet.
+fn is_turned_away(report: &Report) -> bool {
+    let first = report.steps.first();
+    report.outcome.reason() == Some(Reason::AuthTokenRejected)
+        && first.is_some_and(|step| step.reason == Some(Reason::AuthTokenRejected))
+}
+
+/// One run of the sequence.
+async fn attempt(
+    dialer: &Dialer,
+    mut job: Job,
+    cancel: &CancellationToken,
+    mut access: Access,
+) -> (Report, Option<EraRecord>) {
     let started = now();
-    let endpoint = Endpoint::of(&job.plan.url).map(|endpoint| endpoint.through(job.proxy));
-    let url = job.plan.url.clone();
-    let mut plan = job.plan;
-    plan.is_proxied = endpoint.as_ref().is_some_and(|to| to.proxy().is_some());
-    let secrets = secrets(&job.headers);
-    let mut sequence = Sequence::new(plan.clone(), started);
-    let mut facts = None;
+    let endpoint = Endpoint::of(&job.plan.url).map(|endpoint| endpoint.through(job.proxy.clone()));
+    job.plan.is_proxied = endpoint.as_ref().is_some_and(|to| to.proxy().is_some());
+    let mut sequence = Sequence::new(job.plan.clone(), started);
+    let (mut facts, mut challenges) = (None, None);
     // A target URL always has a host; without one there is nothing to run.
     if let Some(endpoint) = endpoint {
         let link = Link::new(dialer.clone(), endpoint, job.origin, job.alpn);
-        let mut driver = Driver::new(link, job.headers);
+        let mut driver = Driver::new(link, job.headers.clone());
         driver.run(&mut sequence, cancel).await;
         facts = driver.link.facts();
+        challenges = driver.challenges.take();
     }
     let elapsed = now().saturating_duration_since(started);
-    report::assemble(url, &plan, sequence, facts, &secrets, job.wall, elapsed)
+    if !cancel.is_cancelled() {
+        let wall = access::examine(
+            dialer,
+            &job,
+            challenges.as_deref(),
+            facts.as_ref(),
+            &mut access,
+        );
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => {}
+            () = wall => {}
+        }
+    }
+    report::assemble(job, sequence, facts, access, elapsed)
 }
 
 /// The values of the user's headers and, of `Bearer x`, also x: those long enough to be secrets.
-fn secrets(headers: &HeaderMap) -> Vec<String> {
+pub(crate) fn secrets(headers: &HeaderMap) -> Vec<String> {
     const SHORTEST: usize = 6;
     let mut secrets: Vec<String> = Vec::new();
     for value in headers.values().filter_map(|value| value.to_str().ok()) {
@@ -79,6 +148,8 @@ struct Driver {
     events: mpsc::Receiver<Event>,
     outlet: mpsc::Sender<Event>,
     exchanges: BTreeMap<ExchangeId, JoinHandle<()>>,
+    /// `WWW-Authenticate` of the first 401.
+    challenges: Option<Vec<String>>,
 }
 
 impl Driver {
@@ -90,6 +161,7 @@ impl Driver {
             events,
             outlet,
             exchanges: BTreeMap::new(),
+            challenges: None,
         }
     }
 
@@ -108,7 +180,7 @@ impl Driver {
                     cancelled = true;
                     // A session id that has already arrived must not be lost.
                     while let Ok(event) = self.events.try_recv() {
-                        feed(sequence, event);
+                        self.feed(sequence, event);
                     }
                     sequence.handle_cancel(now());
                 }
@@ -117,9 +189,30 @@ impl Driver {
                     if event.at >= deadline {
                         sequence.handle_timeout(event.at);
                     }
-                    feed(sequence, event);
+                    self.feed(sequence, event);
                 }
                 () = tokio::time::sleep_until(deadline.into()) => sequence.handle_timeout(now()),
+            }
+        }
+    }
+
+    fn feed(&mut self, sequence: &mut Sequence, event: Event) {
+        let Event { exchange, at, what } = event;
+        match what {
+            What::Phase(phase) => sequence.handle_phase(exchange, phase, at),
+            What::Head(head) => {
+                if head.status == StatusCode::UNAUTHORIZED && self.challenges.is_none() {
+                    let lines = head.headers.get_all(WWW_AUTHENTICATE).iter();
+                    let lines = lines.filter_map(|line| line.to_str().ok());
+                    let lines = lines.take(MAX_CHALLENGES).map(str::to_owned);
+                    self.challenges = Some(lines.collect());
+                }
+                sequence.handle_head(exchange, head, at);
+            }
+            What::Chunk(bytes) => sequence.handle_chunk(exchange, &bytes, at),
+            What::End => sequence.handle_end(exchange, at),
+            What::Failed(fault) => {
+                sequence.handle_failure(exchange, fault.reason, fault.detail, at);
             }
         }
     }
@@ -153,19 +246,6 @@ impl Drop for Driver {
     fn drop(&mut self) {
         for task in self.exchanges.values() {
             task.abort();
-        }
-    }
-}
-
-fn feed(sequence: &mut Sequence, event: Event) {
-    let Event { exchange, at, what } = event;
-    match what {
-        What::Phase(phase) => sequence.handle_phase(exchange, phase, at),
-        What::Head(head) => sequence.handle_head(exchange, head, at),
-        What::Chunk(bytes) => sequence.handle_chunk(exchange, &bytes, at),
-        What::End => sequence.handle_end(exchange, at),
-        What::Failed(fault) => {
-            sequence.handle_failure(exchange, fault.reason, fault.detail, at);
         }
     }
 }

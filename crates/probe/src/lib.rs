@@ -8,6 +8,7 @@
 //! limits of [`mcp::limits`], heads by those of HTTP, and the plan's timeouts end
 //! everything else.
 
+mod access;
 mod body;
 mod clock;
 mod driver;

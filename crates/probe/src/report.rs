@@ -2,25 +2,59 @@
 
 use std::time::Duration;
 
-use mcp::{EraRecord, Plan, Sequence};
+use auth::Refusal;
+use mcp::{EraRecord, Sequence};
 use model::report::{Connection, SCHEMA_VERSION};
-use model::{CheckId, Outcome, Report, Step, TargetUrl};
+use model::{CheckId, Outcome, Report, Step};
+
+use crate::access::{self, Access};
+use crate::clock::now;
+use crate::driver;
+use crate::job::Job;
 
 /// Below this a certificate's remaining life is reported as `net.cert_expiry`.
 const CERTIFICATE_MARGIN: Duration = Duration::from_secs(14 * 24 * 3600);
 
+/// Why the sequence was not begun.
+pub(crate) enum Ended {
+    /// There is no token.
+    Refused(Refusal, Box<Access>),
+    /// The user wants no more.
+    Cancelled,
+}
+
+/// The report of a probe that did not begin.
+pub(crate) fn without_token(job: Job, ended: Ended) -> (Report, Option<EraRecord>) {
+    let began = now();
+    let mut sequence = Sequence::new(job.plan.clone(), began);
+    let access = match ended {
+        Ended::Refused(refusal, mut access) => {
+            access::refuse(&refusal, &mut access, sequence.findings_mut());
+            *access
+        }
+        Ended::Cancelled => {
+            sequence.handle_cancel(began);
+            Access::default()
+        }
+    };
+    assemble(job, sequence, None, access, Duration::ZERO)
+}
+
 pub(crate) fn assemble(
-    url: TargetUrl,
-    plan: &Plan,
+    job: Job,
     mut sequence: Sequence,
     connection: Option<Connection>,
-    secrets: &[String],
-    wall: jiff::Timestamp,
+    mut access: Access,
     elapsed: Duration,
 ) -> (Report, Option<EraRecord>) {
+    let wall = job.wall;
     if let Some(connection) = &connection {
         examine_certificates(connection, wall, &mut sequence);
     }
+    access::check(&job, &mut access, sequence.findings_mut());
+    let mut secrets = driver::secrets(&job.headers);
+    secrets.extend(job.authorizer.iter().flat_map(|known| known.secrets()));
+    let Job { plan, .. } = job;
     let (findings, outcome) = sequence.finish();
     let checks = findings.examined(|id| plan.severity(id));
     let record = match (findings.revision, findings.transport) {
@@ -34,7 +68,7 @@ pub(crate) fn assemble(
     let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
-        url,
+        url: plan.url,
         started_at: wall.to_string(),
         outcome,
         summary: String::new(),
@@ -43,6 +77,8 @@ pub(crate) fn assemble(
         transport: findings.transport,
         server: findings.server,
         connection,
+        auth: access.auth,
+        credential: access.credential,
         tools: findings.tools,
         retry_after_seconds: findings.retry_after,
         steps: findings.steps,
@@ -50,7 +86,7 @@ pub(crate) fn assemble(
         total_us,
         own_us: elapsed_us.saturating_sub(total_us),
     };
-    redact(&mut report, secrets);
+    redact(&mut report, &secrets);
     report.summary = summary(&report);
     (report, record)
 }
@@ -69,7 +105,12 @@ fn redact(report: &mut Report, secrets: &[String]) {
         .server
         .iter_mut()
         .flat_map(|s| [&mut s.name, &mut s.version]);
-    for text in details.chain(checks).chain(server) {
+    let auth = report.auth.iter_mut().flat_map(|auth| {
+        let exchanges = auth.exchanges.iter_mut();
+        let exchanges = exchanges.filter_map(|exchange| exchange.detail.as_mut());
+        auth.detail.iter_mut().chain(exchanges)
+    });
+    for text in details.chain(checks).chain(server).chain(auth) {
         for secret in secrets {
             if text.contains(secret) {
                 *text = text.replace(secret, "[redacted]");
@@ -109,6 +150,9 @@ fn summary(report: &Report) -> String {
         }
         Outcome::Failed(failure) => {
             let detail = report.failed_step().and_then(|step| step.detail.as_deref());
+            let refused = report.auth.as_ref();
+            let refused = refused.filter(|_| failure.step == Step::Authorize);
+            let detail = detail.or_else(|| refused?.detail.as_deref());
             let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
             format!(
                 "{} failed in {}: {}{detail}",

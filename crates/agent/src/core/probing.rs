@@ -104,6 +104,9 @@ impl Core {
             // Whatever the link goes through: what is measured is the target.
             proxy: None,
             alpn: Alpn::Any,
+            authorizer: None,
+            // Once a minute from every agent would be a load that nobody asked for.
+            examines_walls: false,
             wall: telemetry::clock::wall(),
         };
         let running = Running {

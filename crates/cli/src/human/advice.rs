@@ -37,13 +37,12 @@ pub(crate) fn of(reason: Reason, report: &Report) -> String {
             "check the path: MCP endpoints often end in /mcp or /sse, with or without a slash"
                 .to_owned()
         }
-        Reason::AuthRequired | Reason::AuthMalformed => {
-            "give a credential: --header 'Authorization: Bearer ${MCP_TOKEN}' or --bearer-file FILE"
-                .to_owned()
-        }
-        Reason::AuthTokenRejected | Reason::AuthScope => {
-            "the credential was sent and not accepted: check its age, audience and scope".to_owned()
-        }
+        Reason::AuthRequired
+        | Reason::AuthMalformed
+        | Reason::AuthServerDown
+        | Reason::AuthCredentialRefused
+        | Reason::AuthTokenRejected
+        | Reason::AuthScope => authorization(reason).to_owned(),
         Reason::RateLimited => "wait, and ask less often".to_owned(),
         Reason::McpVersionUnsupported => {
             "see what it speaks: --era legacy or --era modern, --output json".to_owned()
@@ -66,5 +65,21 @@ pub(crate) fn of(reason: Reason, report: &Report) -> String {
         Class::Network | Class::Contract | Class::Refused | Class::Ours => {
             "see everything: --output json".to_owned()
         }
+    }
+}
+
+fn authorization(reason: Reason) -> &'static str {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others share advice")]
+    match reason {
+        Reason::AuthServerDown => {
+            "the server may be well: name another way to a token with --issuer or --token-url"
+        }
+        Reason::AuthCredentialRefused => {
+            "check the client's id, secret or key, and --scope, at the authorization server"
+        }
+        Reason::AuthRequired | Reason::AuthMalformed => {
+            "give a credential: --header 'Authorization: Bearer ${MCP_TOKEN}', --bearer-file FILE, or a client: --client-id ID --client-secret-file FILE"
+        }
+        _ => "the credential was sent and not accepted: check its age, audience and scope",
     }
 }

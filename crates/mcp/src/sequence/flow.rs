@@ -18,7 +18,8 @@ impl Sequence {
         let limit = match step {
             Step::ToolsCall => self.plan.call_timeout,
             Step::Close => CLOSE_TIMEOUT,
-            Step::Stream
+            Step::Authorize
+            | Step::Stream
             | Step::Discover
             | Step::Initialize
             | Step::Initialized
@@ -99,7 +100,8 @@ impl Sequence {
         match step {
             Step::Stream => return (self.dialect.stream(), None, Expect::Stream),
             Step::Close => return (self.dialect.delete(), None, Expect::Closed),
-            Step::Discover
+            Step::Authorize
+            | Step::Discover
             | Step::Initialize
             | Step::Initialized
             | Step::Ping
@@ -194,7 +196,8 @@ impl Sequence {
             Step::Initialized => Some(Step::Ping),
             Step::Discover | Step::Ping => self.list_or_call(),
             Step::ToolsList | Step::ToolsCall => self.call(),
-            Step::Close => None,
+            // Tokens are the shell's.
+            Step::Authorize | Step::Close => None,
         };
         match next {
             Some(next) => self.start(next, now),

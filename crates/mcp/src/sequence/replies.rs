@@ -31,7 +31,8 @@ impl Sequence {
             Step::Initialize if !is_result(&reply) && self.awaits_no_stream() => {
                 return self.initialize_refused(&reply, now);
             }
-            Step::Stream
+            Step::Authorize
+            | Step::Stream
             | Step::Initialize
             | Step::Initialized
             | Step::Ping
@@ -138,7 +139,7 @@ impl Sequence {
                 )?;
                 self.next_call += 1;
             }
-            Step::Stream | Step::Discover | Step::Initialized | Step::Close => {}
+            Step::Authorize | Step::Stream | Step::Discover | Step::Initialized | Step::Close => {}
         }
         Ok(Next::Done(None))
     }
