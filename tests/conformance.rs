@@ -79,18 +79,80 @@ fn http_standard_headers() {
     scenario(&real, "conformance-0.2", "http-standard-headers", "", &[]);
 }
 
-/// With a client that the scenario registered, by its secret and by its key.
-#[test]
-fn client_credentials() {
-    let Some(real) = installed() else { return };
-    let command = format!(
+/// The client of `conformance_client.mjs`, which turns a scenario's context into flags.
+fn client(real: &Path) -> String {
+    format!(
         "{} {} {}",
         real.join("node/node_modules/.bin/node").display(),
         fixture("conformance_client.mjs").display(),
         binary("parallax").display(),
-    );
-    for method in ["basic", "jwt"] {
-        let scenario = format!("auth/client-credentials-{method}");
-        drive(&real, "conformance-0.2", &scenario, &command, &[]);
+    )
+}
+
+fn authorized(scenarios: &[&str]) {
+    let Some(real) = installed() else { return };
+    for scenario in scenarios {
+        let scenario = format!("auth/{scenario}");
+        drive(&real, "conformance-0.2", &scenario, &client(&real), &[]);
     }
+}
+
+/// With a client that the scenario registered, by its secret and by its key.
+#[test]
+fn client_credentials() {
+    authorized(&["client-credentials-basic", "client-credentials-jwt"]);
+}
+
+/// `parallax auth login` with a browser that only follows redirects, then `probe --token-set`.
+///
+/// What stays red: `dpop`, `dpop-nonce` (tokens are sent as bearer tokens), `scope-step-up` and
+/// `authorization-server-migration` (a probe does not send its user to sign in again),
+/// `enterprise-managed-authorization`, `wif-jwt-bearer` (grants of extensions that are not spoken).
+#[test]
+fn discovery_of_the_user_flow() {
+    authorized(&[
+        "metadata-default",
+        "metadata-var1",
+        "metadata-var2",
+        "metadata-var3",
+        "metadata-issuer-mismatch",
+        "resource-mismatch",
+        "2025-03-26-oauth-metadata-backcompat",
+        "2025-03-26-oauth-endpoint-fallback",
+    ]);
+}
+
+#[test]
+fn clients_of_the_user_flow() {
+    authorized(&[
+        "basic-cimd",
+        "pre-registration",
+        "token-endpoint-auth-basic",
+        "token-endpoint-auth-post",
+        "token-endpoint-auth-none",
+    ]);
+}
+
+#[test]
+fn scopes_of_the_user_flow() {
+    authorized(&[
+        "scope-from-www-authenticate",
+        "scope-from-scopes-supported",
+        "scope-omitted-when-undefined",
+        "scope-retry-limit",
+        "offline-access-scope",
+        "offline-access-not-supported",
+    ]);
+}
+
+#[test]
+fn issuers_of_the_user_flow() {
+    authorized(&[
+        "iss-supported",
+        "iss-supported-missing",
+        "iss-not-advertised",
+        "iss-unexpected",
+        "iss-wrong-issuer",
+        "iss-normalized",
+    ]);
 }

@@ -107,6 +107,7 @@ impl Probe {
             proxy: self.proxy,
             alpn: self.alpn,
             authorizer: self.authorizer,
+            is_renewed: false,
             examines_walls: self.examines_walls,
             wall: telemetry::clock::wall(),
         };

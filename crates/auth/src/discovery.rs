@@ -44,6 +44,9 @@ pub struct Discovered {
     pub server_problem: Option<String>,
     /// Whether the last document that was missed is missing because nobody answered.
     pub is_down: bool,
+    /// Whether there is no metadata at all, of resource or server: every place answered, and none
+    /// had a document.
+    pub is_absent: bool,
 }
 
 impl Discovered {
@@ -90,6 +93,8 @@ pub struct Discovery {
     asked: Option<(Option<Origin>, Url)>,
     /// What is wrong with the place that the challenge names: a flaw even if another one is good.
     misled: Option<String>,
+    /// Whether any place had something, right or wrong.
+    has_document: bool,
     found: Discovered,
 }
 
@@ -116,6 +121,7 @@ impl Discovery {
                 ..Discovered::default()
             },
             misled,
+            has_document: false,
         }
     }
 
@@ -127,6 +133,7 @@ impl Discovery {
             stage: Stage::Done,
             asked: None,
             misled: None,
+            has_document: false,
             found: Discovered::default(),
         };
         discovery.ask_servers(VecDeque::from([issuer.to_owned()]));
@@ -160,6 +167,7 @@ impl Discovery {
             Ok(answer) => Err((lack(answer), answer.status >= 500)),
             Err(fault) => Err((format!("{}: {}", fault.reason, fault.detail), true)),
         };
+        self.has_document |= body.is_ok();
         match (origin, body) {
             (Some(origin), Ok(body)) => self.resource(origin, url, body),
             (None, Ok(body)) => self.server(url, body),
@@ -175,7 +183,8 @@ impl Discovery {
 
     /// What was found in all.
     #[must_use]
-    pub fn finish(self) -> Discovered {
+    pub fn finish(mut self) -> Discovered {
+        self.found.is_absent = !self.has_document && !self.found.is_down;
         self.found
     }
 

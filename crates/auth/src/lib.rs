@@ -3,7 +3,8 @@
 //! The decisions are sans-IO: [`place`] says where metadata may lie, [`metadata`] reads and judges
 //! it, [`Discovery`] walks from a challenge to an authorization server, [`token`] writes requests
 //! and reads answers, [`Cache`] says how long a token is good. [`Net`] is the IO, and
-//! [`Authorizer`] puts both together.
+//! [`Authorizer`] puts both together. [`login`] is the flow of a user at a workstation, [`TokenSet`]
+//! what it leaves.
 //!
 //! Invariants:
 //! - Every connection ends in [`dial`]. A URL that a challenge or a document names is of remote
@@ -19,11 +20,13 @@ mod client;
 mod discovery;
 mod jwt;
 mod key;
+pub mod login;
 pub mod metadata;
 mod net;
 pub mod place;
 mod secret;
 pub mod token;
+mod token_set;
 
 pub use authorizer::{Authorizer, Credential, Examined, Obtained, examine};
 pub use cache::Cache;
@@ -34,3 +37,4 @@ pub use key::{BadKey, SigningKey};
 pub use net::{Answer, Fault, Home, Net};
 pub use secret::Secret;
 pub use token::{Refusal, Token};
+pub use token_set::{BadTokenSet, TokenSet};

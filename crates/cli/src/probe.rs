@@ -57,15 +57,10 @@ impl Error {
 
 /// Runs the probe and prints what it found; the exit status.
 pub(crate) async fn run(args: Args) -> Result<u8, Error> {
-    let headers = headers::collect(&args.header, args.bearer_file.as_deref(), |name| {
+    let mut headers = headers::collect(&args.header, args.bearer_file.as_deref(), |name| {
         std::env::var(name).ok()
     })?;
-    let authorizer = args
-        .credential
-        .authorizer(|name| std::env::var(name).ok())?;
-    if authorizer.is_some() && headers.contains_key(http::header::AUTHORIZATION) {
-        return Err(credential::CredentialError::Twice.into());
-    }
+    let authorizer = args.credential.authorizer(&headers)?;
     let target = args.target()?;
     let proxy = proxy::choose(&args.proxy, &target, |name| std::env::var(name).ok())?;
     let mut plan = Plan::new(target, ClientInfo::parallax());
@@ -93,6 +88,14 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
         },
         policy: AddressPolicy::default(),
     })?;
+    let token = args
+        .credential
+        .token(&dialer, &plan.url, proxy.clone())
+        .await?;
+    if let Some(token) = token {
+        headers.insert(http::header::AUTHORIZATION, headers::bearer_of(&token)?);
+        plan.has_credential = true;
+    }
     let cancel = telemetry::signal::shutdown().map_err(Error::Signals)?;
     let job = probe::Job {
         plan,
@@ -102,6 +105,7 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
         proxy,
         alpn: if args.http1 { Alpn::Http1 } else { Alpn::Any },
         authorizer: authorizer.map(Arc::new),
+        is_renewed: args.credential.is_renewed(),
         examines_walls: true,
         wall: telemetry::clock::wall(),
     };

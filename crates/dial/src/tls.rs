@@ -168,8 +168,13 @@ fn presented(recorder: &Recorder) -> Option<Box<Tls>> {
 /// missing client certificate only then.
 #[must_use]
 pub fn late_alert(error: &io::Error) -> Option<Reason> {
-    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    matches!(inner, rustls::Error::AlertReceived(_)).then_some(Reason::TlsHandshake)
+    let inner = error.get_ref()?;
+    let is_alert = match inner.downcast_ref::<rustls::Error>() {
+        Some(inner) => matches!(inner, rustls::Error::AlertReceived(_)),
+        // HTTP/2 passes on the text of an error only.
+        None => inner.to_string().starts_with("received fatal alert"),
+    };
+    is_alert.then_some(Reason::TlsHandshake)
 }
 
 fn explain(error: &io::Error) -> DialError {

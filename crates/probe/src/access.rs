@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use auth::{Authorizer, Challenge, Discovered, Home, Net, Refusal};
+use auth::{Authorizer, Challenge, Discovered, Fault, Home, Net, Refusal};
 use dial::Dialer;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
-use mcp::{Command, Findings, Plan, Sequence};
+use mcp::{ClientInfo, Command, Findings, Plan, Sequence};
 use model::report::{Auth, AuthState, Connection, Credential};
-use model::{CheckId, EraPolicy, Failure, Phase, Reason, Step};
+use model::{CheckId, EraPolicy, Failure, Phase, Reason, Step, TargetUrl};
 
 use crate::clock::now;
 use crate::job::Job;
@@ -75,6 +75,16 @@ pub(crate) async fn authorize(
     }
 }
 
+/// What the target says about how to get in, asked without a credential.
+///
+/// # Errors
+/// Nobody answers there.
+pub async fn challenge(net: &mut Net, target: &TargetUrl) -> Result<Challenge, Fault> {
+    let (headers, body) = opening(&Plan::new(target.clone(), ClientInfo::parallax()));
+    let answer = net.challenge(headers, body).await?;
+    Ok(read(&answer.challenges))
+}
+
 /// Looks at the wall that the sequence met, if it met one without a credential.
 pub(crate) async fn examine(
     dialer: &Dialer,
@@ -121,7 +131,7 @@ pub(crate) fn check(job: &Job, access: &mut Access, findings: &mut Findings) {
         findings.demand(!is_rejected, CheckId::AuthToken, Step::Authorize, detail);
     }
     uniform(findings);
-    if job.authorizer.is_none() {
+    if job.authorizer.is_none() && !job.is_renewed {
         access.credential = expiry(&job.headers, job.wall, findings);
     }
 }

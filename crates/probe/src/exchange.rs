@@ -100,7 +100,8 @@ pub(crate) async fn run(
     outlet: Outlet,
 ) {
     if let Err(fault) = converse(&link, &request, &headers, &outlet).await {
-        outlet.tell(What::Failed(fault), now()).await;
+        let at = now();
+        outlet.tell(What::Failed(link.sharpen(fault)), at).await;
     }
 }
 
@@ -111,6 +112,7 @@ async fn converse(
     outlet: &Outlet,
 ) -> Result<(), Fault> {
     let (sender, response) = open(link, request, headers, outlet).await?;
+    link.note_answer();
     let first_byte = match &sender {
         Sender::H1(_, stamp) => stamp.at(),
         Sender::H2(_) => None,

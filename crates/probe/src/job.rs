@@ -22,6 +22,8 @@ pub struct Job {
     pub alpn: Alpn,
     /// Gets the token that the probe is run with; its time is no part of the probe's.
     pub authorizer: Option<Arc<Authorizer>>,
+    /// Whether somebody renews the credential in the headers: then its end is no finding.
+    pub is_renewed: bool,
     /// Whether a wall is looked at more closely: the metadata that its 401 leads to. That costs the
     /// target and its authorization server some requests beside the probe.
     pub examines_walls: bool,

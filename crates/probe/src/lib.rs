@@ -19,6 +19,7 @@ mod link;
 mod report;
 mod stamp;
 
+pub use access::challenge;
 pub use driver::run;
 pub use job::Job;
 pub use link::MAX_CONNECTIONS;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use dial::{Alpn, Dialer, Endpoint, Io, Origin};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use model::report::Connection;
+use model::report::{ClientCertificate, Connection};
 use model::{Phase, Reason};
 use tokio::task::JoinSet;
 
@@ -50,6 +50,8 @@ struct State {
     opened: u32,
     known: Vec<IpAddr>,
     first: Option<Connection>,
+    /// Whether any request was answered.
+    is_answered: bool,
 
     /// Drives the connections; dropped with the probe, which closes them.
     drivers: JoinSet<()>,
@@ -90,6 +92,31 @@ impl Link {
     pub(crate) fn facts(&self) -> Option<Connection> {
         let first = self.state().first.clone();
         first.or_else(|| self.endpoint.proxy().map(|_| self.blank()))
+    }
+
+    /// A request was answered: whatever TLS asked for was enough.
+    pub(crate) fn note_answer(&self) {
+        self.state().is_answered = true;
+    }
+
+    /// What a failure means at a server that asked for a client certificate and got none. In TLS
+    /// 1.3 it refuses only after the handshake, and its reset may overtake its alert.
+    pub(crate) fn sharpen(&self, fault: Fault) -> Fault {
+        let state = self.state();
+        let tls = state.first.as_ref().and_then(|first| first.tls.as_ref());
+        let is_missing =
+            tls.is_some_and(|tls| tls.client_certificate == Some(ClientCertificate::Missing));
+        let is_cut = matches!(fault.reason, Reason::TcpReset | Reason::HttpConnClosed);
+        if !(is_missing && is_cut) || state.is_answered {
+            return fault;
+        }
+        Fault {
+            reason: Reason::TlsHandshake,
+            detail: format!(
+                "the server asked for a client certificate, got none, and closed: {}",
+                fault.detail
+            ),
+        }
     }
 
     fn blank(&self) -> Connection {

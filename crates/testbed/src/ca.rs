@@ -1,5 +1,7 @@
 //! A private certificate authority, and certificates that are wrong in a chosen way.
 
+mod client;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;

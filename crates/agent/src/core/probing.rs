@@ -105,6 +105,7 @@ impl Core {
             proxy: None,
             alpn: Alpn::Any,
             authorizer: None,
+            is_renewed: false,
             // Once a minute from every agent would be a load that nobody asked for.
             examines_walls: false,
             wall: telemetry::clock::wall(),

@@ -66,6 +66,26 @@ impl ServerMetadata {
         })
     }
 
+    /// What a server of 2025-03-26 without metadata is taken to be: its endpoints lie at its origin
+    /// (2025-03-26 basic/authorization#fallbacks-for-servers-without-metadata-discovery).
+    #[must_use]
+    pub fn assumed(origin: &str) -> Self {
+        let at = |path: &str| Url::parse(&format!("{origin}{path}")).ok();
+        Self {
+            issuer: origin.to_owned(),
+            authorization_endpoint: at("/authorize"),
+            token_endpoint: at("/token"),
+            registration_endpoint: at("/register"),
+            grant_types: None,
+            challenge_methods: None,
+            auth_methods: None,
+            signing_algorithms: None,
+            scopes: None,
+            takes_metadata_documents: false,
+            names_itself: false,
+        }
+    }
+
     /// How its issuer stands to the one that was asked for.
     #[must_use]
     pub fn fit(&self, issuer: &str) -> IssuerFit {

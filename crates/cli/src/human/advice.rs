@@ -1,5 +1,6 @@
 //! What to try next, by reason.
 
+use model::report::ClientCertificate;
 use model::{Class, Reason, Report};
 
 /// A sentence with the next thing to try.
@@ -23,6 +24,10 @@ pub(crate) fn of(reason: Reason, report: &Report) -> String {
         }
         Reason::TlsCertUntrusted => {
             "if the server has a private authority, trust it with --ca-file FILE".to_owned()
+        }
+        Reason::TlsHandshake if wants_certificate(report) => {
+            "the server asks for a client certificate: --client-cert FILE --client-key FILE"
+                .to_owned()
         }
         Reason::TlsCertExpired
         | Reason::TlsCertNotYetValid
@@ -82,4 +87,12 @@ fn authorization(reason: Reason) -> &'static str {
         }
         _ => "the credential was sent and not accepted: check its age, audience and scope",
     }
+}
+
+fn wants_certificate(report: &Report) -> bool {
+    let tls = report
+        .connection
+        .as_ref()
+        .and_then(|connection| connection.tls.as_ref());
+    tls.is_some_and(|tls| tls.client_certificate == Some(ClientCertificate::Missing))
 }

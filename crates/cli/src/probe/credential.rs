@@ -3,11 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
-use auth::{Authorizer, BadKey, Client, Credential, Proof, Secret, SigningKey, place};
-use dial::ClientIdentity;
+use auth::{
+    Authorizer, BadKey, Client, Credential, Home, Net, Proof, Refusal, Secret, SigningKey, place,
+};
+use dial::{ClientIdentity, Dialer, Origin, Proxy};
+use http::header::{AUTHORIZATION, HeaderMap};
+use model::TargetUrl;
 use url::Url;
 
 use crate::exit;
+use crate::token_file::{self, BadFile};
 
 /// The largest file with a secret or a key.
 const MAX_FILE_BYTES: u64 = 64 << 10;
@@ -44,6 +49,13 @@ pub(crate) struct Options {
     /// The scope to ask for, in place of what the server says
     #[arg(long, value_name = "SCOPE", requires = "client_id")]
     scope: Option<String>,
+    /// A file of `parallax auth login`: its tokens are sent, and renewed when needed
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["client_id", "bearer_file"]
+    )]
+    token_set: Option<PathBuf>,
     /// A PEM file with a certificate for servers that ask for one (mutual TLS)
     #[arg(long, value_name = "FILE", requires = "client_key")]
     client_cert: Option<PathBuf>,
@@ -71,32 +83,52 @@ pub(crate) enum CredentialError {
         option: &'static str,
         problem: &'static str,
     },
+    /// A file of tokens cannot be used.
+    #[error("{0}")]
+    TokenFile(#[from] BadFile),
+    /// The tokens are for somewhere else.
+    #[error(
+        "--token-set {}: its tokens are for {url}, and go nowhere else; sign in with parallax auth login", path.display()
+    )]
+    Foreign { path: PathBuf, url: String },
+    /// The tokens cannot be renewed.
+    #[error(
+        "--token-set {}: {}: {}; sign in again with parallax auth login", path.display(), refusal.reason, refusal.detail
+    )]
+    Refused { path: PathBuf, refusal: Refusal },
     /// Two credentials for one header.
-    #[error("--client-id: a header Authorization is given too; leave one of them out")]
+    #[error(
+        "a header Authorization is given beside --client-id or --token-set; leave one of them out"
+    )]
     Twice,
 }
 
 impl CredentialError {
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::File { .. } | Self::Variable(_) => exit::CONFIG,
-            Self::Url { .. } | Self::Twice => exit::USAGE,
+            Self::File { .. } | Self::Variable(_) | Self::TokenFile(_) => exit::CONFIG,
+            Self::Url { .. } | Self::Twice | Self::Foreign { .. } => exit::USAGE,
+            Self::Refused { .. } => exit::REFUSED,
         }
     }
 }
 
 impl Options {
-    /// What gets the token, if a client is given.
+    /// What gets the token, if a client is given. `headers` are those that the user gives.
     pub(crate) fn authorizer(
         &self,
-        variable: impl Fn(&str) -> Option<String>,
+        headers: &HeaderMap,
     ) -> Result<Option<Authorizer>, CredentialError> {
+        let brings_token = self.client_id.is_some() || self.token_set.is_some();
+        if brings_token && headers.contains_key(AUTHORIZATION) {
+            return Err(CredentialError::Twice);
+        }
         let Some(id) = &self.client_id else {
             return Ok(None);
         };
         let client = Client {
             id: id.clone(),
-            proof: self.proof(variable)?,
+            proof: self.proof()?,
         };
         Ok(Some(Authorizer::new(Credential {
             client,
@@ -104,6 +136,52 @@ impl Options {
             token_url: url("--token-url", self.token_url.as_deref())?,
             scope: self.scope.clone(),
         })))
+    }
+
+    /// Whether the credential is one whose end somebody sees to.
+    pub(crate) const fn is_renewed(&self) -> bool {
+        self.token_set.is_some()
+    }
+
+    /// The token of the file, renewed where it has ended; what is new is kept before it is used.
+    pub(crate) async fn token(
+        &self,
+        dialer: &Dialer,
+        target: &TargetUrl,
+        proxy: Option<Proxy>,
+    ) -> Result<Option<Secret>, CredentialError> {
+        const OPTION: &str = "--token-set";
+        let Some(path) = &self.token_set else {
+            return Ok(None);
+        };
+        let mut set = token_file::read(OPTION, path)?;
+        if !set.is_for(target.as_url()) {
+            return Err(CredentialError::Foreign {
+                path: path.clone(),
+                url: model::text::line(&set.url, 120),
+            });
+        }
+        let now = telemetry::clock::wall().as_second();
+        if set.is_stale(now) {
+            let mut net = Net::new(
+                dialer,
+                Home {
+                    target: target.clone(),
+                    origin: Origin::Operator,
+                    proxy,
+                    address: None,
+                    // The file is the user's own.
+                    typed: vec![set.token_endpoint.clone()],
+                },
+            );
+            let renewed = set.refresh(&mut net, now).await;
+            renewed.map_err(|refusal| CredentialError::Refused {
+                path: path.clone(),
+                refusal,
+            })?;
+            token_file::write(OPTION, path, &set)?;
+        }
+        Ok(Some(set.access_token))
     }
 
     /// The certificate for mutual TLS.
@@ -114,7 +192,7 @@ impl Options {
         })
     }
 
-    fn proof(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Proof, CredentialError> {
+    fn proof(&self) -> Result<Proof, CredentialError> {
         if let Some(path) = &self.private_key_file {
             let option = "--private-key-file";
             let key = SigningKey::from_pem(&read(option, path)?);
@@ -130,13 +208,17 @@ impl Options {
             return Ok(Proof::Secret(Secret::new(text.trim())));
         }
         let name = self.client_secret_env.as_deref().unwrap_or_default();
-        let value = variable(name).filter(|value| !value.is_empty());
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
         let value = value.ok_or_else(|| CredentialError::Variable(model::text::line(name, 64)))?;
         Ok(Proof::Secret(Secret::new(value)))
     }
 }
 
-fn url(option: &'static str, text: Option<&str>) -> Result<Option<Url>, CredentialError> {
+/// A URL that a secret may travel to.
+pub(crate) fn url(
+    option: &'static str,
+    text: Option<&str>,
+) -> Result<Option<Url>, CredentialError> {
     let Some(text) = text else {
         return Ok(None);
     };
