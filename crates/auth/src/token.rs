@@ -145,11 +145,34 @@ pub struct Refusal {
     pub detail: String,
 }
 
-/// Reads the answer of a token endpoint.
+/// The texts that a token request makes secret: answers may repeat them.
+pub(crate) fn secrets<'a>(client: &'a Client, grant: &Grant<'a>) -> Vec<&'a Secret> {
+    let mut secrets: Vec<&Secret> = match grant {
+        Grant::ClientCredentials => Vec::new(),
+        Grant::Code { code, verifier, .. } => vec![code, verifier],
+        Grant::Refresh(token) => vec![token],
+    };
+    if let Proof::Secret(secret) = &client.proof {
+        secrets.push(secret);
+    }
+    secrets
+}
+
+/// A text of the server on one line, cut after what is secret is out of it: half a secret would be
+/// found by nobody.
+fn discreet(text: &str, max: usize, secrets: &[&Secret]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| secret.expose().len() >= 4) {
+        text = text.replace(secret.expose(), "[redacted]");
+    }
+    model::text::line(&text, max)
+}
+
+/// Reads the answer of a token endpoint, which may repeat the `secrets` of the request.
 ///
 /// # Errors
 /// It gave no token that can be used.
-pub fn read(status: u16, body: &[u8]) -> Result<Token, Refusal> {
+pub fn read(status: u16, body: &[u8], secrets: &[&Secret]) -> Result<Token, Refusal> {
     let down = |detail: String| Refusal {
         reason: Reason::AuthServerDown,
         detail,
@@ -157,9 +180,9 @@ pub fn read(status: u16, body: &[u8]) -> Result<Token, Refusal> {
     // Serde refuses what nests deeper than 128; the size is bounded by whoever read it.
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
     if let Some(error) = json["error"].as_str() {
-        let shown = model::text::line(error, 60);
+        let shown = discreet(error, 60, secrets);
         let description = json["error_description"].as_str().unwrap_or_default();
-        let description = model::text::line(description, 120);
+        let description = discreet(description, 120, secrets);
         let detail = match description.as_str() {
             "" => format!("refused with {shown} ({status})"),
             text => format!("refused with {shown} ({status}): {text}"),
@@ -305,12 +328,15 @@ mod tests {
     #[test]
     fn answers_are_tokens_or_refusals_with_a_reason() {
         let good = br#"{"access_token":"2YotnFZFEjr1zCsicMWpAA","token_type":"bearer","expires_in":3600,"refresh_token":"tGzv3JOkF0XG5Qx2TlKWIA","example_parameter":"x"}"#;
-        let token = read(200, good).unwrap();
+        let token = read(200, good, &[]).unwrap();
         assert_eq!(token.access.expose(), "2YotnFZFEjr1zCsicMWpAA");
         assert_eq!(token.life, Some(Duration::from_secs(3600)));
         assert!(!format!("{token:?}").contains("2Yotn"));
         let text = br#"{"access_token":"a","token_type":"Bearer","expires_in":"60"}"#;
-        assert_eq!(read(200, text).unwrap().life, Some(Duration::from_secs(60)));
+        assert_eq!(
+            read(200, text, &[]).unwrap().life,
+            Some(Duration::from_secs(60))
+        );
         let table: [(u16, &str, Reason, &str); 14] = [
             (
                 401,
@@ -378,23 +404,35 @@ mod tests {
             ),
         ];
         for (status, body, reason, said) in table {
-            let refusal = read(status, body.as_bytes()).unwrap_err();
+            let refusal = read(status, body.as_bytes(), &[]).unwrap_err();
             assert_eq!(refusal.reason, reason, "{status} {body}");
             assert!(refusal.detail.contains(said), "{}", refusal.detail);
             assert_eq!(reason.class(), model::Class::Refused);
         }
         let odd = br#"{"access_token":"a","token_type":"Bearer","expires_in":-5}"#;
-        assert_eq!(read(200, odd).unwrap().life, None);
+        assert_eq!(read(200, odd, &[]).unwrap().life, None);
         let endless = br#"{"access_token":"a","token_type":"Bearer","expires_in":1e300}"#;
-        assert_eq!(read(200, endless).unwrap().life, Some(MAX_LIFE));
+        assert_eq!(read(200, endless, &[]).unwrap().life, Some(MAX_LIFE));
+    }
+
+    #[test]
+    fn a_secret_that_is_repeated_is_not_shown_not_even_half() {
+        let secret = Secret::new("correct horse battery staple");
+        let long = format!("{}{}", "x".repeat(110), secret.expose());
+        for description in [secret.expose(), &long] {
+            let body =
+                serde_json::json!({ "error": "invalid_grant", "error_description": description });
+            let refusal = read(400, body.to_string().as_bytes(), &[&secret]).unwrap_err();
+            assert!(!refusal.detail.contains("correct"), "{}", refusal.detail);
+        }
     }
 
     proptest! {
         #[test]
         fn no_answer_panics(status: u16, body: Vec<u8>, life: f64) {
-            let _ = read(status, &body);
+            let _ = read(status, &body, &[]);
             let body = serde_json::json!({ "access_token": "a", "token_type": "Bearer", "expires_in": life });
-            let token = read(200, body.to_string().as_bytes()).unwrap();
+            let token = read(200, body.to_string().as_bytes(), &[]).unwrap();
             prop_assert!(token.life.is_none_or(|life| life <= MAX_LIFE));
         }
 
