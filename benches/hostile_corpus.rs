@@ -138,6 +138,7 @@ async fn probe(told: &Told, ca_files: &[String]) -> anyhow::Result<Said> {
         name_servers: vec![told.name_server.unwrap_or(nobody)],
         tls: TlsOptions {
             extra_roots: ca_files.iter().map(Into::into).collect(),
+            ..TlsOptions::default()
         },
         policy: AddressPolicy::new(allow),
         ..DialerOptions::default()
@@ -151,6 +152,9 @@ async fn probe(told: &Told, ca_files: &[String]) -> anyhow::Result<Said> {
         origin,
         proxy: None,
         alpn: Alpn::Any,
+        authorizer: None,
+        is_renewed: false,
+        examines_walls: false,
         wall: telemetry::clock::wall(),
     };
     let (report, _) = probe::run(&dialer, job, &CancellationToken::new()).await;

@@ -13,9 +13,14 @@ use support::process::binary;
 use support::real::{fixture, installed};
 
 fn scenario(real: &Path, suite: &str, scenario: &str, probe: &str, extra: &[&str]) {
+    let command = format!("{} probe {probe}", binary("parallax").display());
+    drive(real, suite, scenario, &command, extra);
+}
+
+/// Runs one scenario of a suite against a command, which gets the server's URL as last argument.
+fn drive(real: &Path, suite: &str, scenario: &str, command: &str, extra: &[&str]) {
     let index = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
     let out = tempfile::tempdir().unwrap();
-    let command = format!("{} probe {probe}", binary("parallax").display());
     let output = Command::new(real.join("node/node_modules/.bin/node"))
         .arg(real.join(suite).join(index))
         .args([
@@ -152,4 +157,81 @@ fn sse_retry() {
         };
         with_flow(suite, "sse-retry", &calls, extra);
     }
+}
+/// The client of `conformance_client.mjs`, which turns a scenario's context into flags.
+fn client(real: &Path) -> String {
+    format!(
+        "{} {} {}",
+        real.join("node/node_modules/.bin/node").display(),
+        fixture("conformance_client.mjs").display(),
+        binary("parallax").display(),
+    )
+}
+
+fn authorized(scenarios: &[&str]) {
+    let Some(real) = installed() else { return };
+    for scenario in scenarios {
+        let scenario = format!("auth/{scenario}");
+        drive(&real, "conformance-0.2", &scenario, &client(&real), &[]);
+    }
+}
+
+/// With a client that the scenario registered, by its secret and by its key.
+#[test]
+fn client_credentials() {
+    authorized(&["client-credentials-basic", "client-credentials-jwt"]);
+}
+
+/// `parallax auth login` with a browser that only follows redirects, then `probe --token-set`.
+///
+/// What stays red: `dpop`, `dpop-nonce` (tokens are sent as bearer tokens), `scope-step-up` and
+/// `authorization-server-migration` (a probe does not send its user to sign in again),
+/// `enterprise-managed-authorization`, `wif-jwt-bearer` (grants of extensions that are not spoken).
+#[test]
+fn discovery_of_the_user_flow() {
+    authorized(&[
+        "metadata-default",
+        "metadata-var1",
+        "metadata-var2",
+        "metadata-var3",
+        "metadata-issuer-mismatch",
+        "resource-mismatch",
+        "2025-03-26-oauth-metadata-backcompat",
+        "2025-03-26-oauth-endpoint-fallback",
+    ]);
+}
+
+#[test]
+fn clients_of_the_user_flow() {
+    authorized(&[
+        "basic-cimd",
+        "pre-registration",
+        "token-endpoint-auth-basic",
+        "token-endpoint-auth-post",
+        "token-endpoint-auth-none",
+    ]);
+}
+
+#[test]
+fn scopes_of_the_user_flow() {
+    authorized(&[
+        "scope-from-www-authenticate",
+        "scope-from-scopes-supported",
+        "scope-omitted-when-undefined",
+        "scope-retry-limit",
+        "offline-access-scope",
+        "offline-access-not-supported",
+    ]);
+}
+
+#[test]
+fn issuers_of_the_user_flow() {
+    authorized(&[
+        "iss-supported",
+        "iss-supported-missing",
+        "iss-not-advertised",
+        "iss-unexpected",
+        "iss-wrong-issuer",
+        "iss-normalized",
+    ]);
 }

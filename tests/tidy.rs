@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may import whom, besides outside libraries. A crate that is not here may not exist.
-const IMPORTS: [(&str, &[&str]); 19] = [
+const IMPORTS: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("mcp", &["model"]),
     ("contract", &["model"]),
@@ -21,7 +21,8 @@ const IMPORTS: [(&str, &[&str]); 19] = [
     ("verdict", &["model"]),
     ("window", &["model"]),
     ("dial", &["model"]),
-    ("probe", &["model", "mcp", "dial"]),
+    ("auth", &["model", "dial"]),
+    ("probe", &["model", "mcp", "dial", "auth"]),
     ("rpc", &["model"]),
     ("store", &["model", "window", "delivery"]),
     (
@@ -64,7 +65,15 @@ const IMPORTS: [(&str, &[&str]); 19] = [
     ("telemetry", &[]),
     (
         "cli",
-        &["model", "mcp", "probe", "contract", "dial", "telemetry"],
+        &[
+            "model",
+            "mcp",
+            "probe",
+            "contract",
+            "dial",
+            "auth",
+            "telemetry",
+        ],
     ),
     ("testbed", &["model", "telemetry"]),
 ];

@@ -15,8 +15,10 @@ pub mod real;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use auth::Authorizer;
 use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Origin, Proxy, TlsOptions};
 use mcp::{ClientInfo, EraRecord, Plan, ToolCall};
 use model::expect::HealthSpec;
@@ -46,6 +48,10 @@ pub struct Probe {
     pub policy: AddressPolicy,
     /// What to ask beside the sequence.
     pub health: Option<HealthSpec>,
+    /// What gets the token of the probe.
+    pub authorizer: Option<Arc<Authorizer>>,
+    /// Whether the metadata behind a wall is looked at.
+    pub examines_walls: bool,
     /// Ends the probe.
     pub cancel: CancellationToken,
 }
@@ -70,6 +76,8 @@ impl Probe {
             alpn: Alpn::Any,
             ca_file: Vec::new(),
             policy: AddressPolicy::default(),
+            authorizer: None,
+            examines_walls: true,
             cancel: CancellationToken::new(),
         }
     }
@@ -110,6 +118,7 @@ impl Probe {
             name_servers: self.name_servers,
             tls: TlsOptions {
                 extra_roots: self.ca_file,
+                ..TlsOptions::default()
             },
             policy: self.policy,
             ..DialerOptions::default()
@@ -124,6 +133,9 @@ impl Probe {
             network: self.network,
             health: self.health,
             alpn: self.alpn,
+            authorizer: self.authorizer,
+            is_renewed: false,
+            examines_walls: self.examines_walls,
             wall: telemetry::clock::wall(),
         };
         let (report, era) = probe::run(&dialer, job, &self.cancel).await;

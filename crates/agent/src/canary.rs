@@ -46,6 +46,7 @@ pub(crate) mod tests {
             family: Family::Any,
             tls: TlsOptions {
                 extra_roots: extra_roots.into_iter().collect(),
+                ..TlsOptions::default()
             },
             policy: AddressPolicy::default(),
         };

@@ -130,6 +130,7 @@ impl Config {
             family: Family::Any,
             tls: TlsOptions {
                 extra_roots: self.extra_roots.clone(),
+                ..TlsOptions::default()
             },
             policy: AddressPolicy::new(self.allow.clone()),
         })

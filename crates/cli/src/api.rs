@@ -213,6 +213,7 @@ impl Options {
             family: Family::Any,
             tls: TlsOptions {
                 extra_roots: self.api_ca_file.iter().cloned().collect(),
+                ..TlsOptions::default()
             },
             policy: AddressPolicy::default(),
         })?;

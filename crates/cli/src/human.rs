@@ -1,6 +1,7 @@
 //! A report for people: a picture, then a sentence, the cause last.
 
 mod advice;
+mod auth;
 mod drift;
 mod network;
 mod waterfall;
@@ -17,6 +18,7 @@ pub(crate) fn render(report: &Report, canvas: Canvas) -> String {
     let mut out = header(report, canvas);
     out.push_str(&proxy(report, canvas));
     out.push_str(&network::overrides(report, canvas));
+    out.push_str(&auth::render(report, canvas));
     out.push_str(&waterfall::render(report, canvas));
     out.push_str(&network::addresses(report, canvas));
     out.push_str(&network::health(report, canvas));

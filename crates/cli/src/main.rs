@@ -5,6 +5,7 @@
 
 mod api;
 mod apply;
+mod auth;
 mod checks;
 mod doctor;
 mod exit;
@@ -16,6 +17,7 @@ mod probe;
 mod sample;
 mod status;
 mod style;
+mod token_file;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,8 @@ struct Cli {
 enum Command {
     /// Probe an MCP endpoint, once or until it is healthy, by the agents' own code path
     Probe(Box<probe::Args>),
+    /// Tokens of users, for servers that know no machines
+    Auth(auth::AuthArgs),
     /// Watch what files say: monitors in TOML, JSON or YAML, or the `mcpServers` of a client
     Apply(apply::ApplyArgs),
     /// What the mesh says of all monitors, or of one
@@ -80,6 +84,10 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Probe(args) => match runtime.block_on(probe::run(*args)) {
             Ok(code) => ExitCode::from(code),
+            Err(error) => fail(error.exit_code(), &error.to_string()),
+        },
+        Command::Auth(args) => match runtime.block_on(auth::run(args)) {
+            Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(error.exit_code(), &error.to_string()),
         },
         Command::Apply(args) => match runtime.block_on(apply::apply(args)) {

@@ -2,6 +2,7 @@
 
 mod args;
 mod baseline;
+pub(crate) mod credential;
 mod demands;
 mod headers;
 pub(crate) mod load;
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Family, Origin, TlsOptions};
 use mcp::{ClientInfo, Plan};
-use model::{CheckId, Outcome, Period, Report};
+use model::{CheckId, Outcome, Period, Report, TargetUrl};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use args::Args;
@@ -37,6 +38,9 @@ pub(crate) enum Error {
     /// A header cannot be used.
     #[error("{0}")]
     Header(#[from] headers::HeaderError),
+    /// A client or a certificate cannot be used.
+    #[error("{0}")]
+    Credential(#[from] credential::CredentialError),
     /// A proxy cannot be used.
     #[error("{0}")]
     Proxy(#[from] proxy::BadProxy),
@@ -67,6 +71,7 @@ impl Error {
             Self::Demands(_) => exit::CONFIG,
             Self::Baseline(error) => error.exit_code(),
             Self::Header(error) => error.exit_code(),
+            Self::Credential(error) => error.exit_code(),
             Self::Proxy(error) => error.exit_code(),
             Self::Setup(_) | Self::Save(_) => exit::CONFIG,
             Self::Stdout(_) | Self::Signals(_) => exit::INTERNAL,
@@ -95,7 +100,7 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
 }
 
 async fn probe(args: Args) -> Result<u8, Error> {
-    let prober = Prober::of(&args)?;
+    let prober = Prober::of(&args).await?;
     let baseline = Arc::clone(&prober.baseline);
     let load = args.load.plan()?;
     if args.wait.interval.is_some() && args.wait.wait.is_none() && args.repeat.repeat.is_none() {
@@ -152,55 +157,46 @@ pub(crate) struct Prober {
 }
 
 impl Prober {
-    fn of(args: &Args) -> Result<Self, Error> {
-        let headers = headers::collect(&args.header, args.bearer_file.as_deref(), |name| {
+    async fn of(args: &Args) -> Result<Self, Error> {
+        let mut headers = headers::collect(&args.header, args.bearer_file.as_deref(), |name| {
             std::env::var(name).ok()
         })?;
+        let authorizer = args.credential.authorizer(&headers)?;
         let target = args.target()?;
         let proxy = proxy::choose(&args.proxy, &target, |name| std::env::var(name).ok())?;
         if args.network.wants_all_addresses() && proxy.is_some() {
             return Err(UsageError::AddressesBehindProxy.into());
         }
-        let mut plan = Plan::new(target, ClientInfo::parallax());
-        plan.era = args.era;
-        plan.calls = args.calls()?;
-        plan.has_credential = headers::has_credential(&headers);
-        plan.step_timeout = args.step_timeout.duration();
-        plan.call_timeout = args
-            .call_timeout
-            .unwrap_or(args.step_timeout)
-            .duration()
-            .min(Plan::MAX_CALL_TIMEOUT);
-        plan.total_timeout = args.timeout.duration();
-        plan.severities = args.severity.iter().copied().collect();
-        args.demands.add_to(&mut plan)?;
-        plan.keep_listing = true;
+        let mut plan = plan(args, target)?;
         let baseline = baseline::Baseline::open(
             args.baseline.as_deref(),
             args.write_baseline.as_deref(),
             plan.severities.get(&CheckId::ContractBaseline).copied(),
         )?;
-        let dialer = Dialer::new(DialerOptions {
-            name_servers: args.resolver.clone(),
-            family: match (args.ipv4, args.ipv6) {
-                (true, _) => Family::V4,
-                (_, true) => Family::V6,
-                (false, false) => Family::Any,
-            },
-            tls: TlsOptions {
-                extra_roots: args.ca_file.clone(),
-            },
-            policy: AddressPolicy::default(),
-        })?;
+        let health = args.demands.health()?;
+        let dialer = dialer(args)?;
+        let network = args.network.network();
+        let (way, user_agent) = (network.way(), args.contact.user_agent());
+        let token = args
+            .credential
+            .token(&dialer, &plan.url, proxy.clone(), way, user_agent)
+            .await?;
+        if let Some(token) = token {
+            headers.insert(http::header::AUTHORIZATION, headers::bearer_of(&token)?);
+        }
+        plan.has_credential = headers::has_credential(&headers);
         let job = probe::Job {
             plan,
             headers,
             // Typed on the command line: private addresses and plain http are the user's own choice.
             origin: Origin::Operator,
             proxy,
-            network: args.network.network(),
-            health: args.demands.health()?,
+            network,
+            health,
             alpn: if args.http1 { Alpn::Http1 } else { Alpn::Any },
+            authorizer: authorizer.map(Arc::new),
+            is_renewed: args.credential.is_renewed(),
+            examines_walls: true,
             wall: telemetry::clock::wall(),
             contact: args.contact.clone(),
         };
@@ -230,6 +226,39 @@ impl Prober {
     pub(crate) fn is_healthy(&self, report: &Report) -> bool {
         self.exit_code(report) == exit::HEALTHY
     }
+}
+
+fn plan(args: &Args, target: TargetUrl) -> Result<Plan, Error> {
+    let mut plan = Plan::new(target, ClientInfo::parallax());
+    plan.era = args.era;
+    plan.calls = args.calls()?;
+    plan.step_timeout = args.step_timeout.duration();
+    plan.call_timeout = args
+        .call_timeout
+        .unwrap_or(args.step_timeout)
+        .duration()
+        .min(Plan::MAX_CALL_TIMEOUT);
+    plan.total_timeout = args.timeout.duration();
+    plan.severities = args.severity.iter().copied().collect();
+    args.demands.add_to(&mut plan)?;
+    plan.keep_listing = true;
+    Ok(plan)
+}
+
+fn dialer(args: &Args) -> Result<Dialer, Error> {
+    Ok(Dialer::new(DialerOptions {
+        name_servers: args.resolver.clone(),
+        family: match (args.ipv4, args.ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            (false, false) => Family::Any,
+        },
+        tls: TlsOptions {
+            extra_roots: args.ca_file.clone(),
+            client: args.credential.identity(),
+        },
+        policy: AddressPolicy::default(),
+    })?)
 }
 
 /// What a probe came to, in the words of the closed lists: an outcome, or where and why it failed.

@@ -65,6 +65,8 @@ pub(crate) fn healthy() -> Report {
             tls: None,
             ..Connection::default()
         }),
+        auth: None,
+        credential: None,
         more_connections: Vec::new(),
         edge: None,
         instance: None,

@@ -54,13 +54,39 @@ impl FromStr for Allow {
 #[derive(Debug, Clone, Default)]
 pub struct AddressPolicy {
     allow: Vec<Allow>,
+    /// What a target may lead to.
+    ceiling: Option<Ceiling>,
+}
+
+/// How private the addresses may be that a target leads to: no more than its own.
+#[derive(Debug, Clone, Copy)]
+struct Ceiling {
+    /// The target's address, where it is known; nothing private without it.
+    target: Option<IpAddr>,
+    /// Whether the operator named the target: else the allow list must open the address too.
+    by_operator: bool,
 }
 
 impl AddressPolicy {
     /// A policy that opens `allow` to targets of remote origin.
     #[must_use]
     pub const fn new(allow: Vec<Allow>) -> Self {
-        Self { allow }
+        Self {
+            allow,
+            ceiling: None,
+        }
+    }
+
+    /// The policy for what a target leads to: public addresses, and those that are no more private
+    /// than `target`, the address of the target itself, which `origin` named.
+    pub(crate) fn led_by(&self, target: Option<IpAddr>, origin: Origin) -> Self {
+        Self {
+            allow: self.allow.clone(),
+            ceiling: Some(Ceiling {
+                target,
+                by_operator: origin == Origin::Operator,
+            }),
+        }
     }
 
     /// Whether `ip` and `port` may be connected to.
@@ -81,10 +107,34 @@ impl AddressPolicy {
     #[must_use]
     pub fn allows(&self, ip: IpAddr, port: u16) -> bool {
         let ip = ip.to_canonical();
+        if let Some(ceiling) = self.ceiling
+            && let Some(range) = special_range(ip)
+        {
+            let reached = ceiling.target.is_some_and(|to| leads_to(to, ip, range));
+            return reached && (ceiling.by_operator || self.lists(ip, port));
+        }
+        self.lists(ip, port)
+    }
+
+    fn lists(&self, ip: IpAddr, port: u16) -> bool {
         let opens = |allow: &Allow| {
             allow.net.contains(&ip) && allow.port.is_none_or(|allowed| allowed == port)
         };
         self.allow.iter().any(opens)
+    }
+}
+
+/// Whether a target at `target` may lead to `ip`, which is of the special `range`: from loopback to
+/// private networks too, else only to the same kind of address.
+fn leads_to(target: IpAddr, ip: IpAddr, range: &str) -> bool {
+    let is_private = |ip: IpAddr| match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_private(),
+        IpAddr::V6(ip) => ip.is_unique_local(),
+    };
+    match special_range(target) {
+        None => false,
+        Some(_) if is_private(ip) => is_private(target) || target.to_canonical().is_loopback(),
+        Some(own) => own == range,
     }
 }
 
@@ -293,5 +343,60 @@ mod tests {
             let nat64 = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, a << 8 | b, c << 8 | d);
             prop_assert_eq!(special_range(nat64.into()).is_some(), plain);
         }
+    }
+
+    /// A target may lead to what is as public as itself, or more; never to more private addresses.
+    #[test]
+    fn what_a_target_leads_to_is_no_more_private_than_it() {
+        let table = [
+            ("93.184.216.34", "8.8.8.8", true),
+            ("93.184.216.34", "10.0.0.1", false),
+            ("93.184.216.34", "127.0.0.1", false),
+            ("93.184.216.34", "169.254.169.254", false),
+            ("93.184.216.34", "fd00::1", false),
+            ("10.1.2.3", "8.8.8.8", true),
+            ("10.1.2.3", "192.168.0.1", true),
+            ("10.1.2.3", "fd00::1", true),
+            ("10.1.2.3", "127.0.0.1", false),
+            ("10.1.2.3", "169.254.169.254", false),
+            ("127.0.0.1", "127.0.0.2", true),
+            ("127.0.0.1", "::1", true),
+            ("127.0.0.1", "::ffff:127.0.0.1", true),
+            ("127.0.0.1", "10.0.0.1", true),
+            ("127.0.0.1", "169.254.169.254", false),
+            ("::1", "127.0.0.1", true),
+        ];
+        let policy = AddressPolicy::default();
+        for (target, ip, may) in table {
+            let (target, address): (IpAddr, IpAddr) =
+                (target.parse().unwrap(), ip.parse().unwrap());
+            let led = policy.led_by(Some(target), Origin::Operator);
+            let admitted = led.admit(address, 443, Origin::Remote).is_ok();
+            assert_eq!(admitted, may, "{target} to {ip}");
+            // Without knowing the target, and for one that the API named: public addresses only.
+            let unknown = policy.led_by(None, Origin::Operator);
+            assert_eq!(
+                unknown.admit(address, 443, Origin::Remote).is_ok(),
+                special_range(address).is_none()
+            );
+            let remote = policy.led_by(Some(target), Origin::Remote);
+            assert_eq!(
+                remote.admit(address, 443, Origin::Remote).is_ok(),
+                special_range(address).is_none()
+            );
+        }
+    }
+
+    /// What a host's allow list opens is opened to targets, not to what public targets lead to.
+    #[test]
+    fn an_allow_list_opens_nothing_to_what_a_public_target_leads_to() {
+        let policy = AddressPolicy::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let ip: IpAddr = "10.0.0.1".parse().unwrap();
+        let public = policy.led_by("8.8.8.8".parse().ok(), Origin::Remote);
+        assert!(public.admit(ip, 443, Origin::Remote).is_err());
+        let private = policy.led_by("10.9.9.9".parse().ok(), Origin::Remote);
+        assert!(private.admit(ip, 443, Origin::Remote).is_ok());
+        let elsewhere: IpAddr = "192.168.0.1".parse().unwrap();
+        assert!(private.admit(elsewhere, 443, Origin::Remote).is_err());
     }
 }

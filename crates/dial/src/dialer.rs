@@ -100,6 +100,17 @@ impl Dialer {
         })
     }
 
+    /// A dialer for what a target leads to: a URL of a challenge, of metadata. To be used with
+    /// [`Origin::Remote`]; it opens public addresses, and those that are no more private than
+    /// `target`, the address at which the target itself was reached, which `origin` named.
+    #[must_use]
+    pub fn led_by(&self, target: Option<IpAddr>, origin: Origin) -> Self {
+        Self {
+            policy: self.policy.led_by(target, origin),
+            ..self.clone()
+        }
+    }
+
     /// Opens a connection, telling `watch` how it goes. `known` are addresses from an
     /// earlier connection of the same probe: a name is resolved once per probe.
     ///

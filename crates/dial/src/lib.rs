@@ -14,6 +14,7 @@
 //! - `unsafe` stands in one module, [`tcp_info`].
 
 mod address;
+mod client_certificate;
 mod connect;
 mod diagnose;
 mod dialer;
@@ -36,7 +37,7 @@ pub use address::{AddressPolicy, Allow, AllowError, Origin};
 pub use dialer::{Connection, Dialer, Io, Progress, Watch};
 pub use endpoint::Endpoint;
 pub use error::DialError;
-pub use options::{DialerOptions, Family, SetupError, TlsOptions};
+pub use options::{ClientIdentity, DialerOptions, Family, SetupError, TlsOptions};
 pub use proxy::{Proxy, ProxyError};
 pub use resolve::Resolution;
 pub use resume::Session;

@@ -10,6 +10,17 @@ use crate::address::AddressPolicy;
 pub struct TlsOptions {
     /// PEM files with certificates of authorities that are trusted beside the system's.
     pub extra_roots: Vec<PathBuf>,
+    /// What is shown to servers that ask for a client certificate (mutual TLS).
+    pub client: Option<ClientIdentity>,
+}
+
+/// A certificate of the client, and its key.
+#[derive(Debug, Clone)]
+pub struct ClientIdentity {
+    /// A PEM file with the certificate, and those between it and its authority.
+    pub certificates: PathBuf,
+    /// A PEM file with its private key.
+    pub key: PathBuf,
 }
 
 /// Which address families to use.
@@ -46,6 +57,14 @@ pub enum SetupError {
     /// A file of trusted authorities cannot be used.
     #[error("extra_roots: {path}: {problem}")]
     Roots {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The client's certificate or its key cannot be used.
+    #[error("client certificate: {path}: {problem}")]
+    Client {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.

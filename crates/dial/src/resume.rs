@@ -8,6 +8,8 @@ use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSes
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, NamedGroup};
 
+use crate::client_certificate::Presenter;
+
 /// Tickets of one connection that are kept; servers issue one or two.
 const MAX_KEPT: usize = 4;
 
@@ -17,6 +19,8 @@ pub struct Session {
     /// rustls resumes only under the configuration that a ticket was issued to.
     pub(crate) config: Arc<ClientConfig>,
     pub(crate) tickets: Arc<Tickets>,
+    /// What the server is told of the client, in every handshake of that configuration.
+    pub(crate) presenter: Arc<Presenter>,
 }
 
 impl Session {

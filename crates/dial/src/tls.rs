@@ -9,11 +9,13 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, ClientConfig, NamedGroup, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::client_certificate::{self, Presenter};
 use crate::error::DialError;
 use crate::options::{SetupError, TlsOptions};
 use crate::resume::{Session, Tickets};
@@ -45,6 +47,7 @@ pub(crate) struct Tls12And13 {
     provider: Arc<CryptoProvider>,
     roots: Arc<RootCertStore>,
     verifier: Arc<WebPkiServerVerifier>,
+    identity: Option<Arc<CertifiedKey>>,
 }
 
 impl Tls12And13 {
@@ -73,17 +76,23 @@ impl Tls12And13 {
             }
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        Self::of(provider, roots)
+        let identity = options.client.as_ref();
+        let identity = identity.map(|client| client_certificate::load(client, &provider));
+        Self::of(provider, roots, identity.transpose()?)
     }
 
     /// The same, trusting further authorities.
     pub(crate) fn trusting(&self, further: &Roots) -> Result<Self, SetupError> {
         let roots = further.join(&self.roots);
         let roots = roots.map_err(|error| SetupError::Tls(error.to_string()))?;
-        Self::of(Arc::clone(&self.provider), roots)
+        Self::of(Arc::clone(&self.provider), roots, self.identity.clone())
     }
 
-    fn of(provider: Arc<CryptoProvider>, roots: RootCertStore) -> Result<Self, SetupError> {
+    fn of(
+        provider: Arc<CryptoProvider>,
+        roots: RootCertStore,
+        identity: Option<Arc<CertifiedKey>>,
+    ) -> Result<Self, SetupError> {
         let roots = Arc::new(roots);
         let verifier =
             WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
@@ -93,6 +102,7 @@ impl Tls12And13 {
             provider,
             roots,
             verifier,
+            identity,
         })
     }
 
@@ -116,7 +126,8 @@ impl Tls12And13 {
         let connector = TlsConnector::from(Arc::clone(&session.config));
         match connector.connect(name, stream).await {
             Ok(stream) => {
-                let tls = facts(&stream, &recorder);
+                let mut tls = facts(&stream, &recorder);
+                tls.client_certificate = session.presenter.outcome();
                 Ok((Box::new(stream), tls, session))
             }
             Err(error) => {
@@ -126,17 +137,21 @@ impl Tls12And13 {
                     error.detail.clone_from(problem);
                 }
                 error.tls = presented(seen);
+                if let Some(tls) = &mut error.tls {
+                    tls.client_certificate = session.presenter.outcome();
+                }
                 Err(error)
             }
         }
     }
 
     fn session(&self, recorder: Arc<Recorder>, alpn: Alpn) -> Result<Session, rustls::Error> {
+        let presenter = Arc::new(Presenter::new(self.identity.clone()));
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(recorder)
-            .with_no_client_auth();
+            .with_client_cert_resolver(Arc::clone(&presenter) as _);
         let tickets = Arc::new(Tickets::default());
         config.resumption = Resumption::store(Arc::clone(&tickets) as _);
         config.alpn_protocols = match alpn {
@@ -144,7 +159,11 @@ impl Tls12And13 {
             Alpn::Http1 => vec![b"http/1.1".to_vec()],
         };
         let config = Arc::new(config);
-        Ok(Session { config, tickets })
+        Ok(Session {
+            config,
+            tickets,
+            presenter,
+        })
     }
 }
 
@@ -196,8 +215,13 @@ fn presented(seen: Seen) -> Option<Box<Tls>> {
 /// missing client certificate only then.
 #[must_use]
 pub fn late_alert(error: &io::Error) -> Option<Reason> {
-    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    matches!(inner, rustls::Error::AlertReceived(_)).then_some(Reason::TlsHandshake)
+    let inner = error.get_ref()?;
+    let is_alert = match inner.downcast_ref::<rustls::Error>() {
+        Some(inner) => matches!(inner, rustls::Error::AlertReceived(_)),
+        // HTTP/2 passes on the text of an error only.
+        None => inner.to_string().starts_with("received fatal alert"),
+    };
+    is_alert.then_some(Reason::TlsHandshake)
 }
 
 fn explain(error: &io::Error) -> DialError {

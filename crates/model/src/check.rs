@@ -151,6 +151,11 @@ checks! {
     HttpSize = "http.size": Degrade in Standard, "the monitor's `expect.max_response_bytes`", "no answer is larger than it may be";
     HealthExpected = "health.expected": Degrade in Standard, "the monitor's `health`", "the health page answers as it must";
     AuthChallenge = "auth.challenge": Note in Standard, "RFC 9110 §11.6.1; basic/authorization", "a 401 carries a Bearer challenge that names resource_metadata";
+    AuthPrm = "auth.prm": Note in Standard, "RFC 9728 §3.3; basic/authorization", "the resource metadata is found, is about this URL, and names an authorization server";
+    AuthAs = "auth.as": Note in Standard, "RFC 8414 §3.3; basic/authorization", "the authorization server's metadata is found, its issuer is identical, it has S256 and https endpoints";
+    AuthToken = "auth.token": Fail in Standard, "RFC 6749 §4.4", "the credential is good for a token, and the token opens the server";
+    AuthUniform = "auth.uniform": Note in Standard, "basic/authorization", "all steps agree about whether they want a credential";
+    AuthExpiry = "auth.expiry": Degrade in Standard, "RFC 7519 §4.1.4", "the credential lasts for 72 more hours, better 14 days";
 }
 
 #[cfg(test)]

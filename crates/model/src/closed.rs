@@ -113,6 +113,6 @@ mod tests {
     #[test]
     fn an_unknown_word_names_the_way_out() {
         let error = "handshake".parse::<Step>().unwrap_err().to_string();
-        assert!(error.starts_with("`handshake` is not a step; use one of: stream, discover, "));
+        assert!(error.starts_with("`handshake` is not a step; use one of: authorize, stream, "));
     }
 }

@@ -109,6 +109,10 @@ reasons! {
     AuthTokenRejected = "auth_token_rejected": Refused,
     /// 403 `insufficient_scope`.
     AuthScope = "auth_scope": Refused,
+    /// The authorization server cannot be reached, or does not answer as one.
+    AuthServerDown = "auth_server_down": Refused,
+    /// The authorization server gave no token for the credential (RFC 6749 §5.2).
+    AuthCredentialRefused = "auth_credential_refused": Refused,
     /// The media type is neither `application/json` nor `text/event-stream`.
     McpWrongContentType = "mcp_wrong_content_type": Protocol,
     /// The event stream breaks the framing of Server-Sent Events.

@@ -1,5 +1,6 @@
 //! What one probe saw: one type for the command line, the agent and the API.
 
+mod auth;
 mod network;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ pub use network::{
     AddressReport, Alternative, CertificateFault, Difference, DifferenceKind, Edge, EdgeProvider,
     Overrides, Resumption, Socket,
 };
+
+pub use auth::{Auth, AuthExchange, AuthState, AuthStep, ClientAuthentication, Credential};
 
 /// The version of the report's JSON. Fields are only added within a version.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -76,6 +79,12 @@ pub struct Report {
     /// What all connections of the probe read, bytes: heads and framing of HTTP included, TLS aside.
     #[serde(default)]
     pub received_bytes: u64,
+    /// What was learned of the authorization that the server wants, or gave a token for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+    /// The credential that was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Credential>,
     /// How many tools the server listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<u32>,
@@ -193,6 +202,10 @@ pub struct Tls {
     /// The application protocol that ALPN chose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpn: Option<String>,
+    /// What became of the client's own certificate; absent where there was none, and none was asked
+    /// for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<ClientCertificate>,
     /// The presented chain, leaf first, at most 8 certificates.
     pub chain: Vec<Certificate>,
     /// The earliest end of validity in the presented chain, seconds since the epoch.
@@ -209,6 +222,18 @@ pub struct Tls {
     /// Whether the server lets clients resume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumption: Option<Resumption>,
+}
+
+crate::closed_words! {
+    /// What became of the client's own certificate (RFC 8446 §4.3.2).
+    pub enum ClientCertificate ("client certificate") {
+        /// The server asked for one, and it was sent.
+        Sent = "sent",
+        /// The server asked for one, and there was none.
+        Missing = "missing",
+        /// The server did not ask for the one that there was.
+        NotAsked = "not_asked",
+    }
 }
 
 /// One presented certificate.

@@ -3,6 +3,8 @@
 crate::closed_words! {
     /// A protocol part of a probe, in the order in which a probe may run them.
     pub enum Step ("step") {
+        /// Getting a token for the probe. Its time is told apart, and never booked on the target.
+        Authorize = "authorize",
         /// `GET` that opens the event stream of the 2024-11-05 HTTP+SSE transport and waits for
         /// its `endpoint` event.
         Stream = "stream",
@@ -50,7 +52,7 @@ impl Step {
             Self::PromptsList => Some("prompts/list"),
             Self::ToolsCall => Some("tools/call"),
             Self::Subscribe => Some("subscriptions/listen"),
-            Self::Stream | Self::Strict | Self::Close => None,
+            Self::Authorize | Self::Stream | Self::Strict | Self::Close => None,
         }
     }
 }

@@ -4,22 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::Authorizer;
 use dial::{Dialer, Endpoint};
-use http::HeaderMap;
-use http::header::USER_AGENT;
+use http::header::{USER_AGENT, WWW_AUTHENTICATE};
+use http::{HeaderMap, StatusCode};
 use mcp::{Command, EraRecord, ExchangeId, Sequence};
-use model::Report;
+use model::{Reason, Report};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{self, Access};
 use crate::addresses;
 use crate::clock::now;
 use crate::exchange::{self, Event, Outlet, What};
 use crate::health;
 use crate::job::Job;
 use crate::link::Link;
-use crate::report::{self, Probed, Survey};
+use crate::report::{self, Ended, Probed, Survey};
 use crate::seen::Facts;
 
 /// Events that may wait for the state machine: enough for the phases of some exchanges, few
@@ -27,7 +29,8 @@ use crate::seen::Facts;
 const EVENT_QUEUE: usize = 64;
 /// How long the rest of an answered response may take before its connection is given up.
 const DRAIN: Duration = Duration::from_millis(20);
-
+/// Lines of `WWW-Authenticate` that are kept.
+const MAX_CHALLENGES: usize = 4;
 /// How long a second handshake may take, which only shows whether the server resumes.
 const RESUMPTION: Duration = Duration::from_secs(3);
 
@@ -46,17 +49,71 @@ pub async fn run(
 }
 
 /// Runs one probe to its end, like [`run`], and gives the listed tools too.
-pub async fn survey(dialer: &Dialer, job: Job, cancel: &CancellationToken) -> Survey {
+pub async fn survey(dialer: &Dialer, mut job: Job, cancel: &CancellationToken) -> Survey {
+    let Some(authorizer) = job.authorizer.clone() else {
+        return attempt(dialer, job, Access::default(), cancel).await;
+    };
+    let unkeyed = job.clone();
+    let authorized = authorize(dialer, &mut job, &authorizer, cancel).await;
+    let access = match authorized {
+        Ok(access) => access,
+        Err(ended) => return report::without_token(job, ended),
+    };
+    let is_kept = access.is_kept;
+    let survey = attempt(dialer, job, access, cancel).await;
+    if !(is_kept && is_turned_away(&survey.report)) {
+        return survey;
+    }
+    // The token may have ended early. Once more with a new one, then it is a finding.
+    authorizer.reject();
+    let mut job = unkeyed;
+    match authorize(dialer, &mut job, &authorizer, cancel).await {
+        Ok(access) => attempt(dialer, job, access, cancel).await,
+        Err(ended) => report::without_token(job, ended),
+    }
+}
+
+async fn authorize(
+    dialer: &Dialer,
+    job: &mut Job,
+    authorizer: &Authorizer,
+    cancel: &CancellationToken,
+) -> Result<Access, Ended> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Ended::Cancelled),
+        authorized = access::authorize(dialer, job, authorizer) => {
+            authorized.map_err(|(refusal, access)| Ended::Refused(refusal, access))
+        }
+    }
+}
+
+/// Whether the very first step was answered with 401: nothing has been called yet.
+fn is_turned_away(report: &Report) -> bool {
+    let first = report.steps.first();
+    report.outcome.reason() == Some(Reason::AuthTokenRejected)
+        && first.is_some_and(|step| step.reason == Some(Reason::AuthTokenRejected))
+}
+
+/// One run, with the credential that the job has now: each address is probed with the same.
+async fn attempt(dialer: &Dialer, job: Job, access: Access, cancel: &CancellationToken) -> Survey {
     let endpoint = endpoint(&job);
-    let (probed, compared) = match endpoint {
+    let (mut probed, compared) = match endpoint {
         // Where a proxy resolves the name, nobody here knows its addresses.
         Some(endpoint) if job.network.all_addresses && endpoint.proxy().is_none() => {
             let probed = once(dialer, job.clone(), Some(endpoint.clone()), cancel).await;
             let compared = addresses::probe_each(dialer, &job, &endpoint, cancel).await;
             (probed, Some(compared))
         }
-        endpoint => (once(dialer, job, endpoint, cancel).await, None),
+        endpoint => (once(dialer, job.clone(), endpoint, cancel).await, None),
     };
+    probed.access = access;
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => {}
+        () = access::examine(dialer, &job, &mut probed) => {}
+    }
+    access::check(&job, &mut probed.access, probed.sequence.findings_mut());
     report::assemble(probed, compared)
 }
 
@@ -81,7 +138,7 @@ pub(crate) async fn once(
     plan.is_proxied = endpoint.as_ref().is_some_and(|to| to.proxy().is_some());
     let wall = job.wall.duration_since(jiff::Timestamp::UNIX_EPOCH);
     plan.wall = Duration::try_from(wall).ok();
-    let secrets = secrets(&job.headers);
+    let secrets = secrets(&job);
     let mut headers = job.headers.clone();
     headers
         .entry(USER_AGENT)
@@ -90,7 +147,7 @@ pub(crate) async fn once(
     let mut facts = Facts::default();
     let mut elapsed = Duration::ZERO;
     let mut received_bytes = 0;
-    let mut health = None;
+    let (mut health, mut challenges) = (None, None);
     if let Some(endpoint) = endpoint {
         let link = Link::new(dialer.clone(), endpoint, job.origin, job.alpn, &job.network);
         let mut driver = Driver::new(link, headers);
@@ -113,6 +170,7 @@ pub(crate) async fn once(
             driver.link.try_resumption(RESUMPTION).await;
         }
         facts = driver.link.close().await;
+        challenges = driver.challenges.take();
     }
     Probed {
         plan,
@@ -120,17 +178,21 @@ pub(crate) async fn once(
         facts,
         received_bytes,
         health,
+        access: Access::default(),
+        challenges,
         secrets,
         wall: job.wall,
         elapsed,
     }
 }
 
-/// The values of the user's headers and, of `Bearer x`, also x: those long enough to be secrets.
-fn secrets(headers: &HeaderMap) -> Vec<String> {
+/// The values of the headers and, of `Bearer x`, also x: those long enough to be secrets; and what
+/// gets the token.
+pub(crate) fn secrets(job: &Job) -> Vec<String> {
     const SHORTEST: usize = 6;
-    let mut secrets: Vec<String> = Vec::new();
-    for value in headers.values().filter_map(|value| value.to_str().ok()) {
+    let authorizer = job.authorizer.iter();
+    let mut secrets: Vec<String> = authorizer.flat_map(|known| known.secrets()).collect();
+    for value in job.headers.values().filter_map(|value| value.to_str().ok()) {
         let words = value.split_ascii_whitespace();
         secrets.extend(
             words
@@ -152,6 +214,8 @@ struct Driver {
     events: mpsc::Receiver<Event>,
     outlet: mpsc::Sender<Event>,
     exchanges: BTreeMap<ExchangeId, JoinHandle<()>>,
+    /// `WWW-Authenticate` of the first 401.
+    challenges: Option<Vec<String>>,
 }
 
 impl Driver {
@@ -163,6 +227,7 @@ impl Driver {
             events,
             outlet,
             exchanges: BTreeMap::new(),
+            challenges: None,
         }
     }
 
@@ -181,7 +246,7 @@ impl Driver {
                     cancelled = true;
                     // A session id that has already arrived must not be lost.
                     while let Ok(event) = self.events.try_recv() {
-                        feed(sequence, event);
+                        self.feed(sequence, event);
                     }
                     sequence.handle_cancel(now());
                 }
@@ -190,9 +255,30 @@ impl Driver {
                     if event.at >= deadline {
                         sequence.handle_timeout(event.at);
                     }
-                    feed(sequence, event);
+                    self.feed(sequence, event);
                 }
                 () = tokio::time::sleep_until(deadline.into()) => sequence.handle_timeout(now()),
+            }
+        }
+    }
+
+    fn feed(&mut self, sequence: &mut Sequence, event: Event) {
+        let Event { exchange, at, what } = event;
+        match what {
+            What::Phase(phase) => sequence.handle_phase(exchange, phase, at),
+            What::Head(head) => {
+                if head.status == StatusCode::UNAUTHORIZED && self.challenges.is_none() {
+                    let lines = head.headers.get_all(WWW_AUTHENTICATE).iter();
+                    let lines = lines.filter_map(|line| line.to_str().ok());
+                    let lines = lines.take(MAX_CHALLENGES).map(str::to_owned);
+                    self.challenges = Some(lines.collect());
+                }
+                sequence.handle_head(exchange, head, at);
+            }
+            What::Chunk(bytes) => sequence.handle_chunk(exchange, &bytes, at),
+            What::End => sequence.handle_end(exchange, at),
+            What::Failed(fault) => {
+                sequence.handle_failure(exchange, fault.reason, fault.detail, at);
             }
         }
     }
@@ -226,19 +312,6 @@ impl Drop for Driver {
     fn drop(&mut self) {
         for task in self.exchanges.values() {
             task.abort();
-        }
-    }
-}
-
-fn feed(sequence: &mut Sequence, event: Event) {
-    let Event { exchange, at, what } = event;
-    match what {
-        What::Phase(phase) => sequence.handle_phase(exchange, phase, at),
-        What::Head(head) => sequence.handle_head(exchange, head, at),
-        What::Chunk(bytes) => sequence.handle_chunk(exchange, &bytes, at),
-        What::End => sequence.handle_end(exchange, at),
-        What::Failed(fault) => {
-            sequence.handle_failure(exchange, fault.reason, fault.detail, at);
         }
     }
 }

@@ -105,13 +105,15 @@ pub(crate) async fn run(
         // Who floods a probe still gets its session back.
         link.meter.grant(CLOSE_BYTES);
     }
-    if let Err(mut fault) = converse(&link, &request, &headers, &outlet).await {
+    if let Err(fault) = converse(&link, &request, &headers, &outlet).await {
+        let at = now();
+        let mut fault = link.sharpen(fault);
         // However HTTP puts it, that was the end of it.
         if link.meter.is_spent() && fault.reason.class() != Class::Ours {
             fault.reason = Reason::HttpBodyTooLarge;
             fault.detail = format!("the probe has read {} bytes in all", link.meter.read());
         }
-        outlet.tell(What::Failed(fault), now()).await;
+        outlet.tell(What::Failed(fault), at).await;
     }
 }
 

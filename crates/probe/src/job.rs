@@ -1,5 +1,8 @@
 //! What the caller adds to a plan.
 
+use std::sync::Arc;
+
+use auth::Authorizer;
 use dial::{Alpn, Origin, Proxy};
 use http::HeaderMap;
 use mcp::Plan;
@@ -26,7 +29,14 @@ pub struct Job {
     pub health: Option<HealthSpec>,
     /// Which HTTP versions to offer.
     pub alpn: Alpn,
-    /// The agent's wall clock, for display and for the age of certificates.
+    /// Gets the token that the probe is run with; its time is no part of the probe's.
+    pub authorizer: Option<Arc<Authorizer>>,
+    /// Whether somebody renews the credential in the headers: then its end is no finding.
+    pub is_renewed: bool,
+    /// Whether a wall is looked at more closely: the metadata that its 401 leads to. That costs the
+    /// target and its authorization server some requests beside the probe.
+    pub examines_walls: bool,
+    /// The agent's wall clock, for display and for the age of certificates and credentials.
     pub wall: jiff::Timestamp,
     /// Whom the target's owner can write to, in the `User-Agent`; a header of the user's goes before.
     pub contact: Contact,

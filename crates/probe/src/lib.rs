@@ -8,6 +8,7 @@
 //! [`mcp::limits::MAX_PROBE_BYTES`] from them, answers are cut by the limits of [`mcp::limits`], heads by those of HTTP, and the plan's timeouts end
 //! everything else.
 
+mod access;
 mod addresses;
 mod alt_svc;
 mod body;
@@ -27,6 +28,7 @@ mod report;
 mod seen;
 mod stamp;
 
+pub use access::challenge;
 pub use contact::{Contact, ContactError};
 pub use driver::{run, survey};
 pub use job::Job;

@@ -251,6 +251,22 @@ impl Link {
         told.ok()?.ok()?.clone()
     }
 
+    /// What a failure means at a server that asked for a client certificate and got none. In TLS
+    /// 1.3 it refuses only after the handshake, and its reset may overtake its alert.
+    pub(crate) fn sharpen(&self, fault: Fault) -> Fault {
+        let is_cut = matches!(fault.reason, Reason::TcpReset | Reason::HttpConnClosed);
+        if !(is_cut && self.state().seen.lacks_certificate()) {
+            return fault;
+        }
+        Fault {
+            reason: Reason::TlsHandshake,
+            detail: format!(
+                "the server asked for a client certificate, got none, and closed: {}",
+                fault.detail
+            ),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use dial::Sni;
-use http::HeaderName;
 use http::uri::Authority;
+use http::{HeaderName, HeaderValue};
 use model::ConnectTo;
 
 /// How a target is reached, and what more is looked at on the way.
@@ -22,6 +22,20 @@ pub struct Network {
     pub tls_resumption: bool,
     /// Whether each address of the name is probed by itself after the probe.
     pub all_addresses: bool,
+}
+
+impl Network {
+    /// The part of it that concerns requests beside the sequence too.
+    #[must_use]
+    pub fn way(&self) -> auth::Way {
+        let host = self.host.as_ref().map(ToString::to_string);
+        auth::Way {
+            connect_to: self.connect_to.clone(),
+            sni: self.sni.clone(),
+            // An authority is visible ASCII.
+            host: host.and_then(|host| HeaderValue::from_str(&host).ok()),
+        }
+    }
 }
 
 /// A value of `Host` (RFC 9110 §7.2).

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use auth::Refusal;
 use mcp::{EraRecord, Findings, Listing, Plan, Sequence};
 use model::report::{Connection, HealthReport, SCHEMA_VERSION};
 use model::{CheckId, Outcome, Report, Step};
 
+use crate::access::{self, Access};
 use crate::addresses::Compared;
+use crate::clock::now;
+use crate::driver;
+use crate::job::Job;
 use crate::redact;
 use crate::seen::Facts;
 
@@ -33,10 +38,52 @@ pub(crate) struct Probed {
     pub(crate) facts: Facts,
     pub(crate) received_bytes: u64,
     pub(crate) health: Option<HealthReport>,
+    /// What was learned of authorization.
+    pub(crate) access: Access,
+    /// `WWW-Authenticate` of the first 401.
+    pub(crate) challenges: Option<Vec<String>>,
     /// What must not travel on in a report.
     pub(crate) secrets: Vec<String>,
     pub(crate) wall: jiff::Timestamp,
     pub(crate) elapsed: Duration,
+}
+
+/// Why the sequence was not begun.
+pub(crate) enum Ended {
+    /// There is no token.
+    Refused(Refusal, Box<Access>),
+    /// The user wants no more.
+    Cancelled,
+}
+
+/// The report of a probe that did not begin.
+pub(crate) fn without_token(job: Job, ended: Ended) -> Survey {
+    let began = now();
+    let mut sequence = Sequence::new(job.plan.clone(), began);
+    let mut access = match ended {
+        Ended::Refused(refusal, mut access) => {
+            access::refuse(&refusal, &mut access, sequence.findings_mut());
+            *access
+        }
+        Ended::Cancelled => {
+            sequence.handle_cancel(began);
+            Access::default()
+        }
+    };
+    access::check(&job, &mut access, sequence.findings_mut());
+    let probed = Probed {
+        secrets: driver::secrets(&job),
+        plan: job.plan,
+        sequence,
+        facts: Facts::default(),
+        received_bytes: 0,
+        health: None,
+        access,
+        challenges: None,
+        wall: job.wall,
+        elapsed: Duration::ZERO,
+    };
+    assemble(probed, None)
 }
 
 pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
@@ -46,16 +93,15 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         facts,
         received_bytes,
         health,
+        access,
+        challenges: _,
         secrets,
         wall,
         elapsed,
     } = probed;
     if let Some(connection) = &facts.connection {
         let days = plan.expect.certificate_days.map(u64::from);
-        let margin = days.map_or(CERTIFICATE_MARGIN, |days| {
-            Duration::from_secs(days * 86_400)
-        });
-        examine_certificates(connection, margin, wall, &mut sequence);
+        examine_certificates(connection, days, wall, &mut sequence);
     }
     examine_health(health.as_ref(), &mut sequence);
     let compared = compared.unwrap_or_default();
@@ -82,6 +128,8 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         server: findings.server,
         connection: facts.connection,
         more_connections: facts.more_connections,
+        auth: access.auth,
+        credential: access.credential,
         edge: facts.edge,
         instance: instances.next(),
         more_instances: instances.collect(),
@@ -147,7 +195,12 @@ fn redact(report: &mut Report, secrets: &[String]) {
         .alt_svc
         .iter_mut()
         .flat_map(|one| [&mut one.protocol, &mut one.authority]);
-    let texts = details.chain(checks).chain(server);
+    let auth = report.auth.iter_mut().flat_map(|auth| {
+        let exchanges = auth.exchanges.iter_mut();
+        let exchanges = exchanges.filter_map(|exchange| exchange.detail.as_mut());
+        auth.detail.iter_mut().chain(exchanges)
+    });
+    let texts = details.chain(checks).chain(server).chain(auth);
     for text in texts.chain(instances).chain(edge).chain(alternatives) {
         redact::text(text, secrets);
     }
@@ -155,7 +208,7 @@ fn redact(report: &mut Report, secrets: &[String]) {
 
 fn examine_certificates(
     connection: &Connection,
-    margin: Duration,
+    days: Option<u64>,
     wall: jiff::Timestamp,
     sequence: &mut Sequence,
 ) {
@@ -168,6 +221,9 @@ fn examine_certificates(
         return;
     };
     let left = end.saturating_sub(wall.as_second());
+    let margin = days.map_or(CERTIFICATE_MARGIN, |days| {
+        Duration::from_secs(days * 86_400)
+    });
     let margin = i64::try_from(margin.as_secs()).unwrap_or(i64::MAX);
     let detail = format!(
         "a certificate of the chain ends in {} d",
@@ -192,6 +248,9 @@ pub fn summary(report: &Report) -> String {
         }
         Outcome::Failed(failure) => {
             let detail = report.failed_step().and_then(|step| step.detail.as_deref());
+            let refused = report.auth.as_ref();
+            let refused = refused.filter(|_| failure.step == Step::Authorize);
+            let detail = detail.or_else(|| refused?.detail.as_deref());
             let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
             format!(
                 "{} failed in {}: {}{detail}",

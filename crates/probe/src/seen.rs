@@ -6,7 +6,9 @@ use std::time::Duration;
 use dial::tcp_info::TcpInfo;
 use dial::{DialError, Endpoint, Resolution, Session};
 use http::{HeaderMap, HeaderName};
-use model::report::{Alternative, Connection, Edge, Overrides, Resumption, Socket};
+use model::report::{
+    Alternative, ClientCertificate, Connection, Edge, Overrides, Resumption, Socket,
+};
 
 use crate::network::Network;
 use crate::stamp::Gauge;
@@ -38,6 +40,8 @@ pub(crate) struct Seen {
     /// Whether the first connection came about, or failed to.
     is_settled: bool,
     known: Vec<IpAddr>,
+    /// Whether any request was answered.
+    is_answered: bool,
     session: Option<Session>,
     resumed: Option<(bool, Option<Duration>)>,
     sockets: Vec<(Socket, Gauge, bool)>,
@@ -71,6 +75,14 @@ impl Seen {
     /// The addresses that the name was resolved to: once per probe.
     pub(crate) fn known(&self) -> Vec<IpAddr> {
         self.known.clone()
+    }
+
+    /// Whether the server asked for a client certificate, got none, and has answered nothing since.
+    pub(crate) fn lacks_certificate(&self) -> bool {
+        let tls = self.first.tls.as_ref();
+        let is_missing =
+            tls.is_some_and(|tls| tls.client_certificate == Some(ClientCertificate::Missing));
+        is_missing && !self.is_answered
     }
 
     pub(crate) fn session(&self) -> Option<Session> {
@@ -142,6 +154,8 @@ impl Seen {
 
     /// What the headers of a response say of who answered.
     pub(crate) fn observe(&mut self, headers: &HeaderMap) {
+        // Whatever TLS asked for was enough.
+        self.is_answered = true;
         if self.edge.is_none() {
             self.edge = edge::of(headers);
         }

@@ -1,6 +1,7 @@
 //! A private certificate authority, and certificates that are wrong in a chosen way.
 
 mod chain;
+mod client;
 
 pub use chain::{Chain, PUBLISHED};
 

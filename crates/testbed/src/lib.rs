@@ -4,6 +4,7 @@
 //!
 //! - [`server`]: scripted servers of both eras and of the oldest transport, over TLS or plain.
 //! - [`sdk`]: a server on the official SDK, so that the prober is not judged by our own parser.
+//! - [`oauth`]: a server behind a wall, and an authorization server with flaws by name.
 //! - [`proxy`]: paths with faults that change while they run.
 //! - [`connect_proxy`]: an HTTP proxy that opens tunnels, or fails to in a chosen way.
 //! - [`recorder`]: a reverse proxy that counts sessions opened and closed, streams left open.
@@ -25,6 +26,7 @@ pub mod down;
 pub mod hostile;
 mod listen;
 mod mesh;
+pub mod oauth;
 pub mod proxy;
 pub mod recorder;
 pub mod sdk;

@@ -3,7 +3,7 @@
 pub(crate) mod answer;
 mod http_sse;
 pub mod script;
-mod streamable;
+pub(crate) mod streamable;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -66,17 +66,23 @@ pub(crate) struct State {
     pub(crate) log: Log,
 }
 
+impl State {
+    pub(crate) fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            scripted: Scripted::default(),
+            log: Log::default(),
+        }
+    }
+}
+
 impl Server {
     /// Starts a server.
     ///
     /// # Errors
     /// The address cannot be bound.
     pub async fn start(options: Options) -> std::io::Result<Self> {
-        let state = Arc::new(State {
-            dialect: options.dialect,
-            scripted: Scripted::default(),
-            log: Log::default(),
-        });
+        let state = Arc::new(State::new(options.dialect));
         let (router, path) = match options.dialect {
             Dialect::HttpSse => {
                 let streams = http_sse::Streams::new(Arc::clone(&state));

@@ -125,6 +125,10 @@ impl Core {
             network: item.way.network.clone(),
             health: item.health.clone().filter(|_| !is_confirmation),
             alpn: Alpn::Any,
+            authorizer: None,
+            is_renewed: false,
+            // Once a minute from every agent would be a load that nobody asked for.
+            examines_walls: false,
             wall: telemetry::clock::wall(),
             contact: self.config.contact.clone(),
         };

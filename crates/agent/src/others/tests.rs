@@ -25,6 +25,8 @@ fn report(outcome: Outcome, address: Option<&str>) -> Report {
         alt_svc: Vec::new(),
         addresses: Vec::new(),
         differences: Vec::new(),
+        auth: None,
+        credential: None,
         tools: None,
         lists: BTreeMap::new(),
         largest_response_bytes: 0,

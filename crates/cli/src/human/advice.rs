@@ -1,6 +1,6 @@
 //! What to try next, by reason.
 
-use model::report::CertificateFault;
+use model::report::{CertificateFault, ClientCertificate};
 use model::{Class, Reason, Report};
 
 /// A sentence with the next thing to try.
@@ -8,9 +8,6 @@ pub(crate) fn of(reason: Reason, report: &Report) -> String {
     let url = report.url.as_url();
     let host = url.host_str().unwrap_or_default();
     let connection = report.connection.as_ref();
-    let faults = connection.and_then(|connection| Some(&connection.tls.as_ref()?.faults[..]));
-    let misses =
-        faults.is_some_and(|faults| faults.contains(&CertificateFault::IntermediateMissing));
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "the others share advice by class"
@@ -26,12 +23,16 @@ pub(crate) fn of(reason: Reason, report: &Report) -> String {
                 "check that something listens and no firewall is in between: nc -vz {host} {port}"
             )
         }
-        Reason::TlsCertUntrusted if misses => {
+        Reason::TlsCertUntrusted if misses_intermediate(report) => {
             "let the server send its whole chain: its certificate, then the intermediate ones"
                 .to_owned()
         }
         Reason::TlsCertUntrusted => {
             "if the server has a private authority, trust it with --ca-file FILE".to_owned()
+        }
+        Reason::TlsHandshake if wants_certificate(report) => {
+            "the server asks for a client certificate: --client-cert FILE --client-key FILE"
+                .to_owned()
         }
         Reason::TlsCertExpired
         | Reason::TlsCertNotYetValid
@@ -49,13 +50,12 @@ pub(crate) fn of(reason: Reason, report: &Report) -> String {
             "check the path: MCP endpoints often end in /mcp or /sse, with or without a slash"
                 .to_owned()
         }
-        Reason::AuthRequired | Reason::AuthMalformed => {
-            "give a credential: --header 'Authorization: Bearer ${MCP_TOKEN}' or --bearer-file FILE"
-                .to_owned()
-        }
-        Reason::AuthTokenRejected | Reason::AuthScope => {
-            "the credential was sent and not accepted: check its age, audience and scope".to_owned()
-        }
+        Reason::AuthRequired
+        | Reason::AuthMalformed
+        | Reason::AuthServerDown
+        | Reason::AuthCredentialRefused
+        | Reason::AuthTokenRejected
+        | Reason::AuthScope => authorization(reason).to_owned(),
         Reason::RateLimited => "wait, and ask less often".to_owned(),
         Reason::McpVersionUnsupported => {
             "see what it speaks: --era legacy or --era modern, --output json".to_owned()
@@ -101,4 +101,36 @@ fn place(report: &Report) -> (String, String) {
         ),
     };
     (host.to_owned(), port)
+}
+
+fn authorization(reason: Reason) -> &'static str {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others share advice")]
+    match reason {
+        Reason::AuthServerDown => {
+            "the server may be well: name another way to a token with --issuer or --token-url"
+        }
+        Reason::AuthCredentialRefused => {
+            "check the client's id, secret or key, and --scope, at the authorization server"
+        }
+        Reason::AuthRequired | Reason::AuthMalformed => {
+            "give a credential: --header 'Authorization: Bearer ${MCP_TOKEN}', --bearer-file FILE, or a client: --client-id ID --client-secret-file FILE"
+        }
+        _ => "the credential was sent and not accepted: check its age, audience and scope",
+    }
+}
+
+fn misses_intermediate(report: &Report) -> bool {
+    let tls = report
+        .connection
+        .as_ref()
+        .and_then(|connection| connection.tls.as_ref());
+    tls.is_some_and(|tls| tls.faults.contains(&CertificateFault::IntermediateMissing))
+}
+
+fn wants_certificate(report: &Report) -> bool {
+    let tls = report
+        .connection
+        .as_ref()
+        .and_then(|connection| connection.tls.as_ref());
+    tls.is_some_and(|tls| tls.client_certificate == Some(ClientCertificate::Missing))
 }

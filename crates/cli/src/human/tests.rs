@@ -58,6 +58,8 @@ fn report() -> Report {
         alt_svc: Vec::new(),
         addresses: Vec::new(),
         differences: Vec::new(),
+        auth: None,
+        credential: None,
         tools: Some(14),
         lists: std::collections::BTreeMap::new(),
         largest_response_bytes: 0,

@@ -32,6 +32,7 @@ Examples:
   parallax probe https://mcp.example.com/mcp --call search --arg query=ping
   parallax probe https://mcp.example.com/mcp --header 'Authorization: Bearer ${MCP_TOKEN}'
   parallax probe https://mcp.example.com/mcp --baseline tools.lock.json
+  parallax probe https://mcp.example.com/mcp --client-id ci --client-secret-env CI_SECRET
   parallax probe http://127.0.0.1:3000/mcp --output json | jq .outcome
   parallax probe https://mcp.example.com/mcp --wait 120s --consecutive 3 --output github
   parallax probe https://mcp.example.com/mcp --for 60s --rate 5 --max-p95 500ms --i-own-this
@@ -58,6 +59,9 @@ pub(crate) struct Args {
     /// A file whose content is sent as bearer token
     #[arg(long, value_name = "FILE")]
     pub(crate) bearer_file: Option<PathBuf>,
+    /// Clients and certificates
+    #[command(flatten)]
+    pub(crate) credential: super::credential::Options,
     /// How long the whole probe may take
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub(crate) timeout: Period,

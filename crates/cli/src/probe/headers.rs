@@ -116,6 +116,15 @@ fn bearer(path: &Path) -> Result<HeaderValue, HeaderError> {
     Ok(value)
 }
 
+/// The value of `Authorization` for a token, which is visible ASCII.
+pub(crate) fn bearer_of(token: &auth::Secret) -> Result<HeaderValue, HeaderError> {
+    let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+    let illegal = |_| HeaderError::Illegal("Authorization".to_owned(), "header value");
+    let mut value = value.map_err(illegal)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 fn expand(
     header: &str,
     value: &str,

@@ -193,6 +193,7 @@ fn is_curable(report: &Report) -> bool {
         | Reason::AuthMalformed
         | Reason::AuthTokenRejected
         | Reason::AuthScope
+        | Reason::AuthCredentialRefused
         | Reason::Forbidden
         // A challenge wants a browser, and a block list does not see that a deploy has ended.
         | Reason::WafChallenge
@@ -226,6 +227,8 @@ fn is_curable(report: &Report) -> bool {
         | Reason::McpSchemaViolation | Reason::McpPaginationLoop | Reason::McpInputRequired
         | Reason::ToolError | Reason::ToolMissing | Reason::ToolOutputInvalid
         | Reason::ContractDrift | Reason::CheckViolated
+        // An authorization server may be part of the same deploy.
+        | Reason::AuthServerDown
         // A proxy answers 502 for a target that is not there yet.
         | Reason::ProxyFailed | Reason::BudgetExceeded => true,
     }

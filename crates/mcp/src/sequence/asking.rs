@@ -43,7 +43,8 @@ impl Sequence {
         match step {
             Step::Stream => return (self.dialect.stream(), None, Expect::Stream),
             Step::Close => return (self.dialect.delete(), None, Expect::Closed),
-            Step::Discover
+            Step::Authorize
+            | Step::Discover
             | Step::Initialize
             | Step::Initialized
             | Step::Ping

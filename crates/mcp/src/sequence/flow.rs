@@ -21,7 +21,8 @@ impl Sequence {
             Step::ToolsCall if self.cleaning => self.plan.call_timeout.min(CLEANUP_TIMEOUT),
             Step::ToolsCall => self.plan.call_timeout,
             Step::Close => self.plan.close_timeout,
-            Step::Stream
+            Step::Authorize
+            | Step::Stream
             | Step::Discover
             | Step::Initialize
             | Step::Initialized
@@ -179,7 +180,8 @@ impl Sequence {
             | Step::ToolsCall
             | Step::Subscribe
             | Step::Strict => self.next_of_body(step),
-            Step::Close => None,
+            // Tokens are the shell's.
+            Step::Authorize | Step::Close => None,
         };
         match next {
             Some(Step::ToolsCall) if self.refuses_call(now) => {}
@@ -246,7 +248,8 @@ impl Sequence {
                 let begun = self.findings.steps.iter().any(|s| s.step == Step::Strict);
                 self.plan.profile == Profile::Strict && (!begun || !self.trials.is_empty())
             }
-            Step::Stream
+            Step::Authorize
+            | Step::Stream
             | Step::Discover
             | Step::Initialize
             | Step::Initialized

@@ -33,7 +33,8 @@ impl Sequence {
                 return self.initialize_refused(&reply, now);
             }
             Step::Strict => return self.trial_answered(&reply, now),
-            Step::Stream
+            Step::Authorize
+            | Step::Stream
             | Step::Initialize
             | Step::Initialized
             | Step::Ping
@@ -159,7 +160,8 @@ impl Sequence {
                     }
                 };
             }
-            Step::Stream
+            Step::Authorize
+            | Step::Stream
             | Step::Discover
             | Step::Initialized
             | Step::Subscribe

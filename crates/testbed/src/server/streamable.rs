@@ -216,7 +216,7 @@ fn error(status: u16, id: &Value, code: i64, message: &str, data: &Value) -> Res
     with_type(status, "application/json", &body.to_string())
 }
 
-fn with_type(status: u16, media: &str, body: &str) -> Response {
+pub(crate) fn with_type(status: u16, media: &str, body: &str) -> Response {
     let response = Response::builder()
         .status(status)
         .header("content-type", media);

@@ -79,6 +79,7 @@ fn what_waiting_cannot_cure_ends_it_at_once() {
         "auth_malformed",
         "auth_token_rejected",
         "auth_scope",
+        "auth_credential_refused",
         "forbidden",
         "waf_challenge",
         "dns_blocked_addr",
