@@ -5,7 +5,7 @@ use std::time::Duration;
 use auth::Refusal;
 use mcp::{EraRecord, Findings, Listing, Plan, Sequence};
 use model::report::{Connection, HealthReport, SCHEMA_VERSION};
-use model::{CheckId, Outcome, Report, Step};
+use model::{CheckId, Outcome, Reason, Report, Step};
 
 use crate::access::{self, Access};
 use crate::addresses::Compared;
@@ -250,7 +250,15 @@ pub fn summary(report: &Report) -> String {
             let detail = report.failed_step().and_then(|step| step.detail.as_deref());
             let refused = report.auth.as_ref();
             let refused = refused.filter(|_| failure.step == Step::Authorize);
+            // The worst comes first.
+            let violated = report.violations().first().copied();
+            let violated = violated.filter(|_| failure.reason == Reason::CheckViolated);
+            let violated = violated.map(|check| {
+                let detail = check.detail.as_deref().unwrap_or_default();
+                format!("{}: {detail}", check.id)
+            });
             let detail = detail.or_else(|| refused?.detail.as_deref());
+            let detail = detail.or(violated.as_deref());
             let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
             format!(
                 "{} failed in {}: {}{detail}",

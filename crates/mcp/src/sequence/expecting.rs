@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use model::{CheckId, Reason, Severity, Step};
+use model::{CheckId, Era, Reason, Severity, Step};
 use serde_json::Value;
 
 use super::Sequence;
@@ -95,6 +95,10 @@ impl Sequence {
     pub(super) fn examine_expectations(&mut self) {
         let expect = &self.plan.expect;
         let findings = &mut self.findings;
+        let step = match findings.era {
+            Some(Era::Modern) => Step::Discover,
+            Some(Era::Legacy) | None => Step::Initialize,
+        };
         if let Some(server) = findings.server.clone() {
             let pairs = [
                 ("name", &expect.server_name, &server.name),
@@ -103,12 +107,11 @@ impl Sequence {
             for (what, wanted, found) in pairs {
                 let Some(wanted) = wanted else { continue };
                 let detail = format!("serverInfo.{what} is `{found}`, not `{wanted}`");
-                let step = Step::Initialize;
                 findings.demand(wanted == found, CheckId::ServerExpected, step, detail);
             }
         }
         if let (Some(era), Some(revision)) = (findings.era, findings.revision) {
-            let (id, step) = (CheckId::EraExpected, Step::Initialize);
+            let id = CheckId::EraExpected;
             if let Some(wanted) = expect.era {
                 findings.demand(era == wanted, id, step, format!("the {era} era is spoken"));
             }
@@ -131,7 +134,6 @@ impl Sequence {
 
     fn examine_times(&mut self) {
         let expect = &self.plan.expect;
-        let millis = |us: u64| Duration::from_micros(us).as_millis();
         let mut slow = Vec::new();
         let mut is_timed = !expect.max_step.is_empty();
         for step in self
@@ -152,12 +154,13 @@ impl Sequence {
                 continue;
             };
             if Duration::from_micros(step.total_us) > most {
-                let tool = step.tool.as_deref().unwrap_or_default();
-                let took = millis(step.total_us);
-                let most = most.as_millis();
+                let tool = step.tool.as_deref();
+                let tool = tool.map_or_else(String::new, |tool| format!(" {tool}"));
+                let took = shown(Duration::from_micros(step.total_us));
+                let most = shown(most);
                 slow.push((
                     step.step,
-                    format!("{} {tool}: {took} ms, {most} are allowed", step.step),
+                    format!("{}{tool}: {took}, {most} are allowed", step.step),
                 ));
             }
         }
@@ -170,10 +173,15 @@ impl Sequence {
         if let Some(most) = expect.max_total {
             let total: u64 = self.findings.steps.iter().map(|step| step.total_us).sum();
             let most = most.duration();
-            let detail = format!("{} ms, {} are allowed", millis(total), most.as_millis());
-            let holds = Duration::from_micros(total) <= most;
+            let took = Duration::from_micros(total);
+            let detail = format!("{}, {} are allowed", shown(took), shown(most));
+            let holds = took <= most;
             self.findings
                 .demand(holds, CheckId::PerfTotal, Step::Close, detail);
         }
     }
+}
+
+fn shown(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
