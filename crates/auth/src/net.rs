@@ -102,6 +102,8 @@ pub(crate) struct Outgoing {
     pub(crate) headers: HeaderMap,
     pub(crate) authorization: Option<Secret>,
     pub(crate) body: Bytes,
+    /// Whether more of the answer is wanted than its head.
+    pub(crate) wants_body: bool,
 }
 
 impl Outgoing {
@@ -112,6 +114,7 @@ impl Outgoing {
             headers: HeaderMap::new(),
             authorization: None,
             body: Bytes::new(),
+            wants_body: true,
         }
     }
 
@@ -124,6 +127,7 @@ impl Outgoing {
             headers,
             authorization: None,
             body: body.into(),
+            wants_body: true,
         }
     }
 }
@@ -168,6 +172,7 @@ impl Net {
         let url = self.home.target.as_url().clone();
         let mut outgoing = Outgoing::post(&url, "application/json", body);
         outgoing.headers.extend(headers);
+        outgoing.wants_body = false;
         let answer = self.send(AuthStep::Challenge, outgoing).await;
         if let Ok(answer) = &answer
             && self.home.address.is_none()
@@ -229,6 +234,7 @@ impl Net {
         outgoing: Outgoing,
         phase: &(dyn Fn(Phase) + Send + Sync),
     ) -> Result<Answer, Fault> {
+        let wants_body = outgoing.wants_body;
         let connection = self.connect(&outgoing.url, phase).await?;
         let address = Some(connection.address.ip());
         phase(Phase::Send);
@@ -261,6 +267,15 @@ impl Net {
         let challenges = response.headers().get_all(header::WWW_AUTHENTICATE);
         let challenges = challenges.iter().filter_map(|value| value.to_str().ok());
         let challenges = challenges.take(MAX_CHALLENGES).map(str::to_owned).collect();
+        if !wants_body {
+            // Whatever follows, a page or a stream that stays open, is of no interest.
+            return Ok(Answer {
+                status,
+                body: Bytes::new(),
+                challenges,
+                address,
+            });
+        }
         let body = Limited::new(response.into_body(), MAX_DOCUMENT_BYTES);
         let body = body.collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {

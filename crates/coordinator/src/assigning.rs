@@ -167,14 +167,14 @@ async fn settle_from<S: Store>(
     };
     let most = usize::try_from(monitor.spec.max_agents).unwrap_or(usize::MAX);
     let chosen = pool.assign(monitor.id.as_str(), &kept, most);
+    if kept != chosen && chosen.len() >= most {
+        // Only a choice must be remembered. First, so that a store that fails leaves all as it was.
+        write(&hub.store, &monitor.id, &chosen).await?;
+    }
     let witnesses = chosen.iter().filter_map(|agent| members.witness(agent));
     let now = Instant::now().into_std();
     let id = monitor.id.as_str();
     hub.board.assign(id, witnesses.collect(), now);
-    if kept != chosen && chosen.len() >= most {
-        // Only a choice must be remembered.
-        write(&hub.store, &monitor.id, &chosen).await?;
-    }
     let is_new = known.as_ref() != Some(&chosen);
     hub.loads.set(&monitor.id, &monitor.spec, chosen.len());
     hub.assigned.set(&monitor.id, Some(chosen));
@@ -229,6 +229,8 @@ pub(crate) async fn forget<S: Store>(hub: &Hub<S>, monitor: &MonitorId) -> Resul
 pub(crate) async fn run<S: Store>(hub: Arc<Hub<S>>) {
     let mut roster = hub.roster_changes.subscribe();
     let mut away = BTreeSet::new();
+    // What could not be settled is tried again at the next look.
+    let mut is_owed = false;
     loop {
         let is_changed = tokio::select! {
             changed = roster.changed() => {
@@ -241,17 +243,26 @@ pub(crate) async fn run<S: Store>(hub: Arc<Hub<S>>) {
         };
         let settled = async {
             let members = members(&hub).await?;
-            if !is_changed && members.away == away {
+            if !is_changed && !is_owed && members.away == away {
                 return Ok::<_, StoreError>(false);
             }
+            is_owed = true;
             away = members.away;
             let _writing = hub.writes.lock().await;
-            settle_all(&hub).await
+            let is_new = settle_all(&hub).await?;
+            is_owed = false;
+            Ok(is_new)
         };
-        match settled.await {
+        let settled = settled.await;
+        match settled {
             Ok(true) => hub.changes.send_modify(|revision| *revision += 1),
             Ok(false) => {}
-            Err(error) => tracing::error!(%error, "monitors cannot be assigned"),
+            Err(error) => {
+                is_owed = true;
+                // Some may have been settled before it failed.
+                hub.changes.send_modify(|revision| *revision += 1);
+                tracing::error!(%error, "monitors cannot be assigned; tried again soon");
+            }
         }
     }
 }

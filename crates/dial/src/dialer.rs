@@ -100,6 +100,8 @@ impl Dialer {
     pub fn led_by(&self, target: Option<IpAddr>, origin: Origin) -> Self {
         Self {
             policy: self.policy.led_by(target, origin),
+            // A certificate of ours says who we are: to the target, and to whom the operator named.
+            tls: self.tls.anonymous(),
             ..self.clone()
         }
     }

@@ -81,6 +81,14 @@ impl Tls12And13 {
         Self::of(provider, roots, identity.transpose()?)
     }
 
+    /// The same, without a certificate of its own.
+    pub(crate) fn anonymous(&self) -> Self {
+        Self {
+            identity: None,
+            ..self.clone()
+        }
+    }
+
     /// The same, trusting further authorities.
     pub(crate) fn trusting(&self, further: &Roots) -> Result<Self, SetupError> {
         let roots = further.join(&self.roots);

@@ -13,7 +13,11 @@ const MAX_UNFOLDED: u32 = 4096;
 /// The most that a schema and a value may come to together: some milliseconds.
 const MAX_WORK: u64 = 2_000_000;
 /// How much memory a pattern may take once compiled.
-const PATTERN_BYTES: usize = 1 << 20;
+const PATTERN_BYTES: usize = 1 << 18;
+/// Patterns of one schema, references written out.
+const MAX_PATTERNS: u32 = 32;
+/// References within references.
+const MAX_REFERENCES: usize = 64;
 
 /// What is wrong with a schema, if anything: it breaks the rules of its dialect, or refers to
 /// another document. A dialect that is not known is not judged.
@@ -48,9 +52,11 @@ pub(crate) fn conforms(schema: &Value, value: &Value) -> Option<Result<(), Strin
     if u64::from(unfolded) * size(value) > MAX_WORK {
         return None;
     }
-    let options = jsonschema::options()
-        .offline()
-        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES));
+    let options = jsonschema::options().offline().with_pattern_options(
+        PatternOptions::regex()
+            .size_limit(PATTERN_BYTES)
+            .dfa_size_limit(PATTERN_BYTES),
+    );
     let validator = options.build(schema).ok()?;
     Some(validator.validate(value).map_err(|error| {
         let at = model::text::line(&error.instance_path().to_string(), 60);
@@ -83,12 +89,13 @@ fn is_data(keyword: &str) -> bool {
     matches!(keyword, "default" | "const" | "enum" | "examples")
 }
 
-/// How many values a JSON tree has.
+/// How much work a JSON tree is: its values, and its texts by their length.
 fn size(value: &Value) -> u64 {
     match value {
         Value::Array(items) => 1 + items.iter().map(size).sum::<u64>(),
         Value::Object(members) => 1 + members.values().map(size).sum::<u64>(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
+        Value::String(text) => 1 + text.len() as u64 / 64,
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
     }
 }
 
@@ -96,6 +103,7 @@ fn size(value: &Value) -> u64 {
 struct Unfolding<'a> {
     root: &'a Value,
     count: u32,
+    patterns: u32,
     /// The references that led here: one that comes twice never ends.
     open: Vec<&'a str>,
 }
@@ -106,6 +114,7 @@ impl<'a> Unfolding<'a> {
         let mut unfolding = Self {
             root,
             count: 0,
+            patterns: 0,
             open: Vec::new(),
         };
         unfolding.walk(root)?;
@@ -124,13 +133,19 @@ impl<'a> Unfolding<'a> {
         }
     }
 
+    fn pattern(&mut self, more: usize) -> Option<()> {
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        self.patterns = self.patterns.saturating_add(more);
+        (self.patterns <= MAX_PATTERNS).then_some(())
+    }
+
     fn object(&mut self, members: &'a Map<String, Value>) -> Option<()> {
         for (key, inner) in members {
             match (key.as_str(), inner) {
                 ("$ref", Value::String(to)) => {
                     let pointer = to.strip_prefix('#')?;
                     let target = self.root.pointer(pointer)?;
-                    if self.open.contains(&pointer) {
+                    if self.open.len() >= MAX_REFERENCES || self.open.contains(&pointer) {
                         return None;
                     }
                     self.open.push(pointer);
@@ -142,6 +157,11 @@ impl<'a> Unfolding<'a> {
                     if self.count > 1 || key != "$id" =>
                 {
                     return None;
+                }
+                ("pattern", Value::String(_)) => self.pattern(1)?,
+                ("patternProperties", Value::Object(properties)) => {
+                    self.pattern(properties.len())?;
+                    self.walk(inner)?;
                 }
                 // Written out where they are referred to.
                 ("$defs" | "definitions", _) => {}
@@ -215,6 +235,12 @@ mod tests {
             (0..40).map(|n| (format!("d{n}"), level(n))).collect();
         doubling.insert("d40".into(), json!({}));
         let tree = json!({ "properties": { "x": { "$ref": "#" } }, "allOf": [{ "$ref": "#" }] });
+        let patterns = (0..40).map(|n| json!({ "pattern": format!("^[a-z]{{{n},99}}$") }));
+        let patterns: Value = patterns.collect();
+        let link = |n: u32| (format!("c{n}"), json!({ "$ref": format!("#/c{}", n + 1) }));
+        let mut chain: Map<String, Value> = (0..100).map(link).collect();
+        chain.insert("$ref".into(), "#/c0".into());
+        chain.insert("c100".into(), json!({}));
         let traps = [
             json!({ "$ref": "#" }),
             json!({ "$ref": "#/$defs/d0", "$defs": doubling }),
@@ -224,6 +250,8 @@ mod tests {
             json!({ "$ref": "#/nowhere" }),
             json!({ "$dynamicRef": "#a", "$dynamicAnchor": "a" }),
             json!({ "pattern": "(a+)+(?=b)$" }),
+            Value::Object([("allOf".to_owned(), patterns)].into_iter().collect()),
+            Value::Object(chain),
         ];
         for schema in traps {
             assert_eq!(conforms(&schema, &json!("aaaa")), None, "{schema}");

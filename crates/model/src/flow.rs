@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::monitor::{CallSpec, FieldError, is_id};
 
+/// Places that one call may fill: what is sent is bounded by them.
+const MAX_PLACES: usize = 64;
 /// Names that one call may capture.
 const MAX_CAPTURES: usize = 16;
 /// The most that a captured value may come to as text: it is sent back.
@@ -24,6 +26,11 @@ pub fn problems(calls: &[CallSpec]) -> Vec<FieldError> {
                 let detail = format!("{{{{{shown}}}}} is captured by no earlier call");
                 problems.push(FieldError::new(format!("/calls/{n}/arguments"), detail));
             }
+        }
+        let places = call.arguments.values().map(places).sum::<usize>();
+        if places > MAX_PLACES {
+            let detail = format!("{places} places for captured values; at most {MAX_PLACES}");
+            problems.push(FieldError::new(format!("/calls/{n}/arguments"), detail));
         }
         if call.capture.len() > MAX_CAPTURES {
             let detail = format!("{} names; at most {MAX_CAPTURES}", call.capture.len());
@@ -56,6 +63,19 @@ pub fn names(arguments: &Map<String, Value>) -> BTreeSet<String> {
         collect(value, &mut found);
     }
     found
+}
+
+/// How many places for captured values there are.
+fn places(value: &Value) -> usize {
+    match value {
+        Value::String(text) => {
+            let parts = parts(text).into_iter();
+            parts.filter(|part| matches!(part, Part::Name(_))).count()
+        }
+        Value::Array(items) => items.iter().map(places).sum(),
+        Value::Object(members) => members.values().map(places).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
 }
 
 fn collect(value: &Value, found: &mut BTreeSet<String>) {

@@ -29,7 +29,10 @@ impl Core {
         };
         if is_limited {
             let asked = report.retry_after_seconds.map(Duration::from_secs);
-            let pause = asked.unwrap_or(item.interval);
+            // Without a word, the next slot is to find it free: slots are told by their begin.
+            let took = Duration::from_micros(report.total_us.saturating_add(report.own_us));
+            let rest = (item.interval * 9 / 10).saturating_sub(took);
+            let pause = asked.unwrap_or(rest);
             tracing::info!(origin = %item.origin, ?pause, "the target asks for a pause");
             self.holds.hold(&item.origin, Held::Limited, pause, now());
         }

@@ -342,23 +342,28 @@ fn a_region_that_is_not_wanted_does_not_come_back() {
     assert!(stage.board.missed(&sighting, &empty).is_err());
 }
 
-/// A held slot of an agent that was turned away says that the region is blocked; one of an agent that
-/// was told to wait says nothing, and neither does what another life of it left.
+/// A held slot of an agent that was turned away says that the region is blocked, where nothing else is
+/// known of it; one of an agent that was told to wait says nothing, and neither does what another life
+/// of it left, nor where it was another monitor of the origin that was turned away.
 #[test]
 fn a_held_slot_says_what_holds_it() {
     let blocked = (RegionState::Blocked, Some("rate_limited"));
     let ok = (RegionState::Ok, None);
+    let unknown = (RegionState::Unknown, Some("no_agent"));
     let table = [
-        (true, true, 7, blocked),
-        (false, true, 7, ok),
-        (true, false, 7, ok),
+        (None, true, true, 7, blocked),
+        (None, false, true, 7, unknown),
+        (None, true, false, 7, unknown),
         // An agent that does not say when.
-        (true, true, 0, ok),
+        (None, true, true, 0, unknown),
+        (Some(Outcome::Ok), true, true, 7, ok),
     ];
-    for (limited, is_live, missed_at_us, expected) in table {
+    for (before, limited, is_live, missed_at_us, expected) in table {
         let mut stage = stage();
         for agent in ["a", "b"] {
-            stage.says(agent, &Outcome::Ok);
+            if let Some(before) = &before {
+                stage.says(agent, before);
+            }
         }
         for agent in ["a", "b"] {
             let record = v1::Missed {

@@ -118,7 +118,10 @@ impl Tools {
         if self.wanted.contains(name) {
             let definition = Definition {
                 mirror,
-                output_schema: tool.get("outputSchema").cloned(),
+                output_schema: tool
+                    .get("outputSchema")
+                    .filter(|schema| !schema.is_null())
+                    .cloned(),
             };
             self.definitions.insert(name.to_owned(), definition);
         }

@@ -65,13 +65,17 @@ impl Sequence {
     /// The probe has failed. What it made is cleaned up as far as earlier calls left what that
     /// needs; then the session is closed.
     pub(super) fn clean_up(&mut self, now: Instant) {
+        self.cleaning = false;
         let has_all = |sequence: &Self| {
             let call = sequence.plan.calls.get(sequence.next_call);
             call.filter(|call| call.cleanup).is_some_and(|call| {
+                let definition = sequence.tools.definition(&call.name);
+                let is_dropped = definition.is_some_and(|tool| tool.mirror.is_err());
                 let names = model::flow::names(&call.arguments);
-                names
-                    .iter()
-                    .all(|name| sequence.captured.contains_key(name))
+                !is_dropped
+                    && names
+                        .iter()
+                        .all(|name| sequence.captured.contains_key(name))
             })
         };
         // Where no call was made there is nothing to clean up.
@@ -99,6 +103,11 @@ impl Sequence {
             Some(Era::Modern) => Step::Discover,
             Some(Era::Legacy) | None => Step::Initialize,
         };
+        let is_named = expect.server_name.is_some() || expect.server_version.is_some();
+        if is_named && findings.server.is_none() && findings.revision.is_some() {
+            let detail = "the server gives itself no name";
+            findings.violate(CheckId::ServerExpected, step, detail);
+        }
         if let Some(server) = findings.server.clone() {
             let pairs = [
                 ("name", &expect.server_name, &server.name),

@@ -53,8 +53,12 @@ impl Sequence {
             return;
         }
         self.end_step(Some(fault.reason), Some(fault.detail.clone()), now);
-        if std::mem::take(&mut self.cleaning) {
+        if step == Step::ToolsCall {
+            // No call is made twice, also not to clean up.
             self.next_call += 1;
+            self.input_rounds = 0;
+        }
+        if self.cleaning {
             self.clean_up(now);
             return;
         }

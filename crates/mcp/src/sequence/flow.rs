@@ -93,6 +93,9 @@ impl Sequence {
             return;
         };
         let (request, id, expect) = self.request(step, more);
+        if let Some(running) = self.running.as_mut() {
+            running.resumes = 0;
+        }
         self.send_again(request, id, expect);
     }
 
@@ -167,6 +170,10 @@ impl Sequence {
 
     /// The step that follows `step` when it went well.
     pub(super) fn advance(&mut self, step: Step, now: Instant) {
+        if self.cleaning {
+            // The probe has failed: nothing follows but the rest of the cleaning up.
+            return self.clean_up(now);
+        }
         let next = match step {
             Step::Stream => Some(Step::Initialize),
             Step::Initialize => Some(Step::Initialized),
@@ -209,6 +216,7 @@ impl Sequence {
         if done.is_none() && !self.announced.tools {
             // Nothing to list is a complete list, too.
             self.listed();
+            self.examine_tools();
         }
         let next = BODY[from..].iter().copied().find(|next| self.wants(*next));
         if next == Some(Step::Strict) && step != Step::Strict {

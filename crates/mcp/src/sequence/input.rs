@@ -66,6 +66,7 @@ impl Sequence {
             ..StepReport::unsent(step)
         });
         self.findings.violate(CheckId::CallIsError, step, &detail);
+        self.next_call += 1;
         self.findings.failure.get_or_insert(Failure {
             step,
             phase: Phase::Wait,

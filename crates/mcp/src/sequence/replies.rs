@@ -93,6 +93,11 @@ impl Sequence {
             }
         };
         self.check_stateless();
+        if step == Step::Subscribe {
+            let detail = "the subscription ended with a result";
+            let fault = Fault::new(Reason::McpSchemaViolation, CheckId::SubAck, detail);
+            return self.not_subscribed(&fault, now);
+        }
         match self.read_result(step, &result) {
             Ok(Next::Page(cursor)) => {
                 self.release(now);

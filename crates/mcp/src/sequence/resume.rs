@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use http::HeaderValue;
-use model::{CheckId, Era, Reason, Transport};
+use model::{CheckId, Era, Reason, Step, Transport};
 
 use super::Sequence;
 use crate::exchange::ExchangeId;
@@ -28,6 +28,10 @@ impl Sequence {
         let Some(running) = self.running.as_mut().filter(|r| r.exchange == exchange) else {
             return false;
         };
+        // Where nothing is awaited, or something is wrong on purpose, there is nothing to go on with.
+        if running.id.is_none() || matches!(running.step, Step::Subscribe | Step::Strict) {
+            return false;
+        }
         let Some((id, retry)) = running.reader.resumable().filter(|_| resumes) else {
             return false;
         };
@@ -55,7 +59,8 @@ impl Sequence {
     /// Asks for the rest of the stream.
     pub(super) fn resume(&mut self) {
         let running = self.running.as_mut();
-        let Some((id, resume)) = running.and_then(|r| Some((r.id?, r.resume.take()?))) else {
+        let resume = running.and_then(|running| Some((running.resume.take()?, running.id?)));
+        let Some((resume, id)) = resume else {
             return;
         };
         let request = self.dialect.resume(resume.last_id);
@@ -69,6 +74,10 @@ impl Sequence {
         };
         if reply.head.is_success() {
             self.findings.pass(CheckId::SseResume);
+            return false;
+        }
+        if matches!(reply.head.status.as_u16(), 401 | 403 | 429 | 500..) {
+            // That is about more than the stream.
             return false;
         }
         let detail = format!(

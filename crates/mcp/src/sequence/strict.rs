@@ -199,12 +199,17 @@ impl Sequence {
             media: reply.head.media_type(),
             error,
         };
+        let status = answer.status;
         let code = error.and_then(|error| error.code);
         let code = code.map_or_else(String::new, |code| format!(", error {code}"));
         let detail = format!("{}{code}", reply.head.status);
         let Some(trial) = self.running.as_mut().and_then(|r| r.trial.take()) else {
             return;
         };
+        if matches!(status, 429 | 503) {
+            // That is no answer to what was wrong, and who asks for a pause gets it.
+            return self.end_trials(&format!("{}: {detail}", trial.what), now);
+        }
         let is_right = (trial.is_right)(&answer);
         self.judge(&trial, is_right, &detail, now);
     }
@@ -212,8 +217,19 @@ impl Sequence {
     /// A wrong request led to no answer that could be read.
     pub(super) fn trial_failed(&mut self, fault: &Fault, now: Instant) {
         if let Some(trial) = self.running.as_mut().and_then(|r| r.trial.take()) {
+            if now >= self.deadline {
+                // There was no time to answer.
+                return self.end_trials(&format!("{}: {}", trial.what, fault.detail), now);
+            }
             self.judge(&trial, false, &fault.detail, now);
         }
+    }
+
+    /// No more wrong requests, and no judgement of this one.
+    fn end_trials(&mut self, detail: &str, now: Instant) {
+        self.trials.clear();
+        self.end_step(None, Some(detail.to_owned()), now);
+        self.advance(Step::Strict, now);
     }
 
     fn judge(&mut self, trial: &Trial, is_right: bool, answer: &str, now: Instant) {

@@ -127,6 +127,8 @@ impl Sequence {
             return false;
         };
         let open = now.saturating_duration_since(since);
+        // Silence takes no time from what follows.
+        self.deadline += open;
         self.findings.pass(CheckId::SseIdle);
         self.succeed(Some(format!("open for {} s", open.as_secs())), now);
         self.advance(Step::Subscribe, now);
@@ -141,6 +143,7 @@ impl Sequence {
         let status = running.and_then(|running| running.http_status);
         if let Some(since) = since {
             let open = now.saturating_duration_since(since);
+            self.deadline += open;
             let detail = format!(
                 "the silent stream was closed after {:.1} s: raise the idle time of what is on the \
                  way (nginx: proxy_read_timeout)",
@@ -153,8 +156,12 @@ impl Sequence {
             // The stream is optional.
             self.succeed(Some("offers no stream: 405".to_owned()), now);
         } else {
-            self.findings
-                .violate(CheckId::SubAck, Step::Subscribe, &fault.detail);
+            let check = if is_legacy {
+                CheckId::SseIdle
+            } else {
+                CheckId::SubAck
+            };
+            self.findings.violate(check, Step::Subscribe, &fault.detail);
             self.end_step(Some(fault.reason), Some(fault.detail.clone()), now);
         }
         self.advance(Step::Subscribe, now);

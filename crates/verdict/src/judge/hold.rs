@@ -16,8 +16,8 @@ const SHORTEST: Ms = 1000;
 impl Judge {
     /// A slot of an agent passed at `began` without a probe, because the target, or another on the
     /// same origin, had asked for a pause. `is_limited` says whether it had asked this agent: then
-    /// the agent says that it is to come back later. Else it was told so by us, and what it said
-    /// before stands, because it could not look again: for an hour at most.
+    /// one whose own probe was turned away says so once more. Else, and where another monitor was
+    /// turned away, what it said before stands, because it could not look again: for an hour at most.
     pub fn handle_held(&mut self, agent: &str, is_limited: bool, began: Ms, mesh: &Mesh, now: Ms) {
         let ttl = self.policy.ttl();
         let Some(at) = self.panel.find(agent) else {
@@ -31,18 +31,20 @@ impl Judge {
             vote.hold(ttl, began.min(now), now);
         }
         let protocol = &mut ballot.levels[0];
-        // A probe that began since knows better; and nothing vouches for who has no say.
-        if is_limited && !ballot.is_mute && began >= protocol.began {
-            let step = match protocol.say {
-                Say::Refused { step, .. } if protocol.say.is_limited() => step,
-                Say::Refused { .. } | Say::Nothing | Say::Ok { .. } | Say::Fail { .. } => {
-                    Step::Initialize
-                }
-            };
-            let say = Say::Refused {
-                step,
+        // A probe that began since knows better; nothing vouches for who has no say; and where it was
+        // another monitor of the same origin that was turned away, what was seen of this one stands.
+        let say = match protocol.say {
+            Say::Refused { .. } if protocol.say.is_limited() => protocol.say,
+            // Nothing was seen yet, or it was forgotten: all that is known is the pause.
+            Say::Nothing => Say::Refused {
+                step: Step::Initialize,
                 reason: Reason::RateLimited,
-            };
+            },
+            Say::Refused { .. } | Say::Ok { .. } | Say::Fail { .. } => {
+                return self.decide(mesh, now);
+            }
+        };
+        if is_limited && !ballot.is_mute && began >= protocol.began {
             protocol.fold(say, began, now, ttl, false);
             ballot.heard = Some(now);
         }

@@ -227,3 +227,45 @@ fn a_call_has_its_own_time() {
     let checks = vec![CheckId::PerfStep];
     assert_eq!(run.outcome, Outcome::Degraded { checks });
 }
+
+/// Two things are made; the second fails. Only the first is taken away, and nothing follows.
+#[test]
+fn only_what_was_made_is_cleaned_up_and_nothing_follows() {
+    let calls = json!([
+        { "name": "make", "capture": { "a": "$.structuredContent.id" } },
+        { "name": "read", "capture": { "b": "$.structuredContent.id" } },
+        { "name": "drop", "cleanup": true, "arguments": { "id": "{{a}}" } },
+        { "name": "drop_b", "cleanup": true, "arguments": { "id": "{{b}}" } },
+    ]);
+    let mut plan = demanding(calls, json!({}));
+    plan.profile = model::Profile::Strict;
+    plan.subscribe = true;
+    let run = run(plan, shop("read"));
+    assert_eq!(run.failure(), (Step::ToolsCall, Reason::TcpReset));
+    assert_eq!(called(&run), ["make", "read", "drop"]);
+    assert_eq!(run.steps().last(), Some(&"tools_call"), "{:?}", run.steps());
+}
+
+#[test]
+fn a_cleaning_call_that_fails_is_not_made_twice() {
+    let run = run(demanding(flow(), json!({})), shop("drop"));
+    assert_eq!(called(&run), ["make", "read", "drop"]);
+}
+
+#[test]
+fn tools_that_must_be_there_are_missed_where_none_are_announced() {
+    let plan = demanding(json!([]), json!({ "tools": ["echo"], "server_name": "ts" }));
+    let run = run(plan, |request| match name_of(request).as_str() {
+        "server/discover" => {
+            let result = json!({ "resultType": "complete", "ttlMs": 0, "cacheScope": "public",
+                "supportedVersions": ["2026-07-28"], "capabilities": {} });
+            Act::Json(200, ok(request, result))
+        }
+        _ => modern(request),
+    });
+    assert!(matches!(run.outcome, Outcome::Failed(_)));
+    let violated = run.violated();
+    for check in ["list.expected", "server.expected"] {
+        assert!(violated.contains(&check), "{violated:?}");
+    }
+}

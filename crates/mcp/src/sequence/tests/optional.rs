@@ -207,3 +207,35 @@ fn a_trial_that_hangs_or_resets_ends_nothing() {
     assert_eq!(run.outcome, Outcome::Ok);
     assert_eq!(run.violated(), ["ver.method_404", "ver.meta_400"]);
 }
+
+/// Who asks for a pause gets it, and what it said is no answer to what was wrong.
+#[test]
+fn trials_end_where_a_server_asks_for_a_pause() {
+    let mut asked = 0;
+    let run = run(strict(plan()), |request| {
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let is_trial = body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"]
+            == "1900-01-01"
+            || asked > 0;
+        if is_trial {
+            asked += 1;
+            return Act::Head(429, &[("retry-after", "60")]);
+        }
+        guarding(request)
+    });
+    assert_eq!(run.outcome, Outcome::Ok);
+    assert_eq!(run.violated(), Vec::<&str>::new());
+    assert_eq!(asked, 1);
+}
+
+#[test]
+fn a_subscription_that_ends_without_an_acknowledgement_is_none() {
+    let mut plan = plan();
+    plan.subscribe = true;
+    let run = run(plan, |request| match name_of(request).as_str() {
+        "subscriptions/listen" => Act::Json(200, ok(request, json!({ "resultType": "complete" }))),
+        _ => modern(request),
+    });
+    let checks = vec![CheckId::SubAck];
+    assert_eq!(run.outcome, Outcome::Degraded { checks });
+}

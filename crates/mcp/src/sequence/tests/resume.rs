@@ -98,3 +98,29 @@ fn a_call_that_is_given_up_is_called_off() {
     assert_eq!(cancelled["params"]["requestId"], call);
     assert!(cancelled.get("id").is_none());
 }
+
+/// What comes after a stream that was resumed well is judged by itself.
+#[test]
+fn a_refusal_of_the_next_page_is_no_refusal_to_resume() {
+    let mut asked = Value::Null;
+    let run = run(plan(), |request| {
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        match name_of(request).as_str() {
+            "tools/list" if body["params"]["cursor"].is_string() => {
+                Act::Head(429, &[("retry-after", "7")])
+            }
+            "tools/list" => {
+                asked = id_of(request);
+                Act::Stream(PRIMING.to_owned())
+            }
+            "GET" => {
+                let page = json!({ "tools": [], "nextCursor": "2" });
+                let result = json!({ "jsonrpc": "2.0", "id": asked, "result": page });
+                Act::Sse(vec![result], true)
+            }
+            _ => legacy(request),
+        }
+    });
+    assert_eq!(run.failure(), (Step::ToolsList, Reason::RateLimited));
+    assert!(!run.violated().contains(&"sse.resume"));
+}

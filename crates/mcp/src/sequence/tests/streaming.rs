@@ -120,3 +120,17 @@ fn a_legacy_stream_is_listened_to_by_get_and_is_optional() {
     );
     assert_eq!(cut.violated(), ["sse.idle"]);
 }
+
+/// A primed stream that closes is not resumed: nothing is awaited on it.
+#[test]
+fn a_silent_stream_with_an_event_id_is_not_resumed() {
+    let run = run(listening(40), |request| match name_of(request).as_str() {
+        "GET" => {
+            assert!(!request.headers.contains_key("last-event-id"));
+            Act::Stream("id: 1\ndata: \n\n".to_owned())
+        }
+        _ => legacy(request),
+    });
+    assert_eq!(run.outcome, Outcome::Ok);
+    assert_eq!(run.violated(), ["sse.idle"]);
+}

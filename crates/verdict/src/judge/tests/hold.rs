@@ -63,14 +63,28 @@ fn what_was_said_stands_for_an_hour_at_most() {
 /// An outage that agents must leave alone goes on.
 #[test]
 fn a_pause_ends_no_outage() {
+    // They were told to, or another monitor of the same origin was turned away.
+    for pause in [Path::Told, Path::Held] {
+        let mut world = World::new(8, move |_, now| match now / SECOND {
+            60..120 => Path::Refused,
+            120..400 => pause,
+            _ => Path::Fine,
+        });
+        world.run(500 * SECOND);
+        let out = (Verdict::Outage, Some("protocol"));
+        assert_eq!(world.verdicts(), [UP, out, UP], "{pause:?}");
+    }
+}
+
+/// What is well stays so while another monitor of the same origin is turned away.
+#[test]
+fn a_siblings_pause_limits_nobody() {
     let mut world = World::new(8, |_, now| match now / SECOND {
-        60..120 => Path::Refused,
-        120..400 => Path::Told,
+        60..400 => Path::Held,
         _ => Path::Fine,
     });
     world.run(500 * SECOND);
-    let out = (Verdict::Outage, Some("protocol"));
-    assert_eq!(world.verdicts(), [UP, out, UP]);
+    assert_eq!(world.verdicts(), [UP]);
 }
 
 #[test]
