@@ -138,8 +138,7 @@ impl Row {
             certificate_sha256: tls
                 .and_then(|tls| tls.chain.first())
                 .map(|cert| cert.sha256.clone()),
-            certificate_not_after: tls
-                .and_then(|tls| tls.path_not_after.or(tls.earliest_not_after)),
+            certificate_not_after: tls.and_then(model::report::Tls::not_after),
             instance: report.instance.clone(),
             edge: report.edge.clone(),
             kernel_rtt_us: connection.and_then(|connection| connection.kernel_rtt_us),

@@ -212,12 +212,11 @@ fn examine_certificates(
     wall: jiff::Timestamp,
     sequence: &mut Sequence,
 ) {
-    // Without a trusted path nobody knows which certificates are needed.
-    let end = connection
+    let Some(end) = connection
         .tls
         .as_ref()
-        .and_then(|tls| tls.path_not_after.or(tls.earliest_not_after));
-    let Some(end) = end else {
+        .and_then(model::report::Tls::not_after)
+    else {
         return;
     };
     let left = end.saturating_sub(wall.as_second());

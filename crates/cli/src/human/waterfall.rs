@@ -151,7 +151,7 @@ fn connect_note(connection: &Connection) -> String {
 
 fn days_left(report: &Report) -> Option<i64> {
     let tls = report.connection.as_ref()?.tls.as_ref()?;
-    let end = tls.path_not_after.or(tls.earliest_not_after)?;
+    let end = tls.not_after()?;
     let started: jiff::Timestamp = report.started_at.parse().ok()?;
     Some((end - started.as_second()).div_euclid(86_400))
 }
