@@ -71,7 +71,9 @@ test: fmt clippy doc deny build doctest nextest
 fmt:
 	$(CARGO) fmt --all --check
 
+# The fuzz targets are a workspace of their own; that its lock file fits is all that is checked here.
 clippy:
+	@$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	$(CARGO) clippy --locked $(ALL) --all-targets --profile $(PROFILE) -- -D warnings
 
 doc:
