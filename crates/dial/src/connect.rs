@@ -1,4 +1,4 @@
-//! TCP connect over several addresses (RFC 8305): the next address gets its chance when the one
+//! Connections over several addresses (RFC 8305): the next address gets its chance when the one
 //! before it failed or has been silent for a while, and the first connection wins.
 
 use std::collections::VecDeque;
@@ -16,8 +16,20 @@ use crate::error::DialError;
 /// RFC 8305 §5, "Connection Attempt Delay".
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to the first address that answers.
+/// Connects by TCP to the first address that answers.
 pub(crate) async fn race(addresses: &[IpAddr], port: u16) -> Result<TcpStream, DialError> {
+    first(addresses, port, attempt).await
+}
+
+/// What `attempt` makes of the first address that answers.
+pub(crate) async fn first<T, F>(
+    addresses: &[IpAddr],
+    port: u16,
+    attempt: impl Fn(SocketAddr) -> F,
+) -> Result<T, DialError>
+where
+    F: Future<Output = io::Result<T>>,
+{
     let mut waiting: VecDeque<SocketAddr> = alternate(addresses)
         .into_iter()
         .map(|ip| SocketAddr::new(ip, port))
@@ -26,7 +38,8 @@ pub(crate) async fn race(addresses: &[IpAddr], port: u16) -> Result<TcpStream, D
     let mut failures: Vec<(SocketAddr, io::Error)> = Vec::new();
     loop {
         if let Some(address) = waiting.pop_front() {
-            attempts.push(async move { (address, attempt(address).await) });
+            let attempt = attempt(address);
+            attempts.push(async move { (address, attempt.await) });
         }
         let delay = tokio::time::sleep(ATTEMPT_DELAY);
         tokio::select! {

@@ -45,7 +45,7 @@ pub enum Progress<'a> {
     Phase(Phase),
     /// A name was resolved, and these of its addresses may be connected to.
     Resolved(&'a Resolution),
-    /// TCP is connected to this address.
+    /// TCP is connected to this address, or QUIC heard from it.
     Connected(SocketAddr),
 }
 
@@ -56,7 +56,7 @@ pub type Watch<'a> = &'a (dyn Fn(Progress<'_>) + Send + Sync);
 #[derive(Clone)]
 pub struct Dialer {
     names: Names,
-    tls: Tls12And13,
+    pub(crate) tls: Tls12And13,
     policy: AddressPolicy,
 }
 
@@ -190,7 +190,7 @@ impl Dialer {
 
     /// The addresses of the first hop that may be connected to, and what the resolver said, if it
     /// was asked.
-    async fn resolve(
+    pub(crate) async fn resolve(
         &self,
         endpoint: &Endpoint,
         origin: Origin,

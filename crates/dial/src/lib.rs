@@ -23,6 +23,8 @@ mod error;
 mod io;
 mod options;
 mod proxy;
+#[cfg(feature = "http3")]
+mod quic;
 mod resolve;
 mod resume;
 mod roots;
@@ -41,6 +43,8 @@ pub use error::DialError;
 pub use io::Io;
 pub use options::{ClientIdentity, DialerOptions, Family, SetupError, TlsOptions};
 pub use proxy::{Proxy, ProxyError};
+#[cfg(feature = "http3")]
+pub use quic::{Intake, Quic};
 pub use resolve::Resolution;
 pub use resume::Session;
 pub use roots::{Roots, RootsError};

@@ -30,6 +30,8 @@ pub enum Alpn {
     Any,
     /// HTTP/1.1 only.
     Http1,
+    /// HTTP/3 only (RFC 9114 §3.1): over QUIC, never over TCP.
+    Http3,
 }
 
 /// How a handshake begins.
@@ -121,7 +123,7 @@ impl Tls12And13 {
         name: ServerName<'static>,
         hello: Hello<'_>,
     ) -> Result<(Box<TlsStream<TcpStream>>, Tls, Session), DialError> {
-        let recorder = Recorder::new(Arc::clone(&self.verifier) as _);
+        let recorder = self.recorder();
         let session = match hello {
             Hello::New(alpn) => self
                 .session(Arc::clone(&recorder), alpn)
@@ -153,7 +155,13 @@ impl Tls12And13 {
         }
     }
 
-    fn session(&self, recorder: Arc<Recorder>, alpn: Alpn) -> Result<Session, rustls::Error> {
+    /// A recorder of what a server presents, over the verifier.
+    pub(crate) fn recorder(&self) -> Arc<Recorder> {
+        Recorder::new(Arc::clone(&self.verifier) as _)
+    }
+
+    pub(crate) fn session(
+        &self, recorder: Arc<Recorder>, alpn: Alpn) -> Result<Session, rustls::Error> {
         let presenter = Arc::new(Presenter::new(self.identity.clone()));
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?
@@ -165,6 +173,7 @@ impl Tls12And13 {
         config.alpn_protocols = match alpn {
             Alpn::Any => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             Alpn::Http1 => vec![b"http/1.1".to_vec()],
+            Alpn::Http3 => vec![b"h3".to_vec()],
         };
         let config = Arc::new(config);
         Ok(Session {
@@ -207,7 +216,7 @@ fn iana_name(name: &str) -> String {
     name.replacen("TLS13_", "TLS_", 1)
 }
 
-fn presented(seen: Seen) -> Option<Box<Tls>> {
+pub(crate) fn presented(seen: Seen) -> Option<Box<Tls>> {
     (!seen.chain.is_empty()).then(|| {
         Box::new(Tls {
             earliest_not_after: seen.chain.iter().map(|cert| cert.not_after).min(),
@@ -268,7 +277,7 @@ fn explain(error: &io::Error) -> DialError {
     DialError::new(reason, detail)
 }
 
-fn certificate(problem: &CertificateError) -> Reason {
+pub(crate) fn certificate(problem: &CertificateError) -> Reason {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open")]
     match problem {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {

@@ -28,6 +28,8 @@ pub(crate) struct Seen {
     pub(crate) faults: Vec<CertificateFault>,
     /// The same in words, if it was refused.
     pub(crate) problem: Option<String>,
+    /// The error that refused it.
+    pub(crate) refused: Option<Error>,
 }
 
 /// A verifier for one connection: asks the real one and keeps the chain.
@@ -85,6 +87,7 @@ impl ServerCertVerifier for Recorder {
                 diagnose::refusal(error, end_entity, intermediates, server_name, now, &trusts);
             seen.faults = refusal.faults;
             seen.problem = Some(refusal.problem);
+            seen.refused = Some(refusal.error.clone());
             refusal.error
         });
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
