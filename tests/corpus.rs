@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dial::{AddressPolicy, Origin};
+use dial::{AddressPolicy, Alpn, Origin};
 use mcp::limits::{CLOSE_TIMEOUT, MAX_PROBE_BYTES, MAX_SESSIONS};
 use model::{CheckId, Outcome, Reason, Report, Step};
 use support::Probe;
@@ -151,6 +151,32 @@ const NETWORK: [Row; 50] = [
     first("h2-endless-head", WHOLE, R::HttpProtocol),
     first("h2-header-bomb", HEAD, R::HttpProtocol),
     first("h2-push", SMALL, R::HttpProtocol),
+];
+
+const HTTP3: [Row; 21] = [
+    first("h3-unanswered", 0, R::TcpTimeout),
+    first("h3-refused", 0, R::TcpRefused),
+    first("h3-handshake-stalled", SMALL, R::TlsTimeout),
+    first("h3-other-protocol", SMALL, R::TlsAlpn),
+    first("h3-expired", SMALL, R::TlsCertExpired),
+    first("h3-not-yet-valid", SMALL, R::TlsCertNotYetValid),
+    first("h3-silent", SMALL, R::HttpTimeoutHeaders),
+    first("h3-rejected", SMALL, R::HttpConnClosed),
+    first("h3-reset", SMALL, R::HttpConnClosed),
+    first("h3-reset-in-body", SMALL, R::HttpConnClosed),
+    first("h3-close-in-body", SMALL, R::HttpConnClosed),
+    first("h3-endless-body", BODY, R::HttpBodyTooLarge),
+    first("h3-stalled-body", SMALL, R::HttpTimeoutBody),
+    // What came of the body is half a document.
+    first("h3-cut-frame", SMALL, R::McpJsonInvalid),
+    // Malformed by RFC 9114 §4.1.2.
+    first("h3-wrong-length", SMALL, R::HttpProtocol),
+    first("h3-giant-head", HEAD, R::HttpProtocol),
+    first("h3-endless-head", WHOLE, R::HttpBodyTooLarge),
+    first("h3-endless-early-hints", HEAD, R::HttpProtocol),
+    first("h3-bad-fields", SMALL, R::HttpProtocol),
+    first("h3-no-head", SMALL, R::HttpProtocol),
+    first("h3-many-streams", HEAD, R::HttpProtocol),
 ];
 
 const HTTP: [Row; 54] = [
@@ -675,7 +701,7 @@ const MCP: [Row; 90] = [
 ];
 
 fn table() -> BTreeMap<&'static str, (Ends, u64)> {
-    let rows = NETWORK.iter().chain(&HTTP).chain(&MCP);
+    let rows = NETWORK.iter().chain(&HTTP3).chain(&HTTP).chain(&MCP);
     let mut table = BTreeMap::new();
     for (name, ends, most) in rows {
         assert!(
@@ -718,6 +744,9 @@ async fn run(behaviour: &'static Behaviour, patience: Patience, as_monitor: bool
         probe = probe.calling("echo", &serde_json::json!({ "text": "x" }));
     } else {
         probe.plan.era = behaviour.era;
+    }
+    if behaviour.is_h3() {
+        probe.alpn = Alpn::Http3;
     }
     if let Some(server) = hostile.name_server() {
         probe.name_servers = vec![server];

@@ -15,7 +15,7 @@ use crate::{
 
 pub use network::{
     AddressReport, Alternative, CertificateFault, Difference, DifferenceKind, Edge, EdgeProvider,
-    Overrides, Resumption, Socket,
+    Overrides, Quic, Resumption, Socket,
 };
 
 pub use auth::{Auth, AuthExchange, AuthState, AuthStep, ClientAuthentication, Credential};
@@ -176,9 +176,12 @@ pub struct Connection {
     /// Segments that this host sent again on this connection, SYNs included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retransmits: Option<u32>,
-    /// `1.1` or `2`.
+    /// `1.1`, `2` or `3`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_version: Option<String>,
+    /// What QUIC knew, for HTTP/3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quic: Option<Quic>,
     /// What TLS negotiated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, HOST, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body::Frame;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use mcp::limits::CLOSE_BYTES;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use crate::body::Told;
 use crate::clock::now;
 use crate::fault::{self, Fault};
+use crate::h3;
 use crate::link::{Link, Sender};
 use crate::network::HostHeader;
 use crate::stamp::FirstByte;
@@ -94,6 +96,31 @@ impl Outlet {
     }
 }
 
+/// The body of a response, whatever it came over.
+enum Answer {
+    Stream(Incoming),
+    H3(h3::Stream),
+}
+
+impl Answer {
+    /// The next piece of it; `None` at its end.
+    async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
+        let body = match self {
+            Self::Stream(body) => body,
+            Self::H3(body) => return body.chunk().await,
+        };
+        loop {
+            let frame = body.frame().await?;
+            match frame.map(Frame::into_data) {
+                Ok(Ok(data)) => return Some(Ok(data)),
+                // Trailers say nothing here.
+                Ok(Err(_)) => {}
+                Err(error) => return Some(Err(fault::of_http(&error, true))),
+            }
+        }
+    }
+}
+
 /// Runs one exchange to its end and gives the connection back.
 pub(crate) async fn run(
     link: Arc<Link>,
@@ -126,7 +153,7 @@ async fn converse(
     let (sender, response) = open(link, request, headers, outlet).await?;
     let first_byte = match &sender {
         Sender::H1(_, stamp) => stamp.at(),
-        Sender::H2(_) => None,
+        Sender::H2(_) | Sender::H3(_) => None,
     };
     let (parts, mut body) = response.into_parts();
     link.observe(&parts.headers);
@@ -137,11 +164,8 @@ async fn converse(
     outlet
         .tell(What::Head(head), first_byte.unwrap_or_else(now))
         .await;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| fault::of_http(&error, true))?;
-        if let Ok(data) = frame.into_data() {
-            outlet.tell(What::Chunk(data), now()).await;
-        }
+    while let Some(data) = body.next().await {
+        outlet.tell(What::Chunk(data?), now()).await;
     }
     let ended = now();
     // Back before the end is told: the next request must find the connection.
@@ -161,7 +185,7 @@ async fn open(
     request: &mcp::Request,
     headers: &HeaderMap,
     outlet: &Outlet,
-) -> Result<(Sender, Response<Incoming>), Fault> {
+) -> Result<(Sender, Response<Answer>), Fault> {
     let phase = |phase| outlet.phase(phase, now());
     let mut retried = false;
     loop {
@@ -173,6 +197,19 @@ async fn open(
                 detail: format!("the request cannot be built: {error}"),
             })?;
         outlet.phase(Phase::Send, now());
+        if let Sender::H3(connection) = &mut sender {
+            let sent = || outlet.phase(Phase::Wait, now());
+            let body = Bytes::copy_from_slice(&request.body);
+            match connection.ask(dressed.map(|_| ()), body, &sent).await {
+                Ok(response) => return settled(sender, response.map(Answer::H3)),
+                Err(failed) if failed.is_unsent && !retried => {
+                    connection.leave();
+                    retried = true;
+                    continue;
+                }
+                Err(failed) => return Err(failed.fault),
+            }
+        }
         let has_body = !http_body::Body::is_end_stream(dressed.body());
         let response = async {
             match &mut sender {
@@ -181,6 +218,8 @@ async fn open(
                     connection.try_send_request(dressed).await
                 }
                 Sender::H2(connection) => connection.try_send_request(dressed).await,
+                // Answered above.
+                Sender::H3(_) => std::future::pending().await,
             }
         };
         let sent = async {
@@ -195,13 +234,7 @@ async fn open(
             answered = response => answered,
         };
         match answered {
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                return Err(Fault {
-                    reason: Reason::HttpProtocol,
-                    detail: "101: the server switches to a protocol that nobody offered".to_owned(),
-                });
-            }
-            Ok(response) => return Ok((sender, response)),
+            Ok(response) => return settled(sender, response.map(Answer::Stream)),
             Err(mut error) => {
                 let is_unsent = error.take_message().is_some();
                 let error = error.into_error();
@@ -209,7 +242,7 @@ async fn open(
                 let is_gone = matches!(fault.reason, Reason::HttpConnClosed | Reason::TcpReset);
                 let is_silent = match &sender {
                     Sender::H1(_, stamp) => stamp.at().is_none(),
-                    Sender::H2(_) => false,
+                    Sender::H2(_) | Sender::H3(_) => false,
                 };
                 let may_repeat = is_used && is_gone && is_silent && request.may_repeat();
                 if (is_unsent || may_repeat) && !retried {
@@ -224,6 +257,17 @@ async fn open(
             }
         }
     }
+}
+
+/// An answer that may be read.
+fn settled(sender: Sender, response: Response<Answer>) -> Result<(Sender, Response<Answer>), Fault> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Fault {
+            reason: Reason::HttpProtocol,
+            detail: "101: the server switches to a protocol that nobody offered".to_owned(),
+        });
+    }
+    Ok((sender, response))
 }
 
 /// The request as it goes out: with the user's headers, and in the form that the HTTP version
@@ -247,7 +291,7 @@ fn dress(
     };
     let uri = match sender {
         Sender::H1(..) => path.parse::<Uri>()?,
-        Sender::H2(_) => Uri::builder()
+        Sender::H2(_) | Sender::H3(_) => Uri::builder()
             .scheme(url.scheme())
             .authority(authority.as_str())
             .path_and_query(path)

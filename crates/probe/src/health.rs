@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dial::{Dialer, Endpoint};
+use dial::{Alpn, Dialer, Endpoint};
 use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 use mcp::{ExchangeId, Head};
@@ -84,7 +84,12 @@ impl Heard {
         };
         let json = HeaderValue::from_static("application/json, */*;q=0.5");
         request.headers.insert(ACCEPT, json);
-        let link = Link::new(dialer.clone(), endpoint, job.origin, job.alpn, &job.network);
+        // A health page is what an orchestrator asks, which does so over TCP.
+        let alpn = match job.alpn {
+            Alpn::Http3 => Alpn::Any,
+            Alpn::Any | Alpn::Http1 => job.alpn,
+        };
+        let link = Link::new(dialer.clone(), endpoint, job.origin, alpn, &job.network);
         let (outlet, mut events) = mpsc::channel(EVENT_QUEUE);
         let outlet = Outlet::new(ExchangeId::BESIDE, outlet);
         let task = exchange::run(Arc::new(link), request, Arc::new(headers), outlet);

@@ -18,6 +18,11 @@ mod driver;
 mod edge;
 mod exchange;
 mod fault;
+#[cfg(feature = "http3")]
+mod h3;
+#[cfg(not(feature = "http3"))]
+#[path = "h3/absent.rs"]
+mod h3;
 mod health;
 mod job;
 mod link;
@@ -31,6 +36,7 @@ mod stamp;
 pub use access::challenge;
 pub use contact::{Contact, ContactError};
 pub use driver::{run, survey};
+pub use h3::IS_BUILT as HAS_HTTP3;
 pub use job::Job;
 pub use link::MAX_CONNECTIONS;
 pub use network::{HostHeader, HostHeaderError, Network};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dial::{Alpn, Dialer, Endpoint, Io, Origin, Progress};
+use dial::{Alpn, DialError, Dialer, Endpoint, Io, Origin, Progress};
 use http::HeaderMap;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::body::Told;
 use crate::fault::{self, Fault};
+use crate::h3;
 use crate::meter::{Meter, Metered};
 use crate::network::{HostHeader, Network};
 use crate::seen::{Facts, Seen};
@@ -25,8 +26,8 @@ pub const MAX_CONNECTIONS: u32 = 256;
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// Header lines of a response over HTTP/1.1.
 const MAX_HEADERS: usize = 100;
-/// The largest response head over HTTP/2.
-const MAX_HEADER_LIST_BYTES: u32 = 32 << 10;
+/// The largest response head over HTTP/2 and HTTP/3.
+pub(crate) const MAX_HEADER_LIST_BYTES: u32 = 32 << 10;
 /// How long a used connection may take to become ready again.
 const READY: Duration = Duration::from_millis(50);
 
@@ -36,13 +37,15 @@ pub(crate) enum Sender {
     H1(http1::SendRequest<Told>, FirstByte),
     /// Many at once.
     H2(http2::SendRequest<Told>),
+    /// Many at once, over QUIC.
+    H3(h3::Sender),
 }
 
 /// The connections of one probe.
 pub(crate) struct Link {
-    dialer: Dialer,
-    endpoint: Endpoint,
-    origin: Origin,
+    pub(crate) dialer: Dialer,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) origin: Origin,
     alpn: Alpn,
     host: Option<HostHeader>,
     /// What its connections have read and may read.
@@ -53,10 +56,10 @@ pub(crate) struct Link {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     idle: Vec<Sender>,
     opened: u32,
-    seen: Seen,
+    pub(crate) seen: Seen,
     /// Drives the connections; dropped with the probe, which closes them.
     drivers: JoinSet<()>,
 }
@@ -126,11 +129,15 @@ impl Link {
 
     /// Closes what is open, and tells what was seen.
     pub(crate) async fn close(&self) -> Facts {
-        let mut drivers = {
+        let (idle, mut drivers) = {
             let mut state = self.state();
-            state.idle.clear();
-            std::mem::take(&mut state.drivers)
+            (std::mem::take(&mut state.idle), std::mem::take(&mut state.drivers))
         };
+        for sender in idle {
+            if let Sender::H3(sender) = sender {
+                sender.close(READY).await;
+            }
+        }
         drivers.shutdown().await;
         self.state().seen.facts()
     }
@@ -158,7 +165,8 @@ impl Link {
         let mut state = self.state();
         match state.idle.last() {
             Some(Sender::H2(sender)) if !sender.is_closed() => Some(Sender::H2(sender.clone())),
-            Some(Sender::H1(..) | Sender::H2(_)) => state.idle.pop(),
+            Some(Sender::H3(sender)) if !sender.is_closed() => Some(Sender::H3(sender.clone())),
+            Some(Sender::H1(..) | Sender::H2(_) | Sender::H3(_)) => state.idle.pop(),
             None => None,
         }
     }
@@ -180,24 +188,32 @@ impl Link {
             Progress::Resolved(resolution) => self.state().seen.resolved(resolution),
             Progress::Connected(address) => self.state().seen.connected(address),
         };
+        if self.alpn == Alpn::Http3 {
+            let sender = h3::open(self, &known, &watch, phase).await?;
+            self.checkin(Sender::H3(sender.clone()));
+            return Ok(Sender::H3(sender));
+        }
         let dialed = self
             .dialer
             .dial(&self.endpoint, self.origin, self.alpn, &known, &watch)
             .await;
-        let connection = dialed.map_err(|error| {
-            let fault = Fault {
-                reason: error.reason,
-                detail: error.detail.clone(),
-            };
-            self.state().seen.refused(error);
-            fault
-        })?;
+        let connection = dialed.map_err(|error| self.refused(error))?;
         let is_h2 = connection
             .tls
             .as_ref()
             .is_some_and(|tls| tls.alpn.as_deref() == Some("h2"));
         let gauge = self.state().seen.opened(&connection, is_h2);
         self.handshake(connection.io, is_h2, gauge).await
+    }
+
+    /// A connection that did not come about.
+    pub(crate) fn refused(&self, error: DialError) -> Fault {
+        let fault = Fault {
+            reason: error.reason,
+            detail: error.detail.clone(),
+        };
+        self.state().seen.refused(error);
+        fault
     }
 
     async fn handshake(&self, io: Io, is_h2: bool, gauge: Gauge) -> Result<Sender, Fault> {
@@ -233,13 +249,21 @@ impl Link {
     }
 
     fn drive(&self, connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
+        self.watch_over(async {
+            let error = connection.await.err()?;
+            tracing::trace!(%error, "connection ended");
+            Some(fault::of_http(&error, false))
+        });
+    }
+
+    /// Lets `driver` run for as long as the probe lasts; it tells why its connection failed.
+    pub(crate) fn watch_over(&self, driver: impl Future<Output = Option<Fault>> + Send + 'static) {
         let ended = Arc::clone(&self.ended);
         self.state().drivers.spawn(async move {
             // The exchange on the connection learns of the failure too, and reports it; but one that
             // finds the connection closed already learns only that.
-            if let Err(error) = connection.await {
-                tracing::trace!(%error, "connection ended");
-                ended.send_replace(Some(fault::of_http(&error, false)));
+            if let Some(fault) = driver.await {
+                ended.send_replace(Some(fault));
             }
         });
     }
@@ -267,7 +291,7 @@ impl Link {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -279,6 +303,8 @@ async fn ready(sender: Sender) -> Option<Sender> {
             let ready = tokio::time::timeout(READY, sender.ready()).await;
             matches!(ready, Ok(Ok(()))).then_some(Sender::H1(sender, first_byte))
         }
+        // What QUIC knows of the connection was asked already.
+        Sender::H3(sender) => Some(Sender::H3(sender)),
         Sender::H2(mut sender) => {
             let ready = tokio::time::timeout(READY, sender.ready()).await;
             matches!(ready, Ok(Ok(()))).then_some(Sender::H2(sender))

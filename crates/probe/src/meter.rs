@@ -36,6 +36,13 @@ impl Meter {
         self.0.read.load(Ordering::Relaxed)
     }
 
+    /// Counts `bytes` that were read; `false` where no more may be. For what is no byte stream.
+    #[cfg(feature = "http3")]
+    pub(crate) fn take(&self, bytes: usize) -> bool {
+        self.0.read.fetch_add(bytes as u64, Ordering::Relaxed);
+        !self.is_spent()
+    }
+
     /// Whether all that was allowed has been read.
     pub(crate) fn is_spent(&self) -> bool {
         self.read() >= self.0.limit.load(Ordering::Relaxed)

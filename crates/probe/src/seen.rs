@@ -12,7 +12,7 @@ use model::report::{
 
 use crate::network::Network;
 use crate::stamp::Gauge;
-use crate::{alt_svc, edge};
+use crate::{alt_svc, edge, h3};
 
 /// Further connections that are told of.
 const MAX_SOCKETS: usize = 8;
@@ -45,6 +45,8 @@ pub(crate) struct Seen {
     session: Option<Session>,
     resumed: Option<(bool, Option<Duration>)>,
     sockets: Vec<(Socket, Gauge, bool)>,
+    /// What QUIC knows of the first connection, where it is of HTTP/3.
+    quic: Option<h3::Gauge>,
     instance_header: Option<HeaderName>,
     edge: Option<Edge>,
     instances: Vec<String>,
@@ -148,6 +150,30 @@ impl Seen {
         gauge
     }
 
+    /// A connection of HTTP/3 came about: the kernel knows nothing of it, and QUIC `gauge` does.
+    #[cfg(feature = "http3")]
+    pub(crate) fn opened_quic(&mut self, quic: &dial::Quic, gauge: h3::Gauge) {
+        if self.sockets.len() <= MAX_SOCKETS {
+            let socket = Socket {
+                address: quic.address.to_string(),
+                kernel_rtt_us: None,
+                kernel_min_rtt_us: None,
+                retransmits: None,
+            };
+            self.sockets.push((socket, Gauge::default(), false));
+        }
+        if !self.is_settled {
+            self.is_settled = true;
+            self.is_known = true;
+            if let Some(resolution) = &quic.resolution {
+                self.known.clone_from(&resolution.addresses);
+            }
+            self.first.http_version = Some("3".to_owned());
+            self.first.tls = Some(quic.tls.clone());
+            self.quic = Some(gauge);
+        }
+    }
+
     pub(crate) fn resumed(&mut self, is_resumed: bool, took: Option<Duration>) {
         self.resumed = Some((is_resumed, took));
     }
@@ -191,6 +217,7 @@ impl Seen {
             first.kernel_min_rtt_us = socket.kernel_min_rtt_us;
             first.retransmits = socket.retransmits;
         }
+        first.quic = self.quic.take().map(|gauge| gauge.read());
         if let (Some(tls), Some(session)) = (&mut first.tls, &self.session) {
             tls.resumption = Some(Resumption {
                 tickets: session.tickets(),

@@ -9,6 +9,7 @@ mod body;
 mod cursors;
 mod framing;
 mod h2;
+mod h3;
 mod head;
 mod ids;
 mod log;
@@ -57,6 +58,8 @@ enum Way {
     Https(fn(&Request) -> Talk),
     /// What is said on each stream of HTTP/2, over TLS.
     H2(fn(u32) -> Talk),
+    /// What happens over QUIC.
+    H3(h3::Trick),
     /// What happens to a connection before anything is said.
     Tcp(network::Trick),
     /// What happens in the TLS handshake.
@@ -98,6 +101,12 @@ impl Behaviour {
         }
     }
 
+    /// Whether it is to be probed over HTTP/3.
+    #[must_use]
+    pub const fn is_h3(&self) -> bool {
+        matches!(self.way, Way::H3(_))
+    }
+
     /// The behaviour of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -107,11 +116,12 @@ impl Behaviour {
 
 /// Every behaviour, layer by layer.
 pub fn all() -> impl Iterator<Item = &'static Behaviour> {
-    let lists: [&'static [Behaviour]; 13] = [
+    let lists: [&'static [Behaviour]; 14] = [
         &names::LIST,
         &network::LIST,
         &tls::LIST,
         &h2::LIST,
+        &h3::LIST,
         &head::LIST,
         &framing::LIST,
         &refusals::LIST,

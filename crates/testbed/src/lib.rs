@@ -28,6 +28,7 @@ mod listen;
 mod mesh;
 pub mod oauth;
 pub mod proxy;
+mod quic;
 pub mod recorder;
 pub mod sdk;
 pub mod server;

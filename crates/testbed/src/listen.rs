@@ -20,6 +20,17 @@ pub(crate) struct Listening {
     _guard: DropGuard,
 }
 
+impl Listening {
+    /// A task that runs until its guard is dropped.
+    pub(crate) const fn new(address: SocketAddr, task: JoinHandle<()>, guard: DropGuard) -> Self {
+        Self {
+            address,
+            _task: task,
+            _guard: guard,
+        }
+    }
+}
+
 /// Serves `router` on `bind`.
 pub(crate) async fn serve(
     bind: SocketAddr,
@@ -31,11 +42,7 @@ pub(crate) async fn serve(
     let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
     let token = CancellationToken::new();
     let task = tokio::spawn(accept(listener, acceptor, router, token.clone()));
-    Ok(Listening {
-        address,
-        _task: task,
-        _guard: token.drop_guard(),
-    })
+    Ok(Listening::new(address, task, token.drop_guard()))
 }
 
 async fn accept(

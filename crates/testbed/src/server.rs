@@ -12,6 +12,7 @@ use axum::Router;
 use axum::routing::{any, get, post};
 
 use crate::listen::{self, Listening};
+use crate::quic;
 use script::{Log, Script, Scripted};
 
 /// What a server speaks.
@@ -82,31 +83,34 @@ impl Server {
     /// # Errors
     /// The address cannot be bound.
     pub async fn start(options: Options) -> std::io::Result<Self> {
-        let state = Arc::new(State::new(options.dialect));
-        let (router, path) = match options.dialect {
-            Dialect::HttpSse => {
-                let streams = http_sse::Streams::new(Arc::clone(&state));
-                let router = Router::new()
-                    .route("/sse", get(http_sse::open))
-                    .route("/message", post(http_sse::message))
-                    .with_state(streams);
-                (router, "/sse")
-            }
-            Dialect::Modern | Dialect::Legacy | Dialect::Dual => {
-                let router = Router::new().route("/mcp", any(streamable::handle));
-                (router.with_state(Arc::clone(&state)), "/mcp")
-            }
-        };
         let scheme = if options.tls.is_some() {
             "https"
         } else {
             "http"
         };
-        let listening = listen::serve(options.bind, options.tls, router).await?;
+        let (state, router, path) = routed(options.dialect);
         Ok(Self {
+            listening: listen::serve(options.bind, options.tls, router).await?,
             state,
-            listening,
             scheme,
+            path,
+        })
+    }
+
+    /// Starts a server that speaks HTTP/3, and nothing over TCP.
+    ///
+    /// # Errors
+    /// The address cannot be bound, or the configuration has no TLS 1.3.
+    pub fn start_h3(
+        dialect: Dialect,
+        bind: SocketAddr,
+        tls: rustls::ServerConfig,
+    ) -> std::io::Result<Self> {
+        let (state, router, path) = routed(dialect);
+        Ok(Self {
+            listening: quic::serve(bind, tls, router)?,
+            state,
+            scheme: "https",
             path,
         })
     }
@@ -133,4 +137,24 @@ impl Server {
     pub fn log(&self) -> &Log {
         &self.state.log
     }
+}
+
+/// What a server of this dialect does, and at which path.
+fn routed(dialect: Dialect) -> (Arc<State>, Router, &'static str) {
+    let state = Arc::new(State::new(dialect));
+    let (router, path) = match dialect {
+        Dialect::HttpSse => {
+            let streams = http_sse::Streams::new(Arc::clone(&state));
+            let router = Router::new()
+                .route("/sse", get(http_sse::open))
+                .route("/message", post(http_sse::message))
+                .with_state(streams);
+            (router, "/sse")
+        }
+        Dialect::Modern | Dialect::Legacy | Dialect::Dual => {
+            let router = Router::new().route("/mcp", any(streamable::handle));
+            (router.with_state(Arc::clone(&state)), "/mcp")
+        }
+    };
+    (state, router, path)
 }

@@ -44,6 +44,28 @@ pub struct Socket {
     pub retransmits: Option<u32>,
 }
 
+/// What QUIC knew of a connection of HTTP/3 (RFC 9000, RFC 9002).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Quic {
+    /// The version of QUIC.
+    pub version: u32,
+    /// From the first datagram to the end of the handshake: the phases `connect`, until the server's
+    /// first datagram was there, and `tls`, the rest.
+    pub handshake_us: u64,
+    /// The smoothed round-trip time at the end of the probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_us: Option<u64>,
+    /// The smallest round-trip time of the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_rtt_us: Option<u64>,
+    /// Packets that this host sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_packets: Option<u64>,
+    /// Packets of those that were lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_packets: Option<u64>,
+}
+
 crate::closed_words! {
     /// Whose edge answered.
     pub enum EdgeProvider ("edge provider") {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::log::Log;
 use super::request::{self, Request};
 use super::talk::{After, Talk, honest};
-use super::{Behaviour, Way, h2, names, network, tls};
+use super::{Behaviour, Way, h2, h3, names, network, tls};
 
 /// What runs.
 #[derive(Debug)]
@@ -45,11 +45,22 @@ pub(super) async fn start(
 ) -> anyhow::Result<Served> {
     let way = behaviour.way;
     let log = Arc::new(Log::default());
+    if let Way::H3(trick) = way {
+        let (address, authority) = h3::start(trick, bind, Arc::clone(&log), token).await?;
+        return Ok(Served {
+            url: format!("https://{address}/mcp"),
+            address,
+            name_server: None,
+            authority: Some(authority),
+            log,
+            _held: None,
+        });
+    }
     let shown = match way {
         Way::Https(_) => Some(tls::Shown::honest(&[b"http/1.1"])?),
         Way::H2(_) => Some(tls::Shown::honest(&[b"h2"])?),
         Way::Tls(trick) => Some(trick.shown()?),
-        Way::Http(_) | Way::Tcp(_) | Way::Dns(_) => None,
+        Way::Http(_) | Way::Tcp(_) | Way::Dns(_) | Way::H3(_) => None,
     };
     let scheme = if shown.is_some() { "https" } else { "http" };
     let authority = shown.as_ref().map(|shown| shown.authority.clone());
@@ -138,7 +149,7 @@ async fn connection(mut stream: TcpStream, site: &Site) -> io::Result<()> {
                 return Ok(());
             }
         }
-        Way::Http(_) | Way::Https(_) | Way::H2(_) | Way::Dns(_) => {}
+        Way::Http(_) | Way::Https(_) | Way::H2(_) | Way::H3(_) | Way::Dns(_) => {}
     }
     let Some(acceptor) = &site.acceptor else {
         if requests(&mut stream, site).await? == After::Reset {
@@ -183,7 +194,7 @@ fn say(way: Way, request: &Request) -> Talk {
         Way::Tls(trick) => trick.say(request),
         // Each page on a connection of its own: a name would be asked again.
         Way::Dns(_) => honest(request).and_close(),
-        Way::H2(_) | Way::Tcp(_) => honest(request),
+        Way::H2(_) | Way::H3(_) | Way::Tcp(_) => honest(request),
     }
 }
 
