@@ -52,6 +52,7 @@ fn header(report: &Report, canvas: Canvas) -> String {
                 .as_ref()
                 .map(|version| match version.as_str() {
                     "2" => "h2".to_owned(),
+                    "3" => "h3 over QUIC".to_owned(),
                     other => format!("HTTP/{other}"),
                 }),
         );

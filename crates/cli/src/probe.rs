@@ -15,7 +15,7 @@ pub(crate) mod wait;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dial::{AddressPolicy, Alpn, Dialer, DialerOptions, Family, Origin, TlsOptions};
+use dial::{AddressPolicy, Dialer, DialerOptions, Family, Origin, TlsOptions};
 use mcp::{ClientInfo, Plan};
 use model::{CheckId, Outcome, Period, Report, TargetUrl};
 use tokio_util::sync::CancellationToken;
@@ -167,6 +167,7 @@ impl Prober {
         if args.network.wants_all_addresses() && proxy.is_some() {
             return Err(UsageError::AddressesBehindProxy.into());
         }
+        args.check_http3(&target, proxy.is_some())?;
         let mut plan = plan(args, target)?;
         let baseline = baseline::Baseline::open(
             args.baseline.as_deref(),
@@ -193,7 +194,7 @@ impl Prober {
             proxy,
             network,
             health,
-            alpn: if args.http1 { Alpn::Http1 } else { Alpn::Any },
+            alpn: args.alpn(),
             authorizer: authorizer.map(Arc::new),
             is_renewed: args.credential.is_renewed(),
             examines_walls: true,

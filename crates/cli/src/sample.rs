@@ -72,6 +72,7 @@ pub(crate) fn healthy() -> Report {
         instance: None,
         more_instances: Vec::new(),
         alt_svc: Vec::new(),
+        http3: None,
         addresses: Vec::new(),
         differences: Vec::new(),
         received_bytes: 0,

@@ -140,6 +140,8 @@ fn network(spec: &MonitorSpec) -> v1::NetworkSpec {
         host: spec.host_header.clone().unwrap_or_default(),
         ca_pem: spec.ca.clone().unwrap_or_default(),
         family: spec.family.to_string(),
+        http: spec.http.to_string(),
+        alt_svc: spec.alt_svc,
     }
 }
 

@@ -78,6 +78,18 @@ impl Endpoint {
         }
     }
 
+    /// The same endpoint where it advertises itself: at another port, and perhaps another host. Name
+    /// and certificate stay the endpoint's (RFC 7838 §2.1).
+    #[must_use]
+    pub fn advertised(self, host: Option<Host<String>>, port: u16) -> Self {
+        let host = host.unwrap_or_else(|| self.place().0.clone());
+        Self {
+            detour: Some((host, port)),
+            is_pinned: true,
+            ..self
+        }
+    }
+
     /// The proxy that it is reached through.
     #[must_use]
     pub const fn proxy(&self) -> Option<&Proxy> {

@@ -161,7 +161,10 @@ impl Tls12And13 {
     }
 
     pub(crate) fn session(
-        &self, recorder: Arc<Recorder>, alpn: Alpn) -> Result<Session, rustls::Error> {
+        &self,
+        recorder: Arc<Recorder>,
+        alpn: Alpn,
+    ) -> Result<Session, rustls::Error> {
         let presenter = Arc::new(Presenter::new(self.identity.clone()));
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?

@@ -81,6 +81,7 @@ checks! {
     NetCertExpiry = "net.cert_expiry": Degrade in Standard, "RFC 5280 §4.1.2.5", "every certificate that a client needs is valid for 14 more days";
     NetAddresses = "net.addresses": Degrade in Standard, "RFC 8305", "every address of the name answers";
     NetAddressesAlike = "net.addresses_alike": Note in Standard, "RFC 8305", "every address of the name answers alike";
+    NetAltSvc = "net.alt_svc": Note in Standard, "RFC 9114 §3.1.1; RFC 7838 §2.4", "what Alt-Svc advertises as HTTP/3 answers over HTTP/3";
     HttpStatus = "http.status": Fail in Standard, "transports/streamable-http#sending-messages", "requests are answered with 2xx";
     HttpRedirect = "http.redirect": Fail in Standard, "RFC 9110 §15.4", "the endpoint answers itself, without a redirect";
     HttpContentType = "http.content_type": Fail in Standard, "transports/streamable-http#sending-messages", "answers are application/json or text/event-stream";

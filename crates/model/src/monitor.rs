@@ -164,6 +164,12 @@ pub struct MonitorSpec {
     /// Which addresses of the name are used.
     #[serde(default = "any")]
     pub family: AddressFamily,
+    /// Which versions of HTTP are offered.
+    #[serde(default)]
+    pub http: HttpVersions,
+    /// Whether it is probed over HTTP/3 too, where it advertises that: twice the load.
+    #[serde(default)]
+    pub alt_svc: bool,
     /// For people and dashboards.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -182,6 +188,20 @@ crate::closed_words! {
         Ipv4 = "ipv4",
         /// IPv6 only.
         Ipv6 = "ipv6",
+    }
+}
+
+crate::closed_words! {
+    /// Which versions of HTTP are offered.
+    #[derive(Default)]
+    pub enum HttpVersions ("HTTP version") {
+        /// HTTP/2, then HTTP/1.1.
+        #[default]
+        Any = "any",
+        /// HTTP/1.1 only.
+        Http1 = "1.1",
+        /// HTTP/3 only.
+        Http3 = "3",
     }
 }
 
@@ -241,6 +261,8 @@ impl MonitorSpec {
             host_header: None,
             ca: None,
             family: any(),
+            http: HttpVersions::default(),
+            alt_svc: false,
             labels: BTreeMap::new(),
         }
     }

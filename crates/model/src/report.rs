@@ -15,7 +15,7 @@ use crate::{
 
 pub use network::{
     AddressReport, Alternative, CertificateFault, Difference, DifferenceKind, Edge, EdgeProvider,
-    Overrides, Quic, Resumption, Socket,
+    Http3Report, Overrides, Quic, Resumption, Socket,
 };
 
 pub use auth::{Auth, AuthExchange, AuthState, AuthStep, ClientAuthentication, Credential};
@@ -70,6 +70,9 @@ pub struct Report {
     /// What the server advertises in `Alt-Svc` (RFC 7838), at most 8; `h3` is HTTP/3.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alt_svc: Vec<Alternative>,
+    /// The same over HTTP/3, where that is advertised; only when that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http3: Option<Http3Report>,
     /// Each address of the name, probed by itself, at most 16; only when that was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<AddressReport>,

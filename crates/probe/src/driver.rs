@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Access};
 use crate::addresses;
+use crate::alternative;
 use crate::clock::now;
 use crate::exchange::{self, Event, Outlet, What};
+use crate::h3::IS_BUILT as HAS_HTTP3;
 use crate::health;
 use crate::job::Job;
 use crate::link::Link;
@@ -99,6 +101,11 @@ fn is_turned_away(report: &Report) -> bool {
 async fn attempt(dialer: &Dialer, job: Job, access: Access, cancel: &CancellationToken) -> Survey {
     let endpoint = endpoint(&job);
     let (mut probed, compared) = match endpoint {
+        Some(endpoint) if job.network.alt_svc && HAS_HTTP3 && endpoint.proxy().is_none() => {
+            let mut probed = once(dialer, job.clone(), Some(endpoint.clone()), cancel).await;
+            probed.http3 = alternative::probe(dialer, &job, &endpoint, &probed, cancel).await;
+            (probed, None)
+        }
         // Where a proxy resolves the name, nobody here knows its addresses.
         Some(endpoint) if job.network.all_addresses && endpoint.proxy().is_none() => {
             let probed = once(dialer, job.clone(), Some(endpoint.clone()), cancel).await;
@@ -178,6 +185,7 @@ pub(crate) async fn once(
         facts,
         received_bytes,
         health,
+        http3: None,
         access: Access::default(),
         challenges,
         secrets,

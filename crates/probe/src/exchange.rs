@@ -198,17 +198,12 @@ async fn open(
             })?;
         outlet.phase(Phase::Send, now());
         if let Sender::H3(connection) = &mut sender {
-            let sent = || outlet.phase(Phase::Wait, now());
-            let body = Bytes::copy_from_slice(&request.body);
-            match connection.ask(dressed.map(|_| ()), body, &sent).await {
-                Ok(response) => return settled(sender, response.map(Answer::H3)),
-                Err(failed) if failed.is_unsent && !retried => {
-                    connection.leave();
-                    retried = true;
-                    continue;
-                }
+            match over_h3(connection, dressed, request, outlet).await {
+                Ok(response) => return settled(sender, response),
+                Err(failed) if failed.is_unsent && !retried => retried = true,
                 Err(failed) => return Err(failed.fault),
             }
+            continue;
         }
         let has_body = !http_body::Body::is_end_stream(dressed.body());
         let response = async {
@@ -259,8 +254,29 @@ async fn open(
     }
 }
 
+/// Sends the request over HTTP/3. A connection that does not take it is left.
+async fn over_h3(
+    connection: &mut h3::Sender,
+    dressed: Request<Told>,
+    request: &mcp::Request,
+    outlet: &Outlet,
+) -> Result<Response<Answer>, h3::Failed> {
+    let sent = || outlet.phase(Phase::Wait, now());
+    let body = Bytes::copy_from_slice(&request.body);
+    let asked = connection.ask(dressed.map(|_| ()), body, &sent).await;
+    if let Err(failed) = &asked
+        && failed.is_unsent
+    {
+        connection.leave();
+    }
+    asked.map(|response| response.map(Answer::H3))
+}
+
 /// An answer that may be read.
-fn settled(sender: Sender, response: Response<Answer>) -> Result<(Sender, Response<Answer>), Fault> {
+fn settled(
+    sender: Sender,
+    response: Response<Answer>,
+) -> Result<(Sender, Response<Answer>), Fault> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Fault {
             reason: Reason::HttpProtocol,

@@ -19,7 +19,7 @@ use h3_quinn::OpenStreams;
 use h3_quinn::quinn::{self, VarInt};
 use model::{Phase, report};
 
-pub(crate) use exchange::Stream;
+pub(crate) use exchange::{Failed, Stream};
 
 use crate::clock::now;
 use crate::fault::Fault;

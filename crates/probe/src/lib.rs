@@ -11,6 +11,7 @@
 mod access;
 mod addresses;
 mod alt_svc;
+mod alternative;
 mod body;
 mod clock;
 mod contact;

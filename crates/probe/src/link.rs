@@ -131,7 +131,10 @@ impl Link {
     pub(crate) async fn close(&self) -> Facts {
         let (idle, mut drivers) = {
             let mut state = self.state();
-            (std::mem::take(&mut state.idle), std::mem::take(&mut state.drivers))
+            (
+                std::mem::take(&mut state.idle),
+                std::mem::take(&mut state.drivers),
+            )
         };
         for sender in idle {
             if let Sender::H3(sender) = sender {

@@ -22,6 +22,8 @@ pub struct Network {
     pub tls_resumption: bool,
     /// Whether each address of the name is probed by itself after the probe.
     pub all_addresses: bool,
+    /// Whether the target is probed over HTTP/3 too, where it advertises that.
+    pub alt_svc: bool,
 }
 
 impl Network {

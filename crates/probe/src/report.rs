@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use auth::Refusal;
 use mcp::{EraRecord, Findings, Listing, Plan, Sequence};
-use model::report::{Connection, HealthReport, SCHEMA_VERSION};
+use model::report::{Connection, HealthReport, Http3Report, SCHEMA_VERSION};
 use model::{CheckId, Outcome, Reason, Report, Step};
 
 use crate::access::{self, Access};
 use crate::addresses::Compared;
+use crate::alternative;
 use crate::clock::now;
 use crate::driver;
 use crate::job::Job;
@@ -38,6 +39,8 @@ pub(crate) struct Probed {
     pub(crate) facts: Facts,
     pub(crate) received_bytes: u64,
     pub(crate) health: Option<HealthReport>,
+    /// What came of HTTP/3, where it is advertised.
+    pub(crate) http3: Option<Http3Report>,
     /// What was learned of authorization.
     pub(crate) access: Access,
     /// `WWW-Authenticate` of the first 401.
@@ -78,6 +81,7 @@ pub(crate) fn without_token(job: Job, ended: Ended) -> Survey {
         facts: Facts::default(),
         received_bytes: 0,
         health: None,
+        http3: None,
         access,
         challenges: None,
         wall: job.wall,
@@ -93,6 +97,7 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         facts,
         received_bytes,
         health,
+        http3,
         access,
         challenges: _,
         secrets,
@@ -106,6 +111,9 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
     examine_health(health.as_ref(), &mut sequence);
     let compared = compared.unwrap_or_default();
     compared.examine(sequence.findings_mut());
+    if let Some(seen) = &http3 {
+        alternative::examine(seen, sequence.findings_mut());
+    }
     let (mut findings, outcome) = sequence.finish();
     let mut listing = findings.listing.take();
     if let Some(listing) = &mut listing {
@@ -134,6 +142,7 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         instance: instances.next(),
         more_instances: instances.collect(),
         alt_svc: facts.alt_svc,
+        http3,
         addresses: compared.addresses,
         differences: compared.differences,
         received_bytes,

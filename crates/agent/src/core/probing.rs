@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dial::{Alpn, Origin};
+use dial::Origin;
 use mcp::{EraRecord, Plan};
 use model::{EraPolicy, Outcome, Report};
 use rpc::v1;
@@ -122,9 +122,13 @@ impl Core {
             origin: Origin::Remote,
             // Whatever the link goes through: what is measured is the target.
             proxy: None,
-            network: item.way.network.clone(),
+            network: probe::Network {
+                // Somebody waits for a word on what failed.
+                alt_svc: item.way.network.alt_svc && !is_confirmation,
+                ..item.way.network.clone()
+            },
             health: item.health.clone().filter(|_| !is_confirmation),
-            alpn: Alpn::Any,
+            alpn: item.way.alpn,
             authorizer: None,
             is_renewed: false,
             // Once a minute from every agent would be a load that nobody asked for.

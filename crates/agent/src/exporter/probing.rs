@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse as _, Response};
-use dial::{Alpn, Origin};
+use dial::Origin;
 use http::{HeaderMap, StatusCode};
 use mcp::{EraCache, EraRecord, Plan};
 use model::{EraPolicy, Outcome, Reason, Report, TargetUrl};
@@ -196,7 +196,7 @@ async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, (StatusCode, &'s
         authorizer: None,
         is_renewed: false,
         examines_walls: false,
-        alpn: Alpn::Any,
+        alpn: module.way().alpn,
         wall: telemetry::clock::wall(),
         contact: served.contact.clone(),
     };

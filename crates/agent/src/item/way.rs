@@ -1,7 +1,7 @@
 //! How a target is reached, where that is not as its URL says.
 
-use dial::{Dialer, Family, Roots};
-use model::monitor::AddressFamily;
+use dial::{Alpn, Dialer, Family, Roots};
+use model::monitor::{AddressFamily, HttpVersions};
 use probe::Network;
 use rpc::convert::ConvertError;
 use rpc::v1;
@@ -13,6 +13,8 @@ pub(crate) struct Way {
     pub(crate) network: Network,
     roots: Option<Roots>,
     family: Family,
+    /// Which versions of HTTP are offered.
+    pub(crate) alpn: Alpn,
 }
 
 impl Way {
@@ -56,6 +58,18 @@ pub(crate) fn read(sent: Option<&v1::NetworkSpec>) -> Result<Way, ConvertError> 
             AddressFamily::Ipv6 => Family::V6,
         };
     }
+    if !sent.http.is_empty() {
+        way.alpn = match parsed("http", &sent.http)? {
+            HttpVersions::Any => Alpn::Any,
+            HttpVersions::Http1 => Alpn::Http1,
+            HttpVersions::Http3 if probe::HAS_HTTP3 => Alpn::Http3,
+            HttpVersions::Http3 => {
+                let problem = "this agent was built without HTTP/3";
+                return Err(ConvertError::new("http", problem));
+            }
+        };
+    }
+    way.network.alt_svc = sent.alt_svc;
     Ok(way)
 }
 

@@ -30,6 +30,8 @@ const OF_MONITOR: [&str; 16] = [
     "host_header",
     "ca",
     "family",
+    "http",
+    "alt_svc",
 ];
 /// Fields of a module alone.
 const OWN: [&str; 2] = ["targets", "ca_file"];
@@ -126,6 +128,8 @@ impl Reading<'_> {
             host: spec.host_header.clone().unwrap_or_default(),
             ca_pem: spec.ca.clone().unwrap_or_default(),
             family: spec.family.to_string(),
+            http: spec.http.to_string(),
+            alt_svc: spec.alt_svc,
         };
         let way = item::way::read(Some(&network));
         Ok(Module {

@@ -23,6 +23,7 @@ fn report(outcome: Outcome, address: Option<&str>) -> Report {
         instance: None,
         more_instances: Vec::new(),
         alt_svc: Vec::new(),
+        http3: None,
         addresses: Vec::new(),
         differences: Vec::new(),
         auth: None,

@@ -30,9 +30,30 @@ pub(super) fn facts(report: &Report) -> Vec<String> {
     }
     let mut alternatives = report.alt_svc.iter();
     if alternatives.any(|alternative| alternative.protocol == "h3") {
-        facts.push("advertises HTTP/3".to_owned());
+        facts.push(match &report.http3 {
+            Some(seen) if matches!(seen.outcome, Outcome::Ok | Outcome::Degraded { .. }) => {
+                format!("HTTP/3 as advertised, in {}", millis(seen.total_us))
+            }
+            Some(_) => "advertises HTTP/3, which fails".to_owned(),
+            None => "advertises HTTP/3".to_owned(),
+        });
+    }
+    if let Some(quic) = connection.and_then(|connection| connection.quic) {
+        facts.push(format!("QUIC handshake {}", millis(quic.handshake_us)));
+        if let Some(rtt) = quic.min_rtt_us {
+            facts.push(format!("QUIC round trip {}", millis(rtt)));
+        }
+        if let Some(lost @ 1..) = quic.lost_packets {
+            facts.push(format!("{lost} packets lost"));
+        }
     }
     facts
+}
+
+fn millis(micros: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+    let millis = micros as f64 / 1000.0;
+    format!("{millis:.1} ms")
 }
 
 fn edge(edge: &Edge) -> String {

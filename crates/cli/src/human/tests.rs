@@ -56,6 +56,7 @@ fn report() -> Report {
         instance: None,
         more_instances: Vec::new(),
         alt_svc: Vec::new(),
+        http3: None,
         addresses: Vec::new(),
         differences: Vec::new(),
         auth: None,

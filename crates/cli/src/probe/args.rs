@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::demands::Demands;
 use clap::ValueEnum;
+use dial::Alpn;
 use mcp::{Plan, ToolCall};
 use model::period::PeriodError;
 use model::target::TargetUrlError;
@@ -114,6 +115,9 @@ pub(crate) struct Args {
     /// HTTP/1.1 only
     #[arg(long)]
     pub(crate) http1: bool,
+    /// HTTP/3 only: over QUIC, on the UDP port of the URL's number; https only, and through no proxy
+    #[arg(long, conflicts_with = "http1")]
+    pub(crate) http3: bool,
     /// How to print the report
     #[arg(long, short, value_name = "FORMAT", default_value = "human")]
     pub(crate) output: Format,
@@ -157,6 +161,19 @@ pub(crate) enum UsageError {
         "--all-addresses: behind a proxy nobody here knows the addresses; leave --proxy or --all-addresses out"
     )]
     AddressesBehindProxy,
+    /// HTTP/3 in a build without it.
+    #[error("--http3, --alt-svc: this build has no HTTP/3; build with the feature `http3`")]
+    NoHttp3,
+    /// HTTP/3 without TLS.
+    #[error(
+        "--http3: HTTP/3 is for https:// only; leave --http3 out, or probe the server's https:// URL"
+    )]
+    Http3WithoutTls,
+    /// HTTP/3 through a proxy.
+    #[error(
+        "--http3, --alt-svc: HTTP/3 is UDP, which no HTTP proxy carries; leave it or --proxy out"
+    )]
+    Http3BehindProxy,
     /// A call without a name.
     #[error("--call: the tool has no name; write it like --call search")]
     CallName,
@@ -179,6 +196,39 @@ impl Args {
     pub(crate) fn target(&self) -> Result<TargetUrl, UsageError> {
         Ok(self.url.parse()?)
     }
+
+    /// Which HTTP versions are offered.
+    pub(crate) const fn alpn(&self) -> Alpn {
+        if self.http3 {
+            Alpn::Http3
+        } else if self.http1 {
+            Alpn::Http1
+        } else {
+            Alpn::Any
+        }
+    }
+
+    /// Whether what is asked of HTTP/3 can be had.
+    pub(crate) fn check_http3(
+        &self,
+        target: &TargetUrl,
+        is_proxied: bool,
+    ) -> Result<(), UsageError> {
+        if !(self.http3 || self.network.wants_alt_svc()) {
+            return Ok(());
+        }
+        if !probe::HAS_HTTP3 {
+            return Err(UsageError::NoHttp3);
+        }
+        if is_proxied {
+            return Err(UsageError::Http3BehindProxy);
+        }
+        if self.http3 && !target.is_https() {
+            return Err(UsageError::Http3WithoutTls);
+        }
+        Ok(())
+    }
+
     /// The tools to call.
     pub(crate) fn calls(&self) -> Result<Vec<ToolCall>, UsageError> {
         if self.call.len() > 1 && !self.arg.is_empty() {

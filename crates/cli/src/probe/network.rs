@@ -30,6 +30,10 @@ pub(crate) struct NetworkArgs {
     /// at most 16. Calls of tools are made at each of them too
     #[arg(long)]
     all_addresses: bool,
+    /// After the probe, probe once more over HTTP/3 where the server advertises that in Alt-Svc,
+    /// without calls of tools: what is advertised and does not answer costs clients time
+    #[arg(long, conflicts_with_all = ["http3", "all_addresses"])]
+    alt_svc: bool,
 }
 
 impl NetworkArgs {
@@ -42,7 +46,13 @@ impl NetworkArgs {
             instance_header: self.instance_header.clone(),
             tls_resumption: self.tls_resumption,
             all_addresses: self.all_addresses,
+            alt_svc: self.alt_svc,
         }
+    }
+
+    /// Whether HTTP/3 is to be tried where it is advertised.
+    pub(crate) const fn wants_alt_svc(&self) -> bool {
+        self.alt_svc
     }
 
     /// Whether each address is to be probed.

@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use super::{FieldError, MonitorSpec};
+use super::{FieldError, HttpVersions, MonitorSpec};
 
 /// Rules of one monitor.
 const MAX_RULES: usize = 16;
@@ -24,6 +24,12 @@ impl MonitorSpec {
             problem(
                 "/host_header",
                 "is no host; write it like mcp.example.com or mcp.example.com:8443",
+            );
+        }
+        if self.http == HttpVersions::Http3 && !self.url.is_https() {
+            problem(
+                "/http",
+                "is 3, which is for https:// only; give the https:// URL, or leave it out",
             );
         }
         let Some(ca) = &self.ca else {

@@ -115,6 +115,25 @@ pub struct Alternative {
     pub max_age_seconds: u64,
 }
 
+/// The probe run again over HTTP/3, without calls, where `Alt-Svc` advertises it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Http3Report {
+    /// Where it is advertised, `host:port`, the host empty where it is the same. Escaped.
+    pub authority: String,
+    /// The address that answered, `ip:port`, empty where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The result.
+    pub outcome: Outcome,
+    /// The result in a sentence.
+    pub summary: String,
+    /// What QUIC knew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quic: Option<Quic>,
+    /// What the target and the network took.
+    pub total_us: u64,
+}
+
 /// Whether a server lets clients resume TLS sessions (RFC 8446 §2.2, RFC 5077).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Resumption {

@@ -19,7 +19,9 @@ pub(super) fn of_stream(
     let detail = model::text::line(&error.to_string(), 200);
     let reason = match error {
         // Stream by stream the server says that it answers nothing, or no further.
-        StreamError::RemoteTerminate { .. } | StreamError::RemoteClosing { .. } => Reason::HttpConnClosed,
+        StreamError::RemoteTerminate { .. } | StreamError::RemoteClosing { .. } => {
+            Reason::HttpConnClosed
+        }
         _ => return of_close(connection, detail, has_head),
     };
     Fault { reason, detail }

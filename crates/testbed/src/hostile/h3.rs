@@ -104,11 +104,7 @@ pub(super) const LIST: [Behaviour; 21] = [
     answers("h3-silent", "requests are never answered", Answer::Never),
     answers("h3-rejected", "requests are rejected", Answer::Rejected),
     answers("h3-reset", "requests are reset", Answer::Reset),
-    answers(
-        "h3-reset-in-body",
-        "a body is reset",
-        Answer::ResetInBody,
-    ),
+    answers("h3-reset-in-body", "a body is reset", Answer::ResetInBody),
     answers(
         "h3-close-in-body",
         "the connection is closed in a body",
@@ -273,7 +269,13 @@ async fn say(
         }
         Answer::EndlessHead => {
             let head = [varint(HEADERS), varint(1 << 40), JSON.to_vec()].concat();
-            flood(&mut stream, &head, &[0x21, b'x', 1, b'y'].repeat(0x1000), log).await?;
+            flood(
+                &mut stream,
+                &head,
+                &[0x21, b'x', 1, b'y'].repeat(0x1000),
+                log,
+            )
+            .await?;
         }
         Answer::EndlessHints => {
             flood(&mut stream, &[], &frame(HEADERS, &HINTS).repeat(0x100), log).await?;
