@@ -62,6 +62,12 @@ pub enum ConfigError {
     /// Too many.
     #[error("canaries: {0} are too many; name at most {max}", max = Config::MAX_CANARIES)]
     Canaries(usize),
+    /// Out of range.
+    #[error(
+        "http-max-requests-per-minute: {0} is not within 1 to {max}",
+        max = model::monitor::MAX_REQUESTS_PER_MINUTE
+    )]
+    MaxRequests(u32),
     /// A listener that others could reach, and that is not guarded.
     #[error(
         "http-listen: {0} is not loopback, and whoever reaches it could make this agent probe; {1}, or say --insecure-bind where something in front guards it"

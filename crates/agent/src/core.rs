@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use dial::Dialer;
 use mcp::EraCache;
 use rpc::{limits, v1};
-use schedule::{Holds, MissedReason, Timetable};
+use schedule::{MissedReason, Timetable};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{Id, JoinSet};
@@ -29,6 +29,7 @@ use crate::identity::Identity;
 use crate::item::Item;
 use crate::lag::Lag;
 use crate::link::{Claim, Link, LinkEvent, Route};
+use crate::origins::Origins;
 use crate::others::Others;
 use crate::self_test::SelfTest;
 use crate::spool::Spool;
@@ -54,8 +55,8 @@ struct Core {
     boot: Instant,
     items: BTreeMap<String, Item>,
     timetable: Timetable,
-    /// Origins that asked to be left alone.
-    holds: Holds,
+    /// What origins asked for, and had: shared with the exporter.
+    origins: Arc<Origins>,
     probes: JoinSet<Done>,
     cancel: CancellationToken,
     eras: EraCache,
@@ -120,6 +121,7 @@ struct Tells {
     claims: watch::Sender<Claim>,
     schedule_results: mpsc::Sender<v1::ScheduleResult>,
     telling: Arc<Telling>,
+    origins: Arc<Origins>,
 }
 
 /// Runs the agent until `shutdown` fires, then drains.
@@ -127,7 +129,7 @@ pub(crate) async fn run(
     config: Arc<Config>,
     identity: Identity,
     dialer: Dialer,
-    telling: Arc<Telling>,
+    (telling, origins): (Arc<Telling>, Arc<Origins>),
     shutdown: CancellationToken,
 ) -> Result<(), OpenError> {
     let (events, link_events) = mpsc::channel(QUEUE);
@@ -157,6 +159,7 @@ pub(crate) async fn run(
         claims,
         schedule_results,
         telling,
+        origins,
     };
     let (damaged, items) = (take(&mut found.damaged), take(&mut found.items));
     let ends_ms = found.lease_ends_ms;
@@ -190,7 +193,7 @@ impl Core {
             boot,
             items: BTreeMap::new(),
             timetable: Timetable::default(),
-            holds: Holds::default(),
+            origins: tells.origins,
             probes: JoinSet::new(),
             cancel: CancellationToken::new(),
             eras: EraCache::default(),

@@ -16,6 +16,7 @@ mod of_mcp;
 mod own;
 mod page;
 mod probing;
+mod sparing;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Http;
+use crate::origins::Origins;
 use crate::telling::Telling;
 pub(crate) use listen::Listener;
 use page::Format;
@@ -60,6 +62,8 @@ pub(crate) struct Served {
     /// Whom owners of targets can write to.
     contact: probe::Contact,
     telling: Arc<Telling>,
+    /// What is asked of origins, by the schedule too.
+    origins: Arc<Origins>,
     eras: Mutex<Eras>,
     /// Places for probes.
     places: Arc<Semaphore>,
@@ -71,6 +75,8 @@ pub(crate) struct Served {
     began: jiff::Timestamp,
     /// Requests to `/probe` that ran none, by status.
     refused: [(&'static str, AtomicU64); 5],
+    /// Those that ran none because their target was spared, by cause.
+    spared: [AtomicU64; 3],
 }
 
 /// A probe that was run.
@@ -97,7 +103,7 @@ impl Served {
         http: Http,
         dialer: Dialer,
         contact: probe::Contact,
-        telling: Arc<Telling>,
+        (telling, origins): (Arc<Telling>, Arc<Origins>),
         stopping: CancellationToken,
     ) -> Self {
         Self {
@@ -105,12 +111,14 @@ impl Served {
             dialer,
             contact,
             telling,
+            origins,
             eras: Mutex::default(),
             places: Arc::new(Semaphore::new(probing::PROBES)),
             running: TaskTracker::new(),
             stopping,
             began: telemetry::clock::wall(),
             refused: ["400", "401", "403", "500", "503"].map(|code| (code, AtomicU64::new(0))),
+            spared: Default::default(),
         }
     }
 

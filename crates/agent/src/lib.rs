@@ -40,6 +40,7 @@ mod item;
 mod lag;
 mod link;
 mod module;
+mod origins;
 mod others;
 mod record;
 mod self_test;
@@ -57,6 +58,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, ConfigError, Http, HttpTls, ProbeToken};
 pub use module::{DEFAULT_MODULE, ModuleError, Modules};
+use origins::Origins;
 use telling::Telling;
 pub use token::{Token, TokenError};
 
@@ -86,7 +88,7 @@ pub async fn run_bound(
     bound: oneshot::Sender<SocketAddr>,
 ) -> anyhow::Result<()> {
     let dialer = config.dialer().context("setting the dialer up")?;
-    let telling = Arc::new(Telling::default());
+    let shared: Shared = (Arc::default(), Arc::default());
     let config = Arc::new(config);
     // Whatever ends the agent ends it too.
     let ends = shutdown.child_token();
@@ -96,13 +98,12 @@ pub async fn run_bound(
         tracing::info!(address = %listener.address, "serving /probe and /metrics");
         // Nobody may want to know.
         let _ = bound.send(listener.address);
-        let telling = Arc::clone(&telling);
         let contact = config.contact.clone();
         let (http, dialer) = (http.clone(), dialer.clone());
-        let served = exporter::Served::new(http, dialer, contact, telling, ends.clone());
+        let served = exporter::Served::new(http, dialer, contact, shared.clone(), ends.clone());
         serving = Some(tokio::spawn(exporter::serve(listener, served)));
     }
-    let ran = watch(config, dialer, telling, shutdown).await;
+    let ran = watch(config, dialer, shared, shutdown).await;
     ends.cancel();
     if let Some(serving) = serving {
         serving.await.context("serving HTTP")?;
@@ -110,11 +111,14 @@ pub async fn run_bound(
     ran
 }
 
+/// What the schedule and the exporter share: what is told of both, and what both do to origins.
+type Shared = (Arc<Telling>, Arc<Origins>);
+
 /// Enrols where needed, and does what the coordinator says.
 async fn watch(
     config: Arc<Config>,
     dialer: Dialer,
-    telling: Arc<Telling>,
+    shared: Shared,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let folder = config.state_dir.as_deref();
@@ -145,7 +149,7 @@ async fn watch(
     };
     let (agent, region) = (identity.agent(), identity.region());
     tracing::info!(agent, region, "starting");
-    telling.became(agent, region);
-    core::run(config, identity, dialer, telling, shutdown).await?;
+    shared.0.became(agent, region);
+    core::run(config, identity, dialer, shared, shutdown).await?;
     Ok(())
 }

@@ -90,6 +90,11 @@ struct Cli {
     /// The file with a token that whoever asks for probes or metrics must send as a bearer
     #[arg(long, env = "PARALLAX_PROBE_TOKEN_FILE", value_name = "FILE")]
     probe_token_file: Option<OsString>,
+    /// Requests a minute that one origin may have when /probe is asked for it, those of the agent's
+    /// schedule counted
+    #[arg(long, env = "PARALLAX_AGENT_HTTP_MAX_REQUESTS_PER_MINUTE", value_name = "N",
+        default_value_t = Http::MAX_REQUESTS_PER_MINUTE)]
+    http_max_requests_per_minute: u32,
     /// How log lines look
     #[arg(long, env = "PARALLAX_LOG_FORMAT", default_value = "text")]
     log_format: Format,
@@ -204,6 +209,7 @@ fn http(
         insecure_bind: cli.insecure_bind,
         probe_token: probe_token.transpose()?,
         modules,
+        max_requests_per_minute: cli.http_max_requests_per_minute,
     }))
 }
 

@@ -104,6 +104,13 @@ impl Module {
         self.spec.health.as_ref()
     }
 
+    /// How many requests a probe makes of a server that behaves, and how many a minute its targets
+    /// may have at most, where that is less than others may.
+    pub(crate) fn cost(&self) -> (u32, Option<u32>) {
+        let spec = &self.spec;
+        (spec.requests_per_probe(), spec.max_requests_per_minute)
+    }
+
     /// What to do at a target.
     pub(crate) fn plan(&self, target: TargetUrl) -> Plan {
         let spec = &self.spec;

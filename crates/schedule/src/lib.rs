@@ -5,16 +5,19 @@
 //! - [`load`]: the coordinator's half: how often monitors may be probed, where a target's origin
 //!   has a cap.
 //! - [`hold`]: the agent's half: which origins asked to be left alone.
+//! - [`budget`]: the agent's half: how many requests origins had within the last minute.
 //! - [`timetable`]: the agent's half: which slot is due, and what became of those that were not
 //!   run.
 
 pub mod assign;
+pub mod budget;
 pub mod hold;
 pub mod load;
 pub mod slot;
 pub mod timetable;
 
 pub use assign::{Candidate, Pool, assign};
+pub use budget::Budget;
 pub use hold::{Held, Holds};
 pub use load::{Demand, thin};
 pub use timetable::{Due, Missed, MissedReason, Timetable};

@@ -21,6 +21,9 @@ pub struct Http {
     pub probe_token: Option<ProbeToken>,
     /// How targets may be probed.
     pub modules: Modules,
+    /// How many requests an origin may have in a minute when it is asked for a probe; those of the
+    /// schedule are counted, and go on.
+    pub max_requests_per_minute: u32,
 }
 
 /// Certificate chain and key, PEM files.
@@ -33,6 +36,9 @@ pub struct HttpTls {
 }
 
 impl Http {
+    /// Unless told otherwise: as many as a coordinator schedules.
+    pub const MAX_REQUESTS_PER_MINUTE: u32 = 600;
+
     /// One on loopback, with the default module.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
@@ -42,6 +48,7 @@ impl Http {
             insecure_bind: false,
             probe_token: None,
             modules: Modules::default(),
+            max_requests_per_minute: Self::MAX_REQUESTS_PER_MINUTE,
         }
     }
 
@@ -50,6 +57,10 @@ impl Http {
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let most = self.max_requests_per_minute;
+        if !(1..=model::monitor::MAX_REQUESTS_PER_MINUTE).contains(&most) {
+            return Err(ConfigError::MaxRequests(most));
+        }
         let missing = match (&self.tls, &self.probe_token) {
             _ if self.is_loopback() || self.insecure_bind => return Ok(()),
             (Some(_), Some(_)) => return Ok(()),
@@ -130,6 +141,10 @@ mod tests {
         );
         open.insecure_bind = true;
         assert_eq!(said(&open), Ok(()));
+        open.max_requests_per_minute = 0;
+        let error = said(&open).unwrap_err();
+        let expected = "http-max-requests-per-minute: 0 is not within 1 to 1000000";
+        assert_eq!(error, expected);
         for bad in ["", "short", "0123456789 abcdef", "0123456789abcdé.."] {
             assert!(bad.parse::<ProbeToken>().is_err(), "{bad}");
         }

@@ -99,7 +99,7 @@ impl Core {
         if !(1..=MAX_CONFIRMATION_ID).contains(&request.confirmation_id.len()) {
             return Err("its id is empty or too long");
         }
-        if self.holds.held(&item.origin, now()).is_some() {
+        if self.origins.held(&item.origin, now()).is_some() {
             return Err("its target asked for a pause");
         }
         let mut running = self.running.values();

@@ -35,6 +35,7 @@ pub(super) fn core(config: Config) -> (Core, Inbox) {
         claims: watch::channel(Claim::default()).0,
         schedule_results,
         telling: Arc::default(),
+        origins: Arc::default(),
     };
     let inbox = Inbox {
         link: mpsc::channel(1).1,

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::Served;
 use super::page::{Format, Kind, Page};
+use super::sparing::CAUSES;
 use crate::telling::{ENDS, MISSED, State, Telling, Why};
 
 /// The page.
@@ -30,6 +31,12 @@ pub(super) fn render(served: &Served, format: Format) -> String {
     page.family(Kind::Counter, name, help);
     for (code, count) in &served.refused {
         page.sample(&[("code", code)], count.load(Ordering::Relaxed));
+    }
+    let help = "Requests to /probe that ran no probe because the target was spared, by cause";
+    let name = "parallax_agent_probe_requests_held";
+    page.family(Kind::Counter, name, help);
+    for (cause, count) in CAUSES.iter().zip(&served.spared) {
+        page.sample(&[("cause", cause)], count.load(Ordering::Relaxed));
     }
     page.end()
 }

@@ -11,8 +11,10 @@ use mcp::{EraCache, EraRecord, Plan};
 use model::{EraPolicy, Outcome, Reason, Report, TargetUrl};
 
 use super::page::{Format, Page};
+use super::sparing::{self, Claim};
 use super::{Ran, Served, blackbox, of_mcp};
 use crate::module::{DEFAULT_MODULE, Module};
+use crate::origins::Spared;
 use crate::record::micros;
 use crate::telling::Why;
 
@@ -67,6 +69,12 @@ struct Asked {
     patience: Option<Duration>,
 }
 
+/// Why no probe was run.
+enum Unran {
+    Refused(StatusCode, &'static str),
+    Spared(Spared),
+}
+
 pub(super) async fn probe(
     State(served): State<Arc<Served>>,
     query: Result<Query<Vec<(String, String)>>, axum::extract::rejection::QueryRejection>,
@@ -80,15 +88,15 @@ pub(super) async fn probe(
         Ok(asked) => asked,
         Err((status, sentence)) => return served.refuse(status, &sentence),
     };
-    let is_debug = asked.is_debug;
+    let (is_debug, format) = (asked.is_debug, Format::asked(&headers));
     let ran = match run(&served, asked).await {
         Ok(ran) => ran,
-        Err((status, sentence)) => return served.refuse(status, sentence),
+        Err(Unran::Refused(status, sentence)) => return served.refuse(status, sentence),
+        Err(Unran::Spared(spared)) => return sparing::answer(spared, now(), is_debug, format),
     };
     if is_debug {
         return debug(&ran).into_response();
     }
-    let format = Format::asked(&headers);
     super::page(format, render(&ran, format))
 }
 
@@ -170,7 +178,7 @@ fn fit(plan: &mut Plan, patience: Option<Duration>) {
 }
 
 /// Runs the probe. It goes on to its own end, closing what it holds, when nobody waits any more.
-async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, (StatusCode, &'static str)> {
+async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, Unran> {
     let Asked {
         target,
         module,
@@ -179,7 +187,10 @@ async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, (StatusCode, &'s
     } = asked;
     let busy = "all places for probes are taken; scrape fewer targets at once";
     let place = Arc::clone(&served.places).try_acquire_owned();
-    let place = place.map_err(|_| (StatusCode::SERVICE_UNAVAILABLE, busy))?;
+    let place = place.map_err(|_| Unran::Refused(StatusCode::SERVICE_UNAVAILABLE, busy))?;
+    let (cost, cap) = module.cost();
+    let claim = Claim::take(served, target.origin(), cost, cap, now());
+    let claim = claim.map_err(Unran::Spared)?;
     let endpoint = target.to_string();
     let mut plan = module.plan(target);
     fit(&mut plan, patience);
@@ -212,6 +223,7 @@ async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, (StatusCode, &'s
             let (report, found) = probe::run(&dialer, job, &cancel).await;
             let took_us = micros(now().saturating_duration_since(began));
             counted.end(&report.outcome);
+            claim.settle(&report, now());
             served.eras(|eras| eras.learn(&endpoint, era, (&report.outcome, found)));
             (report, took_us)
         }
@@ -225,16 +237,17 @@ async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, (StatusCode, &'s
     let Ok(ended) = ended else {
         let sentence =
             "the probe cleans up for longer than this scrape may take; raise scrape_timeout";
-        return Err((StatusCode::SERVICE_UNAVAILABLE, sentence));
+        return Err(Unran::Refused(StatusCode::SERVICE_UNAVAILABLE, sentence));
     };
-    let lost = (
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "the prober itself failed",
-    );
-    let (report, took_us) = ended.map_err(|_| lost)?;
+    let (report, took_us) = ended.map_err(|_| {
+        Unran::Refused(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the prober itself failed",
+        )
+    })?;
     if is_cancelled(&report) {
         let sentence = "this agent is about to stop";
-        return Err((StatusCode::SERVICE_UNAVAILABLE, sentence));
+        return Err(Unran::Refused(StatusCode::SERVICE_UNAVAILABLE, sentence));
     }
     Ok(Ran {
         report,

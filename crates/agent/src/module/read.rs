@@ -13,7 +13,7 @@ use crate::item;
 
 /// The fields of a monitor that a single probe has a use for. Left out is what schedules, places
 /// and judges, and `idle_stream`: no scrape may take minutes.
-const OF_MONITOR: [&str; 16] = [
+const OF_MONITOR: [&str; 17] = [
     "era",
     "calls",
     "lists",
@@ -30,6 +30,7 @@ const OF_MONITOR: [&str; 16] = [
     "host_header",
     "ca",
     "family",
+    "max_requests_per_minute",
 ];
 /// Fields of a module alone.
 const OWN: [&str; 2] = ["targets", "ca_file"];

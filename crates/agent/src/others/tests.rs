@@ -2,7 +2,8 @@ use super::*;
 use model::report::Connection;
 use model::{Failure, Phase, Reason, Step};
 
-fn report(outcome: Outcome, address: Option<&str>) -> Report {
+/// A report with nothing else in it.
+pub(crate) fn report(outcome: Outcome, address: Option<&str>) -> Report {
     let connection = address.map(|address| Connection {
         address: address.to_owned(),
         ..Connection::default()
@@ -41,7 +42,7 @@ fn report(outcome: Outcome, address: Option<&str>) -> Report {
     }
 }
 
-fn failed(reason: Reason) -> Outcome {
+pub(crate) fn failed(reason: Reason) -> Outcome {
     let (step, phase) = (Step::Discover, Phase::Wait);
     Outcome::of_failure(Failure {
         step,
