@@ -32,6 +32,7 @@ mod ledger;
 mod loads;
 mod metrics;
 mod orders;
+mod pauses;
 mod planner;
 mod registry;
 mod roster;
