@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may import whom, besides outside libraries. A crate that is not here may not exist.
-const IMPORTS: [(&str, &[&str]); 20] = [
+const IMPORTS: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("mcp", &["model"]),
     ("contract", &["model"]),
@@ -30,6 +30,7 @@ const IMPORTS: [(&str, &[&str]); 20] = [
         &["model", "window", "delivery", "store", "vault"],
     ),
     ("vault", &[]),
+    ("listen", &[]),
     ("settings", &[]),
     (
         "agent",
@@ -40,6 +41,7 @@ const IMPORTS: [(&str, &[&str]); 20] = [
             "window",
             "delivery",
             "dial",
+            "listen",
             "probe",
             "rpc",
             "settings",
@@ -54,6 +56,7 @@ const IMPORTS: [(&str, &[&str]); 20] = [
             "schedule",
             "window",
             "delivery",
+            "listen",
             "rpc",
             "settings",
             "telemetry",
@@ -71,6 +74,7 @@ const IMPORTS: [(&str, &[&str]); 20] = [
             "probe",
             "contract",
             "dial",
+            "listen",
             "auth",
             "telemetry",
         ],

@@ -152,7 +152,7 @@ async fn sign_in(args: &LoginArgs) -> Result<(), Error> {
     let challenge = probe::challenge(&mut net, &target).await;
     let challenge = challenge.map_err(|fault| Error::Target { url: target, fault })?;
     home.address = net.home().address;
-    let loopback = Loopback::bind().await?;
+    let mut loopback = Loopback::bind().await?;
     let login = login::begin(&mut net, &challenge, &request, &loopback.uri()).await;
     let login = login.map_err(Error::Refused)?;
     args.show(&login)?;

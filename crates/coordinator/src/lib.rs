@@ -190,7 +190,8 @@ async fn run_on<S: Store>(
     } = listeners;
     let agents = tls::for_agents(&authority, authority.server(now)?)?;
     let http_tls = config.http_tls.as_ref();
-    let http_tls = http_tls.map(|(chain, key)| tls::from_files(chain, key));
+    let http_tls =
+        http_tls.map(|(chain, key)| listen::tls::from_files(chain, key, &["h2", "http/1.1"]));
     let incoming = Incoming {
         grpc: tls::incoming(grpc, Some(agents), true, shutdown.clone()),
         http: tls::incoming(http, http_tls.transpose()?, false, shutdown.clone()),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use listen::tls::{self, BadTls};
+use listen::{Acceptor, Patient};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -22,10 +22,11 @@ use crate::config::{Http, HttpTls};
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Connections that may wait to be served.
 const QUEUE: usize = 16;
-/// How long to leave a listener alone that fails, as it does when files run out.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long whoever asks may leave an answer unread.
+const UNREAD: Duration = Duration::from_secs(30);
 
-type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+type Tcp = Patient<TcpStream>;
+type Stream = Either<Tcp, TlsStream<Tcp>>;
 
 /// A connection, and its place.
 pub(crate) struct Accepted {
@@ -41,7 +42,7 @@ impl Accepted {
 
 /// A socket that listens.
 pub(crate) struct Listener {
-    socket: TcpListener,
+    socket: Acceptor,
     tls: Option<TlsAcceptor>,
     /// Where it listens.
     pub(crate) address: SocketAddr,
@@ -49,19 +50,19 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) async fn bind(http: &Http) -> anyhow::Result<Self> {
-        let tls = http.tls.as_ref().map(from_files).transpose()?;
+        let tls = http.tls.as_ref().map(server).transpose()?;
         let named = || format!("http-listen: {}", http.listen);
         let socket = TcpListener::bind(http.listen).await.with_context(named)?;
         Ok(Self {
             address: socket.local_addr().with_context(named)?,
-            socket,
+            socket: Acceptor::new(socket),
             tls: tls.map(|config| TlsAcceptor::from(Arc::new(config))),
         })
     }
 
     /// Accepts until `stopping` fires. A handshake that hangs holds up nobody else.
     pub(super) fn accept(
-        self,
+        mut self,
         connections: usize,
         stopping: CancellationToken,
     ) -> mpsc::Receiver<Accepted> {
@@ -75,58 +76,33 @@ impl Listener {
         incoming
     }
 
-    async fn accept_all(&self, places: &Arc<Semaphore>, accepted: &mpsc::Sender<Accepted>) {
+    async fn accept_all(&mut self, places: &Arc<Semaphore>, accepted: &mpsc::Sender<Accepted>) {
         // Nobody closes the semaphore.
         while let Ok(permit) = Arc::clone(places).acquire_owned().await {
-            match self.socket.accept().await {
-                Ok((stream, address)) => {
-                    let (tls, accepted) = (self.tls.clone(), accepted.clone());
-                    tokio::spawn(async move {
-                        match tokio::time::timeout(HANDSHAKE, shake(stream, tls)).await {
-                            Ok(Ok(io)) => {
-                                // Nobody takes it while the agent stops.
-                                let _ = accepted.send(Accepted { io, permit }).await;
-                            }
-                            Ok(Err(error)) => tracing::debug!(%address, %error, "handshake"),
-                            Err(_) => tracing::debug!(%address, "the handshake takes too long"),
-                        }
-                    });
+            let (stream, address) = self.socket.accept().await;
+            let (tls, accepted) = (self.tls.clone(), accepted.clone());
+            tokio::spawn(async move {
+                let stream = Patient::new(stream, UNREAD);
+                match tokio::time::timeout(HANDSHAKE, shake(stream, tls)).await {
+                    Ok(Ok(io)) => {
+                        // Nobody takes it while the agent stops.
+                        let _ = accepted.send(Accepted { io, permit }).await;
+                    }
+                    Ok(Err(error)) => tracing::debug!(%address, %error, "handshake"),
+                    Err(_) => tracing::debug!(%address, "the handshake takes too long"),
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be accepted");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
+            });
         }
     }
 }
 
-async fn shake(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Stream> {
-    stream.set_nodelay(true)?;
+async fn shake(stream: Tcp, tls: Option<TlsAcceptor>) -> io::Result<Stream> {
     Ok(match tls {
         Some(tls) => Either::Right(tls.accept(stream).await?),
         None => Either::Left(stream),
     })
 }
 
-fn from_files(files: &HttpTls) -> anyhow::Result<ServerConfig> {
-    let HttpTls { certificate, key } = files;
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("http-tls-cert: {}", certificate.display()))?;
-    anyhow::ensure!(
-        !chain.is_empty(),
-        "http-tls-cert: {}: it has no PEM certificate",
-        certificate.display()
-    );
-    let secret = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("http-tls-key: {}", key.display()))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, secret)
-        .with_context(|| format!("http-tls-key: {}: does not fit", key.display()))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+fn server(files: &HttpTls) -> Result<ServerConfig, BadTls> {
+    tls::from_files(&files.certificate, &files.key, &["http/1.1"])
 }
