@@ -599,6 +599,33 @@ async fn it_speaks_tls_where_it_has_a_certificate() {
     assert!(stopped.is_ok());
 }
 
+/// Two modules may reach two servers by one URL: what one of them speaks says nothing of the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_module_learnt_of_a_target_is_its_own() {
+    let (old, new) = (server(Dialect::Legacy).await, server(Dialect::Modern).await);
+    let by = |server: &Server| {
+        let port = server.address().port();
+        json!({ "connect_to": [format!("mcp.test:80:127.0.0.1:{port}")] })
+    };
+    let modules = json!({ "old": by(&old), "new": by(&new) });
+    let mut config = alone();
+    let modules = Modules::read(modules.as_object().unwrap(), &|_| None).unwrap();
+    config.http.as_mut().unwrap().modules = modules;
+    let (agent, to) = Agent::start_serving(config).await;
+    for (module, era) in [("old", "legacy"), ("new", "modern"), ("old", "legacy")] {
+        let path = format!("{}&module={module}", probe_of("http://mcp.test/mcp"));
+        let answer = ask(to, &path, &[]).await;
+        answer.has(&[("probe_success", 1.0)]);
+        let spoken = format!("probe_mcp_era_info{{era=\"{era}\"");
+        assert!(answer.body.contains(&spoken), "{}", answer.body);
+    }
+    let asked = |server: &Server, method: &str| server.log().methods().get(method).copied();
+    assert_eq!(asked(&new, "initialize"), None);
+    // Asked for by the first probe only: the second one knew.
+    assert_eq!(asked(&old, "server/discover"), Some(1));
+    agent.stop().await;
+}
+
 const HELD_UNTIL: &str = "probe_mcp_held_until_timestamp_seconds";
 
 /// Who is told to come back later does, whoever asks; and that is said as blackbox says things.

@@ -28,7 +28,7 @@ const OFFSET: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(600);
 /// The most that is set aside of a scrape for closing what the probe opened.
 const CLOSING: Duration = Duration::from_secs(2);
-/// Endpoints whose era is remembered. Requests name them, perhaps each time another one.
+/// Endpoints, by module, whose era is remembered. Requests name them, perhaps each time another one.
 const ENDPOINTS: usize = 1024;
 
 /// What requests learnt of eras.
@@ -63,6 +63,7 @@ fn now() -> Instant {
 /// A request that can be served.
 struct Asked {
     target: TargetUrl,
+    module_name: String,
     module: Module,
     is_debug: bool,
     /// How long the answer may take, where the scraper says so.
@@ -147,6 +148,7 @@ fn read(
     }
     Ok(Asked {
         target: url,
+        module_name: name.to_owned(),
         module: module.clone(),
         is_debug: debug.as_deref() == Some("true"),
         patience: patience(headers).map_err(|sentence| bad(sentence.to_owned()))?,
@@ -181,6 +183,7 @@ fn fit(plan: &mut Plan, patience: Option<Duration>) {
 async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, Unran> {
     let Asked {
         target,
+        module_name,
         module,
         patience,
         ..
@@ -191,7 +194,8 @@ async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, Unran> {
     let (cost, cap) = module.cost();
     let claim = Claim::take(served, target.origin(), cost, cap, now());
     let claim = claim.map_err(Unran::Spared)?;
-    let endpoint = target.to_string();
+    // Modules may reach different servers by the same URL, and see different ones by their headers.
+    let endpoint = format!("{module_name} {target}");
     let mut plan = module.plan(target);
     fit(&mut plan, patience);
     let (limit, era) = (plan.total_timeout, plan.era);
