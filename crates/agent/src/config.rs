@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use dial::{AddressPolicy, Allow, Dialer, DialerOptions, Family, Proxy, SetupError, TlsOptions};
 
 use crate::token::Token;
-pub use http::{Http, HttpTls, ProbeToken};
+pub use http::{Http, HttpTls, ProbeToken, Reread};
 
 /// Validated settings.
 #[derive(Debug, Clone)]

@@ -56,7 +56,7 @@ use dial::Dialer;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, ConfigError, Http, HttpTls, ProbeToken};
+pub use config::{Config, ConfigError, Http, HttpTls, ProbeToken, Reread};
 pub use module::{DEFAULT_MODULE, ModuleError, Modules};
 use origins::Origins;
 use telling::Telling;
@@ -69,7 +69,8 @@ pub fn is_enrolled(state_dir: &std::path::Path) -> bool {
 }
 
 /// Runs an agent until `shutdown` fires, then drains. An agent that is not a member yet enrols
-/// first, and waits for its coordinator as long as it takes.
+/// first, and waits for its coordinator as long as it takes. One that is to serve HTTP only has no
+/// coordinator.
 ///
 /// # Errors
 /// The host's settings or the state folder cannot be used, or the token is refused.
@@ -99,11 +100,19 @@ pub async fn run_bound(
         // Nobody may want to know.
         let _ = bound.send(listener.address);
         let contact = config.contact.clone();
-        let (http, dialer) = (http.clone(), dialer.clone());
-        let served = exporter::Served::new(http, dialer, contact, shared.clone(), ends.clone());
+        let dialer = dialer.clone();
+        let shared = shared.clone();
+        let current = Arc::clone(&listener.current);
+        let served = exporter::Served::new(current, dialer, contact, shared, ends.clone());
         serving = Some(tokio::spawn(exporter::serve(listener, served)));
     }
-    let ran = watch(config, dialer, shared, shutdown).await;
+    let ran = if config.http.as_ref().is_some_and(|http| http.only) {
+        tracing::info!("serving only: this agent is in no mesh");
+        shutdown.cancelled().await;
+        Ok(())
+    } else {
+        watch(config, dialer, shared, shutdown).await
+    };
     ends.cancel();
     if let Some(serving) = serving {
         serving.await.context("serving HTTP")?;

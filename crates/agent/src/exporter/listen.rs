@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use listen::tls::{self, BadTls};
 use listen::{Acceptor, Patient};
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -16,7 +14,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Http, HttpTls};
+use super::current::Current;
+use crate::config::Http;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -43,20 +42,20 @@ impl Accepted {
 /// A socket that listens.
 pub(crate) struct Listener {
     socket: Acceptor,
-    tls: Option<TlsAcceptor>,
+    pub(crate) current: Arc<Current>,
     /// Where it listens.
     pub(crate) address: SocketAddr,
 }
 
 impl Listener {
     pub(crate) async fn bind(http: &Http) -> anyhow::Result<Self> {
-        let tls = http.tls.as_ref().map(server).transpose()?;
+        let current = Current::new(http.clone())?;
         let named = || format!("http-listen: {}", http.listen);
         let socket = TcpListener::bind(http.listen).await.with_context(named)?;
         Ok(Self {
             address: socket.local_addr().with_context(named)?,
             socket: Acceptor::new(socket),
-            tls: tls.map(|config| TlsAcceptor::from(Arc::new(config))),
+            current: Arc::new(current),
         })
     }
 
@@ -80,7 +79,8 @@ impl Listener {
         // Nobody closes the semaphore.
         while let Ok(permit) = Arc::clone(places).acquire_owned().await {
             let (stream, address) = self.socket.accept().await;
-            let (tls, accepted) = (self.tls.clone(), accepted.clone());
+            let tls = self.current.in_force().tls.clone();
+            let accepted = accepted.clone();
             tokio::spawn(async move {
                 let stream = Patient::new(stream, UNREAD);
                 match tokio::time::timeout(HANDSHAKE, shake(stream, tls)).await {
@@ -101,8 +101,4 @@ async fn shake(stream: Tcp, tls: Option<TlsAcceptor>) -> io::Result<Stream> {
         Some(tls) => Either::Right(tls.accept(stream).await?),
         None => Either::Left(stream),
     })
-}
-
-fn server(files: &HttpTls) -> Result<ServerConfig, BadTls> {
-    tls::from_files(&files.certificate, &files.key, &["http/1.1"])
 }

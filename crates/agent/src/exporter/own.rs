@@ -24,7 +24,19 @@ pub(super) fn render(served: &Served, format: Format) -> String {
     let help = "The clock of this machine, seconds since the epoch: compare with timestamp()";
     let now = wall(telemetry::clock::wall());
     page.gauge("parallax_agent_time_seconds", help, now);
-    state(&mut page, &telling.state());
+    let settings = served.settings();
+    if settings.http.reread.is_some() {
+        let standing = served.current.standing();
+        let help = "1 while the settings in force are those of the files";
+        let name = "parallax_agent_exporter_config_last_reload_successful";
+        page.gauge(name, help, u8::from(standing.is_good));
+        let help = "When settings of the exporter were last taken, seconds since the epoch";
+        let name = "parallax_agent_exporter_config_last_reload_success_timestamp_seconds";
+        page.gauge(name, help, wall(standing.taken_at));
+    }
+    if !settings.http.only {
+        state(&mut page, &telling.state());
+    }
     probes(&mut page, telling);
     let help = "Requests to /probe that ran no probe, by what they were answered";
     let name = "parallax_agent_probe_requests_refused";

@@ -135,7 +135,8 @@ fn read(
     })?;
     let name = module.filter(|module| !module.is_empty());
     let name = name.as_deref().unwrap_or(DEFAULT_MODULE);
-    let modules = &served.http.modules;
+    let settings = served.settings();
+    let modules = &settings.http.modules;
     let module = modules.named(name).ok_or_else(|| {
         let (shown, known) = (model::text::line(name, 64), modules.names().join(", "));
         bad(format!(
@@ -179,6 +180,24 @@ fn fit(plan: &mut Plan, patience: Option<Duration>) {
     }
 }
 
+fn job(served: &Served, module: &Module, plan: Plan) -> probe::Job {
+    probe::Job {
+        plan,
+        headers: module.headers().clone(),
+        // Named by a request: only this host's allow list opens private addresses.
+        origin: Origin::Remote,
+        proxy: None,
+        network: module.way().network.clone(),
+        health: module.health().cloned(),
+        authorizer: None,
+        is_renewed: false,
+        examines_walls: false,
+        alpn: Alpn::Any,
+        wall: telemetry::clock::wall(),
+        contact: served.contact.clone(),
+    }
+}
+
 /// Runs the probe. It goes on to its own end, closing what it holds, when nobody waits any more.
 async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, Unran> {
     let Asked {
@@ -200,21 +219,7 @@ async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, Unran> {
     fit(&mut plan, patience);
     let (limit, era) = (plan.total_timeout, plan.era);
     plan.known = served.eras(|eras| eras.cache.lookup(&endpoint, now()));
-    let job = probe::Job {
-        plan,
-        headers: module.headers().clone(),
-        // Named by a request: only this host's allow list opens private addresses.
-        origin: Origin::Remote,
-        proxy: None,
-        network: module.way().network.clone(),
-        health: module.health().cloned(),
-        authorizer: None,
-        is_renewed: false,
-        examines_walls: false,
-        alpn: Alpn::Any,
-        wall: telemetry::clock::wall(),
-        contact: served.contact.clone(),
-    };
+    let job = job(served, &module, plan);
     let cancel = served.stopping.child_token();
     // Where the scraper goes away, so does the probe.
     let waiting = cancel.clone().drop_guard();
@@ -265,7 +270,7 @@ fn is_cancelled(report: &Report) -> bool {
 }
 
 impl Served {
-    fn eras<T>(&self, with: impl FnOnce(&mut Eras) -> T) -> T {
+    pub(super) fn eras<T>(&self, with: impl FnOnce(&mut Eras) -> T) -> T {
         with(&mut self.eras.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

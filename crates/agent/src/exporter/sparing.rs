@@ -43,7 +43,7 @@ impl Claim {
         own_cap: Option<u32>,
         now: Instant,
     ) -> Result<Self, Spared> {
-        let cap = served.http.max_requests_per_minute;
+        let cap = served.settings().http.max_requests_per_minute;
         let cap = own_cap.map_or(cap, |own| own.min(cap));
         let claimed = served.origins.claim(&origin, requests, cap, now);
         if let Err(spared) = claimed {
