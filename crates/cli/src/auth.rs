@@ -164,7 +164,9 @@ async fn sign_in(args: &LoginArgs) -> Result<(), Error> {
     let now = telemetry::clock::wall().as_second();
     let set = login.finish(&mut net, &code, now).await;
     let set = set.map_err(Error::Refused)?;
-    token_file::write("--out", &args.out, &set)?;
+    let lock = token_file::lock("--out", &args.out).await?;
+    token_file::write("--out", &args.out, &set, &lock)?;
+    drop(lock);
     let renewed = match set.refresh_token {
         Some(_) => "they are renewed when needed",
         None => "they cannot be renewed: sign in again when they have ended",
