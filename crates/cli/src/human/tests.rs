@@ -1,25 +1,8 @@
 use super::*;
+use crate::sample::step;
 use model::contract::{BaselineReport, Change, ChangeClass, ContractReport, Drift};
-use model::report::{Connection, SCHEMA_VERSION, StepReport};
+use model::report::{Connection, SCHEMA_VERSION};
 use model::{Era, Failure, Phase, Reason, Revision, Step};
-
-fn step(step: Step, phases: &[(Phase, u64)]) -> StepReport {
-    let phases_us: std::collections::BTreeMap<_, _> = phases.iter().copied().collect();
-    StepReport {
-        step,
-        tool: None,
-        total_us: phases_us.values().sum(),
-        phases_us,
-        warm: false,
-        exchanges: 1,
-        http_status: Some(200),
-        content_type: None,
-        rpc_code: None,
-        failed_phase: None,
-        reason: None,
-        detail: None,
-    }
-}
 
 fn report() -> Report {
     let discover = step(
