@@ -9,6 +9,7 @@ mod handshake;
 mod hearing;
 mod http_sse;
 mod input;
+mod origins;
 mod replies;
 mod resume;
 mod running;
@@ -59,8 +60,10 @@ pub struct Sequence {
     input_rounds: u32,
     /// What earlier calls left for later ones.
     captured: BTreeMap<String, Value>,
-    /// Requests that are wrong on purpose, still to be sent.
+    /// Requests that are wrong on purpose, or have an `Origin`, still to be sent.
     trials: VecDeque<strict::Trial>,
+    /// The server asked for a pause, or time is up: nothing is sent that need not be.
+    spares: bool,
     server_requests: usize,
     /// Exchanges that answer requests of the server; dropped once they are accepted.
     asides: BTreeSet<ExchangeId>,
@@ -114,6 +117,7 @@ impl Sequence {
             input_rounds: 0,
             captured: BTreeMap::new(),
             trials: VecDeque::new(),
+            spares: false,
             server_requests: 0,
             asides: BTreeSet::new(),
             to_close: Vec::new(),

@@ -42,7 +42,11 @@ impl CheckId {
     pub fn may_become(self, severity: Severity) -> bool {
         let is_demand = matches!(
             self,
-            Self::ListExpected | Self::CallExpected | Self::ServerExpected | Self::EraExpected
+            Self::ListExpected
+                | Self::CallExpected
+                | Self::ServerExpected
+                | Self::EraExpected
+                | Self::OriginExpected
         );
         is_demand || self.rule().severity != Severity::Fail || severity == Severity::Fail
     }
@@ -146,6 +150,7 @@ checks! {
     CallExpected = "call.expected": Fail in Standard, "the monitor's `calls[].expect`", "the result of the call is what the monitor demands";
     ServerExpected = "server.expected": Fail in Standard, "the monitor's `expect.server_name` and `server_version`", "the server gives itself the name and version that it must have";
     EraExpected = "era.expected": Fail in Standard, "the monitor's `expect.era` and `protocol_version`", "the era and revision are those that must be spoken";
+    OriginExpected = "origin.expected": Fail in Standard, "the monitor's `expect.origin`; 2026-07-28 transports/streamable-http#security-warning", "the origins that must be let in are, and those that must be kept out are";
     PerfStep = "perf.step": Degrade in Standard, "the monitor's `expect.max_step` and `calls[].expect.max`", "every step takes no longer than it may";
     PerfTotal = "perf.total": Degrade in Standard, "the monitor's `expect.max_total`", "the probe takes no longer than it may";
     HttpSize = "http.size": Degrade in Standard, "the monitor's `expect.max_response_bytes`", "no answer is larger than it may be";

@@ -2,6 +2,7 @@
 //! severity can be chosen like that of every other one.
 
 mod assertion;
+mod origin;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::period::Period;
 use crate::{Era, Revision, Step, TargetUrl};
 
 pub use assertion::Assertion;
+pub use origin::{MAX_ORIGINS, OriginExpect, WebOrigin, WebOriginError};
 
 /// Assertions on the result of one call.
 const MAX_ASSERTIONS: usize = 32;
@@ -43,6 +45,9 @@ pub struct Expect {
     /// The revision that must be agreed on (`era.expected`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol_version: Option<Revision>,
+    /// Origins that must be let in or kept out (`origin.expected`).
+    #[serde(skip_serializing_if = "OriginExpect::is_empty")]
+    pub origin: OriginExpect,
     /// How many days every certificate must still be valid, 14 where absent
     /// (`net.cert_expiry`).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,6 +128,7 @@ impl Expect {
                 texts(&format!("{pointer}/{field}"), text, &mut problems);
             }
         }
+        problems.extend(self.origin.problems(&format!("{pointer}/origin")));
         if let (Some(era), Some(revision)) = (self.era, self.protocol_version)
             && revision.era() != era
         {

@@ -294,5 +294,11 @@ mod tests {
         let spec: MonitorSpec = serde_json::from_str(spec).unwrap();
         let pointers: Vec<_> = spec.problems().into_iter().map(|p| p.pointer).collect();
         assert_eq!(pointers, ["/interval", "/severities/rpc.id"]);
+        let spec = r#"{"url":"https://x/","headers":{"Origin":"https://a"},
+            "expect":{"origin":{"accepted":["https://b"],"refused":["https://b"]}},
+            "severities":{"origin.expected":"note"}}"#;
+        let spec: MonitorSpec = serde_json::from_str(spec).unwrap();
+        let pointers: Vec<_> = spec.problems().into_iter().map(|p| p.pointer).collect();
+        assert_eq!(pointers, ["/expect/origin/refused/0", "/headers/Origin"]);
     }
 }

@@ -32,6 +32,7 @@ impl Sequence {
             | Step::ResourceTemplatesList
             | Step::PromptsList
             | Step::Subscribe
+            | Step::Origin
             | Step::Strict => self.plan.step_timeout,
         };
         let deadline = if self.closing || self.cleaning {
@@ -47,7 +48,7 @@ impl Sequence {
                     .map(|call| call.name.clone())
             })
             .flatten();
-        let trial = (step == Step::Strict)
+        let trial = matches!(step, Step::Origin | Step::Strict)
             .then(|| self.trials.pop_front())
             .flatten();
         let (request, id, expect) = match &trial {
@@ -186,6 +187,7 @@ impl Sequence {
             | Step::PromptsList
             | Step::ToolsCall
             | Step::Subscribe
+            | Step::Origin
             | Step::Strict => self.next_of_body(step),
             // Tokens are the shell's.
             Step::Authorize | Step::Close => None,
@@ -201,16 +203,17 @@ impl Sequence {
     /// What follows `step` once the handshake is done. Tools are listed where the server announces
     /// them; where it does not but a call is configured, the call itself will tell.
     fn next_of_body(&mut self, step: Step) -> Option<Step> {
-        const BODY: [Step; 7] = [
+        const BODY: [Step; 8] = [
             Step::ToolsList,
             Step::ResourcesList,
             Step::ResourceTemplatesList,
             Step::PromptsList,
             Step::ToolsCall,
             Step::Subscribe,
+            Step::Origin,
             Step::Strict,
         ];
-        let repeats = matches!(step, Step::ToolsCall | Step::Strict);
+        let repeats = matches!(step, Step::ToolsCall | Step::Origin | Step::Strict);
         let done = BODY.iter().position(|known| *known == step);
         let from = done.map_or(0, |done| done + usize::from(!repeats));
         if done.is_none() && !self.announced.tools {
@@ -219,6 +222,9 @@ impl Sequence {
             self.examine_tools();
         }
         let next = BODY[from..].iter().copied().find(|next| self.wants(*next));
+        if next == Some(Step::Origin) && step != Step::Origin {
+            self.prepare_origins();
+        }
         if next == Some(Step::Strict) && step != Step::Strict {
             self.prepare_trials();
             return (!self.trials.is_empty()).then_some(Step::Strict);
@@ -252,9 +258,13 @@ impl Sequence {
                 (self.plan.subscribe && is_modern) || (self.plan.idle.is_some() && !is_http_sse)
             }
             // Before the first trial there are none yet.
-            Step::Strict => {
-                let begun = self.findings.steps.iter().any(|s| s.step == Step::Strict);
-                self.plan.profile == Profile::Strict && (!begun || !self.trials.is_empty())
+            Step::Origin | Step::Strict => {
+                let begun = self.findings.steps.iter().any(|s| s.step == step);
+                let is_wanted = match step {
+                    Step::Origin => !self.plan.expect.origin.is_empty(),
+                    _ => self.plan.profile == Profile::Strict,
+                };
+                is_wanted && !self.spares && (!begun || !self.trials.is_empty())
             }
             Step::Authorize
             | Step::Stream

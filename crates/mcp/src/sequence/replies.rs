@@ -32,7 +32,7 @@ impl Sequence {
             Step::Initialize if !is_result(&reply) && self.awaits_no_stream() => {
                 return self.initialize_refused(&reply, now);
             }
-            Step::Strict => return self.trial_answered(&reply, now),
+            Step::Origin | Step::Strict => return self.trial_answered(&reply, now),
             Step::Authorize
             | Step::Stream
             | Step::Initialize
@@ -170,6 +170,7 @@ impl Sequence {
             | Step::Discover
             | Step::Initialized
             | Step::Subscribe
+            | Step::Origin
             | Step::Strict
             | Step::Close => {}
         }

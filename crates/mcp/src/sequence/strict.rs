@@ -1,6 +1,7 @@
 //! Requests that are wrong on purpose: how they are refused tells how well a server guards the
 //! protocol. None of them changes anything, and none fails a probe.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -25,10 +26,12 @@ const FORGED_ORIGIN: HeaderValue = HeaderValue::from_static("https://origin.inva
 pub(super) struct Trial {
     check: CheckId,
     /// What is wrong with it.
-    what: &'static str,
+    what: Cow<'static, str>,
     pub(super) request: Request,
     pub(super) id: Option<i64>,
-    is_right: fn(&Answer<'_>) -> bool,
+    pub(super) is_right: fn(&Answer<'_>) -> bool,
+    /// Whether no answer at all is wrong, too.
+    pub(super) needs_answer: bool,
 }
 
 impl Trial {
@@ -38,8 +41,8 @@ impl Trial {
 }
 
 /// What a trial is judged by.
-struct Answer<'a> {
-    status: u16,
+pub(super) struct Answer<'a> {
+    pub(super) status: u16,
     media: Option<String>,
     error: Option<&'a RpcError>,
 }
@@ -49,8 +52,12 @@ impl Answer<'_> {
         self.status == status && self.has(code)
     }
 
-    fn has(&self, code: i64) -> bool {
+    pub(super) fn has(&self, code: i64) -> bool {
         self.error.and_then(|error| error.code) == Some(code)
+    }
+
+    pub(super) const fn is_error(&self) -> bool {
+        self.error.is_some()
     }
 }
 
@@ -155,7 +162,7 @@ impl Sequence {
     }
 
     /// A request that is right so far: the cheapest of the era.
-    fn good(&mut self, check: CheckId, what: &'static str) -> Trial {
+    pub(super) fn good(&mut self, check: CheckId, what: impl Into<Cow<'static, str>>) -> Trial {
         let id = self.fresh_id();
         let step = match self.dialect.era {
             Era::Modern => Step::Discover,
@@ -163,10 +170,11 @@ impl Sequence {
         };
         Trial {
             check,
-            what,
+            what: what.into(),
             request: self.dialect.message(step, Some(id), Map::new()),
             id: Some(id),
             is_right: |_| false,
+            needs_answer: true,
         }
     }
 
@@ -183,10 +191,11 @@ impl Sequence {
         request.headers.insert(ACCEPT, accept);
         Trial {
             check,
-            what,
+            what: what.into(),
             request,
             id: None,
             is_right,
+            needs_answer: true,
         }
     }
 
@@ -221,23 +230,43 @@ impl Sequence {
                 // There was no time to answer.
                 return self.end_trials(&format!("{}: {}", trial.what, fault.detail), now);
             }
-            self.judge(&trial, false, &fault.detail, now);
+            let is_answered = self
+                .running
+                .as_ref()
+                .is_some_and(|r| r.http_status.is_some());
+            if trial.needs_answer || is_answered {
+                self.judge(&trial, false, &fault.detail, now);
+            } else {
+                self.leave_trial(&format!("{}: {}", trial.what, fault.detail), now);
+            }
         }
     }
 
-    /// No more wrong requests, and no judgement of this one.
+    /// No more requests beside the sequence, and no judgement of this one.
     fn end_trials(&mut self, detail: &str, now: Instant) {
         self.trials.clear();
+        self.spares = true;
+        self.leave_trial(detail, now);
+    }
+
+    /// The running trial is not judged.
+    fn leave_trial(&mut self, detail: &str, now: Instant) {
+        let step = self.trial_step();
         self.end_step(None, Some(detail.to_owned()), now);
-        self.advance(Step::Strict, now);
+        self.advance(step, now);
+    }
+
+    /// The step of the running trial.
+    fn trial_step(&self) -> Step {
+        self.running.as_ref().map_or(Step::Strict, |r| r.step)
     }
 
     fn judge(&mut self, trial: &Trial, is_right: bool, answer: &str, now: Instant) {
         let detail = format!("{}: {answer}", trial.what);
-        self.findings
-            .demand(is_right, trial.check, Step::Strict, &detail);
+        let step = self.trial_step();
+        self.findings.demand(is_right, trial.check, step, &detail);
         self.end_step(None, Some(detail), now);
-        self.advance(Step::Strict, now);
+        self.advance(step, now);
     }
 }
 

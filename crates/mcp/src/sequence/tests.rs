@@ -9,6 +9,7 @@ use serde_json::json;
 mod expecting;
 mod input;
 mod optional;
+mod origins;
 mod resume;
 mod streaming;
 

@@ -34,7 +34,8 @@ impl MonitorSpec {
             .sum();
         // Few by their kind.
         let lists = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
-        sequence + calls + lists
+        let origins = u32::try_from(self.expect.origin.requests()).unwrap_or(u32::MAX);
+        sequence + calls + lists + origins
     }
 }
 
@@ -53,6 +54,10 @@ mod tests {
                 11,
             ),
             (r#"{"url":"https://x/mcp","profile":"strict"}"#, 13),
+            (
+                r#"{"url":"https://x/mcp","expect":{"origin":{"refused":["https://evil.example"]}}}"#,
+                7,
+            ),
             (
                 r#"{"url":"https://x/mcp","lists":["resources","prompts"],
                     "calls":[{"name":"a"},{"name":"b","answers":{"q":{"action":"accept"}}}]}"#,
