@@ -35,6 +35,10 @@ pub const MAX_EVENT_ID_BYTES: usize = 1024;
 /// How often one request's stream is resumed: a server that closes early does it once or twice.
 pub const MAX_RESUMES: u32 = 8;
 
+/// How long a response stream may stay open after its response (2026-07-28
+/// transports/streamable-http: the response should end it): far more than a network takes.
+pub const STREAM_END: Duration = Duration::from_secs(2);
+
 /// How long to wait before a stream is resumed, where it does not say (2025-11-25 transports,
 /// "Resumability"; browsers wait about so long).
 pub const DEFAULT_RETRY: Duration = Duration::from_secs(1);

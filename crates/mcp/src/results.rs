@@ -15,7 +15,7 @@ use crate::reply::Fault;
 
 pub(crate) use call::{Called, call};
 pub(crate) use items::Items;
-pub(crate) use tools::Tools;
+pub(crate) use tools::{Tools, order};
 
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 

@@ -212,6 +212,9 @@ impl Sequence {
 
     /// A piece of a response's body came.
     pub fn handle_chunk(&mut self, exchange: ExchangeId, chunk: &[u8], now: Instant) {
+        if self.is_followed(exchange) {
+            return;
+        }
         let progress = match self.reader_of(exchange) {
             Some((reader, findings)) => reader.handle_chunk(chunk, findings),
             None => return,
@@ -229,6 +232,9 @@ impl Sequence {
         if self.stream.as_ref().is_some_and(|s| s.exchange == exchange) {
             self.stream = None;
             self.fail(ending::stream_ended(), now);
+            return;
+        }
+        if self.is_followed(exchange) && self.followed(true, now) {
             return;
         }
         if self.may_resume(exchange, now) {
@@ -285,7 +291,10 @@ impl Sequence {
             self.resume();
             return;
         }
-        let Some(running) = self.running.as_mut().filter(|r| r.deadline <= now) else {
+        if self.running.as_ref().is_none_or(|r| r.deadline > now) || self.followed(false, now) {
+            return;
+        }
+        let Some(running) = self.running.as_mut() else {
             return;
         };
         if !running.awaits_stream(self.dialect.transport)

@@ -76,6 +76,7 @@ impl Sequence {
             resumes: 0,
             progress: None,
             idle_since: None,
+            followed_since: None,
         });
         if step == Step::Stream {
             self.stream = Some(Stream {
@@ -293,9 +294,16 @@ impl Sequence {
         }
         let session = head.headers.get(crate::request::SESSION_ID);
         running.has_session_header = session.is_some();
+        let opens = running
+            .trial
+            .as_ref()
+            .is_some_and(|trial| trial.opens_session);
         // Only a successful initialize opens a session: some servers put a fresh id on errors.
         if running.step == Step::Initialize && head.is_success() {
             self.keep_session(session.cloned());
+        }
+        if opens && head.is_success() {
+            self.owe_session(session.cloned());
         }
     }
 }

@@ -331,6 +331,23 @@ impl Sequence {
         }
     }
 
+    /// Keeps the session that a trial opened, to give it back.
+    pub(super) fn owe_session(&mut self, session: Option<HeaderValue>) {
+        let fits = |id: &HeaderValue| !id.is_empty() && id.len() <= MAX_SESSION_ID_BYTES;
+        let Some(id) = session.filter(fits) else {
+            return;
+        };
+        let is_fresh = !self.to_close.contains(&id);
+        // One of the two ends with the other.
+        self.session_lost |= !is_fresh;
+        let detail = "a second session got the id of the first, which still lived";
+        self.findings
+            .demand(is_fresh, CheckId::InitSessionAscii, Step::Strict, detail);
+        if self.to_close.len() < MAX_SESSIONS {
+            self.to_close.push(id);
+        }
+    }
+
     pub(super) fn situation(&self, step: Step) -> Situation {
         Situation {
             step,

@@ -61,7 +61,10 @@ pub(crate) async fn handle(
         (Dialect::Modern | Dialect::Dual, true) => modern(&method, &headers, &request, &script),
         (Dialect::Modern, false) => {
             let id = request["id"].clone();
-            let requested = request["params"]["protocolVersion"].clone();
+            let params = &request["params"];
+            let of_body = &params["_meta"]["io.modelcontextprotocol/protocolVersion"];
+            let requested = [of_body, &params["protocolVersion"]].into_iter();
+            let requested = requested.filter(|asked| !asked.is_null()).next().cloned();
             let data = json!({ "supported": [MODERN], "requested": requested });
             error(400, &id, -32022, "Unsupported protocol version", &data)
         }
