@@ -244,6 +244,7 @@ fn plan(args: &Args, target: TargetUrl) -> Result<Plan, Error> {
     plan.total_timeout = args.timeout.duration();
     plan.severities = args.severity.iter().copied().collect();
     args.demands.add_to(&mut plan)?;
+    plan.instance = args.network.instance();
     plan.keep_listing = true;
     Ok(plan)
 }

@@ -44,5 +44,6 @@ pub use era_cache::{EraCache, EraRecord};
 pub use exchange::{Command, ExchangeId, Head, Request};
 pub use findings::Findings;
 pub use plan::{ClientInfo, Plan, ToolCall};
+pub use retry_after::retry_after;
 pub use sequence::Sequence;
 pub use surface::Listing;

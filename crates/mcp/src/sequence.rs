@@ -8,6 +8,7 @@ mod flow;
 mod handshake;
 mod hearing;
 mod http_sse;
+mod identity;
 mod input;
 mod origins;
 mod replies;

@@ -151,6 +151,7 @@ checks! {
     ListExpected = "list.expected": Fail in Standard, "the monitor's `expect.tools`", "every tool that must be there is listed";
     CallExpected = "call.expected": Fail in Standard, "the monitor's `calls[].expect`", "the result of the call is what the monitor demands";
     ServerExpected = "server.expected": Fail in Standard, "the monitor's `expect.server_name` and `server_version`", "the server gives itself the name and version that it must have";
+    ServerUniform = "server.uniform": Note in Standard, "2026-07-28 basic#_meta", "all results come from one version of the server";
     EraExpected = "era.expected": Fail in Standard, "the monitor's `expect.era` and `protocol_version`", "the era and revision are those that must be spoken";
     OriginExpected = "origin.expected": Fail in Standard, "the monitor's `expect.origin`; 2026-07-28 transports/streamable-http#security-warning", "the origins that must be let in are, and those that must be kept out are";
     PerfStep = "perf.step": Degrade in Standard, "the monitor's `expect.max_step` and `calls[].expect.max`", "every step takes no longer than it may";

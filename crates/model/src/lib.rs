@@ -23,6 +23,7 @@ pub mod expect;
 pub mod file;
 pub mod flow;
 pub mod header;
+pub mod instance;
 pub mod monitor;
 pub mod outcome;
 pub mod period;

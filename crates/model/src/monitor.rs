@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::expect::{CallExpect, Expect, HealthSpec, JsonPath};
+use crate::instance::InstanceSpec;
 use crate::period::Period;
 use crate::{CheckId, ConnectTo, EraPolicy, ListKind, Profile, Severity, TargetUrl};
 
@@ -116,6 +117,9 @@ pub struct MonitorSpec {
     /// What the target must be beyond the protocol.
     #[serde(default)]
     pub expect: Expect,
+    /// Where the instance that answers names itself.
+    #[serde(default, skip_serializing_if = "InstanceSpec::is_empty")]
+    pub instance: InstanceSpec,
     /// How long one step may take, up to 60 s.
     #[serde(default = "ten_seconds")]
     pub step_timeout: Period,
@@ -226,6 +230,7 @@ impl MonitorSpec {
             profile: Profile::Standard,
             health: None,
             expect: Expect::default(),
+            instance: InstanceSpec::default(),
             step_timeout: ten_seconds(),
             call_timeout: ten_seconds(),
             total_timeout: thirty_seconds(),

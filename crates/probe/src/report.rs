@@ -5,7 +5,7 @@ use std::time::Duration;
 use auth::Refusal;
 use mcp::{EraRecord, Findings, Listing, Plan, Sequence};
 use model::report::{Connection, HealthReport, SCHEMA_VERSION};
-use model::{CheckId, Outcome, Reason, Report, Step};
+use model::{CheckId, Outcome, Reason, Report, Step, instance};
 
 use crate::access::{self, Access};
 use crate::addresses::Compared;
@@ -115,7 +115,12 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
     let era = era_of(&findings);
     let total_us: u64 = findings.steps.iter().map(|step| step.total_us).sum();
     let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-    let mut instances = facts.instances.into_iter();
+    let mut instances = facts.instances;
+    let of_health = health.as_ref().and_then(|seen| seen.instance.clone());
+    for name in findings.instances.into_iter().chain(of_health) {
+        instance::add(&mut instances, name);
+    }
+    let mut instances = instances.into_iter();
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
         url: plan.url,
@@ -126,6 +131,7 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         protocol_version: findings.revision,
         transport: findings.transport,
         server: findings.server,
+        more_servers: findings.more_servers,
         connection: facts.connection,
         more_connections: facts.more_connections,
         auth: access.auth,
@@ -185,6 +191,7 @@ fn redact(report: &mut Report, secrets: &[String]) {
     let server = report
         .server
         .iter_mut()
+        .chain(&mut report.more_servers)
         .flat_map(|s| [&mut s.name, &mut s.version]);
     let instances = report.instance.iter_mut().chain(&mut report.more_instances);
     let edge = report

@@ -20,6 +20,10 @@ pub(super) fn facts(report: &Report) -> Vec<String> {
             model::text::line(instance, 40)
         ));
     }
+    if !report.more_servers.is_empty() {
+        let count = report.more_servers.len() + 1;
+        facts.push(format!("{count} server versions"));
+    }
     let connection = report.connection.as_ref();
     let tls = connection.and_then(|connection| connection.tls.as_ref());
     let resumption = tls.and_then(|tls| tls.resumption.as_ref());

@@ -8,10 +8,10 @@ use model::{Era, ListKind, Phase, Profile, Reason, Step, Transport};
 use super::asking::More;
 use super::{Running, Sequence, Stream};
 use crate::exchange::{Command, Head, Request};
-use crate::limits::{CLEANUP_TIMEOUT, MAX_DETAIL_CHARS, MAX_RETRY_AFTER};
+use crate::limits::{CLEANUP_TIMEOUT, MAX_DETAIL_CHARS};
 use crate::reply::{Expect, Reader};
 use crate::results::Announced;
-use crate::retry_after;
+use crate::retry_after::retry_after;
 use crate::timing::Timer;
 
 impl Sequence {
@@ -288,7 +288,7 @@ impl Sequence {
         let began = self.deadline.checked_sub(self.plan.total_timeout);
         let spent = began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
         let wall = self.plan.wall.map(|wall| wall + spent);
-        let retry_after = retry_after::seconds(head, wall).map(|s| s.min(MAX_RETRY_AFTER));
+        let retry_after = retry_after(head, wall);
         if !head.is_success() && retry_after.is_some() {
             self.findings.retry_after = retry_after;
         }

@@ -98,7 +98,9 @@ impl Sequence {
             let fault = Fault::new(Reason::McpSchemaViolation, CheckId::SubAck, detail);
             return self.not_subscribed(&fault, now);
         }
-        match self.read_result(step, &result) {
+        let next = self.read_result(step, &result);
+        self.identify(step, &result);
+        match next {
             Ok(Next::Page(cursor)) => {
                 self.release(now);
                 self.again(More::Cursor(cursor));

@@ -7,6 +7,7 @@ use model::{EraPolicy, Severity, TargetUrl};
 use serde_json::json;
 
 mod expecting;
+mod identity;
 mod input;
 mod optional;
 mod origins;

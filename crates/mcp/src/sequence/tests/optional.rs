@@ -244,9 +244,9 @@ fn an_unknown_version_is_answered_with_one_that_the_server_has() {
 #[test]
 fn a_stream_that_stays_open_after_its_response_is_noted() {
     let streaming = |stays: bool| {
-        move |request: &Request| match name_of(request).as_str() {
-            "ping" => Act::Sse(vec![ok(request, json!({}))], !stays),
-            _ => strict_legacy(request),
+        move |request: &Request| match strict_legacy(request) {
+            Act::Sse(messages, _) if name_of(request) == "ping" => Act::Sse(messages, !stays),
+            act => act,
         }
     };
     let ends = run(strict(plan()), streaming(false));
