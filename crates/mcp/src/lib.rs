@@ -34,7 +34,6 @@ mod reply;
 mod request;
 mod results;
 mod retry_after;
-mod schema;
 mod sequence;
 mod sse;
 mod surface;

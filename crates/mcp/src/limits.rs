@@ -71,8 +71,12 @@ pub const MAX_CURSOR_BYTES: usize = 8 << 10;
 /// Sessions of one probe that are given back: a handshake may be refused and tried again.
 pub const MAX_SESSIONS: usize = 4;
 
-/// How long a call that cleans up may take once the probe has failed, beyond its budget.
+/// How long all calls that clean up may take together once the probe has failed, beyond its budget.
 pub const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long they may take once the probe was cancelled, and how long giving its sessions back may take
+/// then: together less than the 5 s for which an agent that stops waits for its probes.
+pub const CANCELLED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long closing a session may take, beyond the budget of the probe: a guest cleans up after
 /// itself also when the evening was long.

@@ -27,7 +27,7 @@ use http::HeaderValue;
 
 use crate::exchange::{Command, ExchangeId, Head};
 use crate::findings::Findings;
-use crate::limits::BODY_GRACE;
+use crate::limits::{BODY_GRACE, CANCELLED_TIMEOUT};
 use crate::plan::Plan;
 use crate::reply::Fault;
 use crate::request::Dialect;
@@ -74,6 +74,10 @@ pub struct Sequence {
     /// The probe has failed, and what it made is being cleaned up.
     cleaning: bool,
     closing: bool,
+    /// By when what was made must be cleaned up, once the probe has failed.
+    clean_until: Option<Instant>,
+    /// By when all must be over, once the probe was cancelled.
+    end_until: Option<Instant>,
 }
 
 impl Sequence {
@@ -125,6 +129,8 @@ impl Sequence {
             session_lost: false,
             cleaning: false,
             closing: false,
+            clean_until: None,
+            end_until: None,
         };
         let first = match (era, transport) {
             (Era::Modern, _) => Step::Discover,
@@ -324,9 +330,19 @@ impl Sequence {
 
     /// The user or the shell wants the probe to end. A session is still closed.
     pub fn handle_cancel(&mut self, now: Instant) {
-        if self.closing || self.is_done() {
+        if self.is_done() || self.end_until.is_some() {
             return;
         }
+        let until = now + CANCELLED_TIMEOUT;
+        if self.closing {
+            self.end_until = Some(until);
+            if let Some(running) = self.running.as_mut() {
+                running.deadline = running.deadline.min(until);
+            }
+            return;
+        }
+        self.clean_until = Some(self.clean_until.map_or(until, |at| at.min(until)));
+        self.end_until = Some(until + CANCELLED_TIMEOUT);
         self.fallback = None;
         self.fail(
             Fault {

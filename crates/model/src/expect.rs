@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::monitor::FieldError;
 use crate::period::Period;
-use crate::{Era, Revision, Step, TargetUrl};
+use crate::{Era, Revision, Step, TargetUrl, json_schema};
 
 pub use assertion::Assertion;
 pub use origin::{MAX_ORIGINS, OriginExpect, WebOrigin, WebOriginError};
@@ -154,6 +154,10 @@ impl CallExpect {
         {
             let detail = "a JSON Schema is an object";
             problems.push(FieldError::new(format!("{pointer}/schema"), detail));
+        }
+        let schema = self.schema.as_ref().filter(|_| problems.is_empty());
+        if let Some(why) = schema.and_then(json_schema::refusal) {
+            problems.push(FieldError::new(format!("{pointer}/schema"), why));
         }
         problems.extend(assertion_problems(&self.assertions, pointer));
         problems
@@ -318,6 +322,14 @@ mod tests {
             serde_json::from_value(json!({ "assert": [{ "path": "$.a" }], "schema": 7 })).unwrap();
         let pointers: Vec<_> = call.problems("/e").into_iter().map(|p| p.pointer).collect();
         assert_eq!(pointers, ["/e/schema", "/e/assert/0"]);
+        let schema = json!({ "properties": { "a": { "$ref": "https://example.com/s.json" } } });
+        let call: CallExpect = serde_json::from_value(json!({ "schema": schema })).unwrap();
+        let problems = call.problems("/e");
+        assert_eq!(problems[0].pointer, "/e/schema");
+        assert_eq!(
+            problems[0].detail,
+            "refers to another document, https://example.com/s.json"
+        );
         let unknown = serde_json::from_value::<Expect>(json!({ "tool": [] }));
         assert!(
             unknown

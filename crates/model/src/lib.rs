@@ -24,6 +24,7 @@ pub mod file;
 pub mod flow;
 pub mod header;
 pub mod instance;
+pub mod json_schema;
 pub mod monitor;
 pub mod outcome;
 pub mod period;

@@ -44,12 +44,15 @@ pub(crate) async fn ask(dialer: &Dialer, job: &Job, secrets: &[String]) -> Optio
     Some(report)
 }
 
-/// The way to the page: what stands for the target's origin in TLS and `Host` stands for no other
-/// one; rules of where to connect name whom they are for.
+/// The way to the page: what stands for the target's name in TLS, and for its host and port in `Host`,
+/// stands for no other one; rules of where to connect name whom they are for.
 fn way(job: &Job, spec: &HealthSpec, endpoint: Endpoint) -> (Endpoint, Network) {
     let mut network = job.network.clone();
+    if spec.url.as_url().host() != job.plan.url.as_url().host() {
+        network.sni = None;
+    }
     if !is_of_target(job, spec) {
-        (network.sni, network.host) = (None, None);
+        network.host = None;
     }
     let endpoint = endpoint
         .through(job.proxy.clone())

@@ -115,6 +115,11 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
     let era = era_of(&findings);
     let total_us: u64 = findings.steps.iter().map(|step| step.total_us).sum();
     let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    // A page of the target's own origin speaks for it.
+    let of_page = health
+        .as_ref()
+        .filter(|seen| seen.url.origin() == plan.url.origin());
+    let of_page = of_page.and_then(|seen| seen.retry_after_seconds);
     let mut instances = facts.instances;
     let of_health = health.as_ref().and_then(|seen| seen.instance.clone());
     for name in findings.instances.into_iter().chain(of_health) {
@@ -148,7 +153,7 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         largest_response_bytes: findings.largest_response,
         contract: None,
         health,
-        retry_after_seconds: findings.retry_after,
+        retry_after_seconds: findings.retry_after.or(of_page),
         steps: findings.steps,
         checks: checks.into_iter().map(|(check, _)| check).collect(),
         total_us,

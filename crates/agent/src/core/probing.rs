@@ -123,7 +123,7 @@ impl Core {
             // Whatever the link goes through: what is measured is the target.
             proxy: None,
             network: item.way.network.clone(),
-            health: item.health.clone().filter(|_| !is_confirmation),
+            health: self.page_of(&item).filter(|_| !is_confirmation),
             alpn: Alpn::Any,
             authorizer: None,
             is_renewed: false,
@@ -175,6 +175,7 @@ impl Core {
     fn file(&mut self, done: Done) {
         self.learn(&done);
         self.heed(&done.item, &done.report);
+        self.heed_page(&done.item, &done.report);
         let Done {
             item,
             cause,

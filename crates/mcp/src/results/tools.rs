@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use model::{CheckId, Era, Reason, Step};
+use model::{CheckId, Era, Reason, Step, json_schema};
 use serde_json::Value;
 
 use super::pages::Pages;
@@ -12,7 +12,6 @@ use crate::findings::Findings;
 use crate::limits::{MAX_BODY_BYTES, MAX_TOOLS};
 use crate::param::{self, Mirror};
 use crate::reply::Fault;
-use crate::schema as json_schema;
 
 /// What is known of a tool list while its pages come in.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use model::{Era, ListKind, Phase, Profile, Reason, Step, Transport};
 use super::asking::More;
 use super::{Running, Sequence, Stream};
 use crate::exchange::{Command, Head, Request};
-use crate::limits::{CLEANUP_TIMEOUT, MAX_DETAIL_CHARS};
+use crate::limits::MAX_DETAIL_CHARS;
 use crate::reply::{Expect, Reader};
 use crate::results::Announced;
 use crate::retry_after::retry_after;
@@ -18,7 +18,6 @@ impl Sequence {
     /// Begins a step with its first request.
     pub(super) fn start(&mut self, step: Step, now: Instant) {
         let limit = match step {
-            Step::ToolsCall if self.cleaning => self.plan.call_timeout.min(CLEANUP_TIMEOUT),
             Step::ToolsCall => self.plan.call_timeout,
             Step::Close => self.plan.close_timeout,
             Step::Authorize
@@ -35,11 +34,13 @@ impl Sequence {
             | Step::Origin
             | Step::Strict => self.plan.step_timeout,
         };
-        let deadline = if self.closing || self.cleaning {
-            now + limit
-        } else {
-            after(now, limit).min(self.deadline)
+        let latest = match (self.closing, self.cleaning) {
+            (true, _) => self.end_until,
+            (false, true) => self.clean_until,
+            (false, false) => Some(self.deadline),
         };
+        let deadline = after(now, limit);
+        let deadline = latest.map_or(deadline, |latest| deadline.min(latest));
         let tool = (step == Step::ToolsCall)
             .then(|| {
                 self.plan
