@@ -82,7 +82,7 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
     let plan = plan(probe, !headers.is_empty())?;
     let mut way = way::read(probe.network.as_ref())?;
     if let Some(name) = &plan.instance.header {
-        let name = name.parse();
+        let name: Result<HeaderName, _> = name.parse();
         let name = name.map_err(|_| ConvertError::new("instance_json", "no legal header"))?;
         way.network.instance_header = Some(name);
     }

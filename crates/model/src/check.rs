@@ -163,6 +163,7 @@ checks! {
     AuthAs = "auth.as": Note in Standard, "RFC 8414 §3.3; basic/authorization", "the authorization server's metadata is found, its issuer is identical, it has S256 and https endpoints";
     AuthToken = "auth.token": Fail in Standard, "RFC 6749 §4.4", "the credential is good for a token, and the token opens the server";
     AuthUniform = "auth.uniform": Note in Standard, "basic/authorization", "all steps agree about whether they want a credential";
+    AuthAddresses = "auth.addresses": Degrade in Standard, "RFC 9110 §11.6.1; basic/authorization", "every address of the name turns strangers away in the same way, or none does";
     AuthExpiry = "auth.expiry": Degrade in Standard, "RFC 7519 §4.1.4", "the credential lasts for 72 more hours, better 14 days";
 }
 

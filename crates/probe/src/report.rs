@@ -115,16 +115,8 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
     let era = era_of(&findings);
     let total_us: u64 = findings.steps.iter().map(|step| step.total_us).sum();
     let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-    // A page of the target's own origin speaks for it.
-    let of_page = health
-        .as_ref()
-        .filter(|seen| seen.url.origin() == plan.url.origin());
-    let of_page = of_page.and_then(|seen| seen.retry_after_seconds);
-    let mut instances = facts.instances;
-    let of_health = health.as_ref().and_then(|seen| seen.instance.clone());
-    for name in findings.instances.into_iter().chain(of_health) {
-        instance::add(&mut instances, name);
-    }
+    let of_page = health.as_ref().and_then(|seen| pause_of(seen, &plan));
+    let instances = instances(facts.instances, findings.instances, health.as_ref());
     let mut instances = instances.into_iter();
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
@@ -166,6 +158,25 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         era,
         listing,
     }
+}
+
+/// The pause that the health page asks for, where it is of the target's own origin and so speaks for it.
+fn pause_of(seen: &HealthReport, plan: &Plan) -> Option<u64> {
+    let is_own = seen.url.origin() == plan.url.origin();
+    seen.retry_after_seconds.filter(|_| is_own)
+}
+
+/// The instances that answered, as they are named by headers, results and the health page.
+fn instances(
+    mut named: Vec<String>,
+    of_results: Vec<String>,
+    health: Option<&HealthReport>,
+) -> Vec<String> {
+    let of_page = health.and_then(|seen| seen.instance.clone());
+    for name in of_results.into_iter().chain(of_page) {
+        instance::add(&mut named, name);
+    }
+    named
 }
 
 fn examine_health(health: Option<&HealthReport>, sequence: &mut Sequence) {

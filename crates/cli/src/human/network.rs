@@ -141,7 +141,9 @@ const fn is_check(difference: &Difference) -> bool {
         | DifferenceKind::Versions
         | DifferenceKind::Revisions
         | DifferenceKind::Tools
-        | DifferenceKind::Certificates => true,
+        | DifferenceKind::Certificates
+        | DifferenceKind::Walls
+        | DifferenceKind::Challenges => true,
         DifferenceKind::Ipv6Broken | DifferenceKind::Ipv4Broken | DifferenceKind::NoRoute => false,
     }
 }
@@ -166,6 +168,7 @@ fn words(address: &AddressReport, now: Option<i64>) -> String {
         let short = sha256.get(..8).unwrap_or_default();
         words.push(format!("certificate {short} {days} d left"));
     }
+    words.extend((address.walled == Some(true)).then(|| "wants a credential".to_owned()));
     words.extend(address.edge.as_ref().map(edge));
     let instance = address.instance.as_ref();
     words.extend(instance.map(|name| format!("instance {}", model::text::line(name, 40))));

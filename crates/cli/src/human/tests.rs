@@ -255,6 +255,8 @@ fn the_way_and_who_answered_are_told() {
         certificate_not_after: Some(1_796_040_000),
         instance: None,
         edge: None,
+        walled: None,
+        resource_metadata: None,
         kernel_rtt_us: None,
         total_us: 0,
     }];
