@@ -105,3 +105,43 @@ async fn a_name_of_the_hosts_file_has_no_time_to_live() {
         connection.resolver
     );
 }
+
+/// Who has a key is let in everywhere: a wall that is missing shows only without it.
+#[tokio::test]
+async fn a_replica_that_lets_strangers_in_is_named() {
+    let walled = serve("127.0.0.2:0", None).await;
+    let port = walled.address().port();
+    let open = serve(&format!("127.0.0.3:{port}"), None).await;
+    walled.script(|script| script.walled = true);
+    let addresses = ips(&["127.0.0.2", "127.0.0.3"]);
+    let dns = NameServer::start(&[(NAME, &addresses)], 5).await.unwrap();
+    for has_key in [true, false] {
+        let mut probe = Probe::of(&format!("http://{NAME}:{port}/mcp"));
+        probe.name_servers = vec![dns.address()];
+        probe.network.all_addresses = true;
+        if has_key {
+            probe = probe.header("authorization", "Bearer k-0123456789");
+            probe.plan.has_credential = true;
+        }
+        let report = probe.report().await;
+        let wall = |server: &Server| {
+            let address = server.address().to_string();
+            let mut rows = report.addresses.iter();
+            rows.find(|row| row.address == address).unwrap().walled
+        };
+        let walls = (wall(&walled), wall(&open));
+        assert_eq!(walls, (Some(true), Some(false)), "{has_key}: {report:#?}");
+        let violations = report.violations();
+        let mut checks = violations.iter();
+        let check = checks
+            .find(|check| check.id == CheckId::AuthAddresses)
+            .unwrap();
+        let detail = check.detail.as_deref().unwrap_or_default();
+        let said = format!("strangers are let in at {}", open.address());
+        assert!(detail.contains(&said), "{detail}");
+        if has_key {
+            let checks = vec![CheckId::AuthAddresses];
+            assert_eq!(report.outcome, Outcome::Degraded { checks });
+        }
+    }
+}

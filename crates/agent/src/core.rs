@@ -3,6 +3,7 @@
 mod attesting;
 mod evidence;
 mod holding;
+mod naming;
 mod orders;
 mod probing;
 mod state;
@@ -35,6 +36,7 @@ use crate::self_test::SelfTest;
 use crate::spool::Spool;
 use crate::telling::{self, Telling};
 use attesting::Answer;
+use naming::Naming;
 use probing::{Done, Running};
 use state::Found;
 
@@ -60,6 +62,7 @@ struct Core {
     probes: JoinSet<Done>,
     cancel: CancellationToken,
     eras: EraCache,
+    naming: Naming,
     windows: Recorder,
     spool: Spool,
     disk: Option<Disk>,
@@ -197,6 +200,7 @@ impl Core {
             probes: JoinSet::new(),
             cancel: CancellationToken::new(),
             eras: EraCache::default(),
+            naming: Naming::default(),
             windows: Recorder::default(),
             spool: found.spool,
             disk: found.disk,

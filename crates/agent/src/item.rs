@@ -80,6 +80,12 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
     let probe = probe.ok_or_else(|| ConvertError::new("probe", "is missing"))?;
     let headers = headers(&probe.headers)?;
     let plan = plan(probe, !headers.is_empty())?;
+    let mut way = way::read(probe.network.as_ref())?;
+    if let Some(name) = &plan.instance.header {
+        let name: Result<HeaderName, _> = name.parse();
+        let name = name.map_err(|_| ConvertError::new("instance_json", "no legal header"))?;
+        way.network.instance_header = Some(name);
+    }
     Ok(Item {
         monitor,
         generation: item.generation,
@@ -88,7 +94,7 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
         origin: plan.url.origin(),
         hosting: others::hosting(&item.hosting, &plan.url),
         repeatable: probe.calls.iter().map(|call| call.idempotent).collect(),
-        way: way::read(probe.network.as_ref())?,
+        way,
         health: json("health_json", &probe.health_json)?,
         plan,
         headers,
@@ -140,6 +146,7 @@ fn plan(probe: &v1::ProbeSpec, has_credential: bool) -> Result<Plan, ConvertErro
         plan.profile = probe.profile.parse().map_err(word("profile"))?;
     }
     plan.expect = json("expect_json", &probe.expect_json)?;
+    plan.instance = json("instance_json", &probe.instance_json)?;
     for entry in &probe.severities {
         let check = entry.check.parse().map_err(word("check"))?;
         let severity = entry.severity.parse().map_err(word("severity"))?;

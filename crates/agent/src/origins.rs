@@ -44,6 +44,11 @@ impl Origins {
         self.lock().holds.hold(origin, Held::Told, pause, now);
     }
 
+    /// An origin turned this agent away for so long.
+    pub(crate) fn limited(&self, origin: &str, pause: Duration, now: Instant) {
+        self.lock().holds.hold(origin, Held::Limited, pause, now);
+    }
+
     /// A server that says 429, or 503 with a time, is left alone for that time (RFC 6585 section 4,
     /// RFC 9110 section 10.2.3); one that names none, for `rest`. Of several answers without a
     /// time the first one counts: probes that were under way already must not draw the pause out.

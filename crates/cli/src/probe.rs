@@ -168,6 +168,9 @@ impl Prober {
             return Err(UsageError::AddressesBehindProxy.into());
         }
         let mut plan = plan(args, target)?;
+        if headers.contains_key(http::header::ORIGIN) && !plan.expect.origin.is_empty() {
+            return Err(UsageError::Origin.into());
+        }
         let baseline = baseline::Baseline::open(
             args.baseline.as_deref(),
             args.write_baseline.as_deref(),
@@ -241,6 +244,7 @@ fn plan(args: &Args, target: TargetUrl) -> Result<Plan, Error> {
     plan.total_timeout = args.timeout.duration();
     plan.severities = args.severity.iter().copied().collect();
     args.demands.add_to(&mut plan)?;
+    plan.instance = args.network.instance();
     plan.keep_listing = true;
     Ok(plan)
 }

@@ -1,6 +1,7 @@
 //! What is known of every target, region by region: fed by the ledger, read by API and metrics.
 //! Beside what was counted stands what is judged of it.
 
+mod answerer;
 mod judged;
 mod region;
 mod sparing;
@@ -17,9 +18,10 @@ use tokio::sync::Notify;
 use verdict::{AgentChange, Ask, Judge, Mesh, Ms, Transition};
 use window::{Latencies, Samples};
 
+use answerer::Answerer;
 pub(crate) use judged::Said;
-pub(crate) use region::{Percentiles, RegionView};
-use region::{Region, Voice};
+use region::Region;
+pub(crate) use region::{Percentiles, RegionView, Voice};
 
 use crate::axis::Axis;
 use crate::fleet::Identity;
@@ -199,6 +201,8 @@ impl Board {
             era: model::text::line(&record.era, 16),
             protocol_version: model::text::line(&record.protocol_version, 16),
             detail: detail.map(|text| model::text::line(text, 200)),
+            answerer: record.answerer.as_ref().map(Answerer::of),
+            named_us: record.answerer.as_ref().map(|_| record.started_at_us),
             boot: sighting.boot.to_owned(),
             order_us: record.started_at_us,
         };

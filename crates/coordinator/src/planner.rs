@@ -102,6 +102,7 @@ fn item(
             }),
             idle_ms: spec.idle_stream.map_or(0, |idle| millis(idle.duration())),
             network: Some(network(spec)),
+            instance_json: demanded(&spec.instance),
         }),
         hosting: spec.hosting.clone().unwrap_or_default(),
     }

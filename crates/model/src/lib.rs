@@ -23,6 +23,8 @@ pub mod expect;
 pub mod file;
 pub mod flow;
 pub mod header;
+pub mod instance;
+pub mod json_schema;
 pub mod monitor;
 pub mod outcome;
 pub mod period;

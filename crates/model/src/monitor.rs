@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::expect::{CallExpect, Expect, HealthSpec, JsonPath};
+use crate::instance::InstanceSpec;
 use crate::period::Period;
 use crate::{CheckId, ConnectTo, EraPolicy, ListKind, Profile, Severity, TargetUrl};
 
@@ -116,6 +117,9 @@ pub struct MonitorSpec {
     /// What the target must be beyond the protocol.
     #[serde(default)]
     pub expect: Expect,
+    /// Where the instance that answers names itself.
+    #[serde(default, skip_serializing_if = "InstanceSpec::is_empty")]
+    pub instance: InstanceSpec,
     /// How long one step may take, up to 60 s.
     #[serde(default = "ten_seconds")]
     pub step_timeout: Period,
@@ -226,6 +230,7 @@ impl MonitorSpec {
             profile: Profile::Standard,
             health: None,
             expect: Expect::default(),
+            instance: InstanceSpec::default(),
             step_timeout: ten_seconds(),
             call_timeout: ten_seconds(),
             total_timeout: thirty_seconds(),
@@ -294,5 +299,11 @@ mod tests {
         let spec: MonitorSpec = serde_json::from_str(spec).unwrap();
         let pointers: Vec<_> = spec.problems().into_iter().map(|p| p.pointer).collect();
         assert_eq!(pointers, ["/interval", "/severities/rpc.id"]);
+        let spec = r#"{"url":"https://x/","headers":{"Origin":"https://a"},
+            "expect":{"origin":{"accepted":["https://b"],"refused":["https://b"]}},
+            "severities":{"origin.expected":"note"}}"#;
+        let spec: MonitorSpec = serde_json::from_str(spec).unwrap();
+        let pointers: Vec<_> = spec.problems().into_iter().map(|p| p.pointer).collect();
+        assert_eq!(pointers, ["/expect/origin/refused/0", "/headers/Origin"]);
     }
 }

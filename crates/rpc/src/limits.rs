@@ -31,6 +31,8 @@ pub const MAX_STREAMS: u32 = 16;
 pub const LANES: u32 = 256;
 /// How often an agent sends a heartbeat.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The longest name in a record of what answered.
+pub const MAX_NAME_BYTES: usize = 128;
 /// The longest text in a record.
 pub const MAX_TEXT_BYTES: usize = 512;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::Report;
+use model::expect::HealthSpec;
 use rpc::{limits, v1};
 use schedule::Held;
 
@@ -37,6 +38,31 @@ impl Core {
         // The next slot is to find it free: slots are told by their begin.
         let took = Duration::from_micros(report.total_us.saturating_add(report.own_us));
         (shortest * 9 / 10).saturating_sub(took)
+    }
+
+    /// A health page that says so holds its own origin in the same way: all slots, where that is the
+    /// target's, and else the page alone.
+    pub(super) fn heed_page(&self, item: &Item, report: &Report) {
+        let Some(seen) = &report.health else { return };
+        let asked = seen.retry_after_seconds.map(Duration::from_secs);
+        let is_limited = match seen.http_status {
+            Some(429) => true,
+            Some(503) => asked.is_some(),
+            _ => false,
+        };
+        if is_limited {
+            let origin = seen.url.origin();
+            let pause = asked.unwrap_or(item.interval * 9 / 10);
+            tracing::info!(%origin, ?pause, "the health page asks for a pause");
+            self.origins.limited(&origin, pause, now());
+        }
+    }
+
+    /// The health page of an item, unless it asked to be left alone.
+    pub(super) fn page_of(&self, item: &Item) -> Option<HealthSpec> {
+        let page = item.health.as_ref()?;
+        let held = self.origins.held(&page.url.origin(), now());
+        held.is_none().then(|| page.clone())
     }
 
     /// Others were turned away: this agent need not find out for itself.
@@ -162,6 +188,30 @@ mod tests {
         core.items.get_mut("quick").unwrap().origin = "https://other.example".into();
         let rest = core.rest(&core.items["slower"], &report);
         assert_eq!(rest, Duration::from_millis(539_500));
+    }
+
+    /// A page of another origin is left alone by itself: the target is still probed.
+    #[tokio::test]
+    async fn a_health_page_that_limits_is_left_alone_too() {
+        let (base, count) = answering("HTTP/1.1 500 Broken\r\n");
+        let (page, asked) = answering("HTTP/1.1 429 Too Many\r\nretry-after: 600\r\n");
+        let (mut core, _inbox) = core(config());
+        schedule(&mut core, &format!("{base}/mcp"), &["docs"]);
+        let spec = serde_json::json!({ "url": format!("{page}/health") });
+        let item = core.items.get_mut("docs").unwrap();
+        item.health = serde_json::from_value(spec).unwrap();
+        slot(&mut core, "docs", 7).await;
+        let first = count.load(Ordering::SeqCst);
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        slot(&mut core, "docs", 8).await;
+        assert!(count.load(Ordering::SeqCst) > first);
+        assert_eq!((asked.load(Ordering::SeqCst), missed(&core)), (1, vec![]));
+        // One of the target's own origin holds the target.
+        let item = core.items.get_mut("docs").unwrap();
+        item.origin.clone_from(&page);
+        slot(&mut core, "docs", 9).await;
+        let held = ("docs".to_owned(), 9, v1::MissedReason::Held, true);
+        assert_eq!(missed(&core), [held]);
     }
 
     #[tokio::test]

@@ -123,7 +123,7 @@ impl Core {
             // Whatever the link goes through: what is measured is the target.
             proxy: None,
             network: item.way.network.clone(),
-            health: item.health.clone().filter(|_| !is_confirmation),
+            health: self.page_of(&item).filter(|_| !is_confirmation),
             alpn: Alpn::Any,
             authorizer: None,
             is_renewed: false,
@@ -175,6 +175,7 @@ impl Core {
     fn file(&mut self, done: Done) {
         self.learn(&done);
         self.heed(&done.item, &done.report);
+        self.heed_page(&done.item, &done.report);
         let Done {
             item,
             cause,
@@ -190,7 +191,8 @@ impl Core {
         let is_slot = matches!(cause, Cause::Slot(_));
         let is_failure = matches!(report.outcome, Outcome::Failed(_));
         let age = started.saturating_duration_since(self.boot);
-        let outcome = record::outcome(&item, cause, age, &report);
+        let answerer = self.answerer(&item, &report);
+        let outcome = record::outcome(&item, cause, age, &report, answerer);
         // A verdict waits for a confirmation, whatever it says.
         let seq = self.spool(item.lane, outcome, is_failure || !is_slot);
         if is_failure {
@@ -209,6 +211,18 @@ impl Core {
             }
             self.spool_windows();
         }
+    }
+
+    /// Who answered, where that must be told: always of what did not go well.
+    fn answerer(&mut self, item: &Item, report: &Report) -> Option<v1::Answerer> {
+        let answerer = record::answerer(report);
+        let is_ok = report.outcome == Outcome::Ok;
+        let known = (item.monitor.as_str(), item.generation);
+        let must = self.naming.must_tell(known, &answerer, !is_ok, now());
+        let items = &self.items;
+        self.naming
+            .keep(items.len(), |monitor| items.contains_key(monitor));
+        must.then_some(answerer)
     }
 
     /// Remembers the era that a probe found.

@@ -22,6 +22,7 @@ pub(crate) fn report(outcome: Outcome, address: Option<&str>) -> Report {
         more_connections: Vec::new(),
         edge: None,
         instance: None,
+        more_servers: Vec::new(),
         more_instances: Vec::new(),
         alt_svc: Vec::new(),
         addresses: Vec::new(),

@@ -37,6 +37,7 @@ fn report() -> Report {
         more_connections: Vec::new(),
         edge: None,
         instance: None,
+        more_servers: Vec::new(),
         more_instances: Vec::new(),
         alt_svc: Vec::new(),
         addresses: Vec::new(),
@@ -237,6 +238,8 @@ fn the_way_and_who_answered_are_told() {
         certificate_not_after: Some(1_796_040_000),
         instance: None,
         edge: None,
+        walled: None,
+        resource_metadata: None,
         kernel_rtt_us: None,
         total_us: 0,
     }];

@@ -1,9 +1,10 @@
 //! What is wrong, one thing each: the common ground of annotations, code quality and SARIF.
 
-use model::{Outcome, Report, Severity};
+use model::{CheckId, Outcome, Report, Severity};
 
 use super::Run;
 use crate::exit;
+use crate::probe::repeat::Repeated;
 
 /// How bad it is. There is an `Error` exactly where the exit status is not 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,6 +106,21 @@ fn beyond(run: &Run) -> Vec<Finding> {
             title: "the server stays healthy".to_owned(),
             message: wait.sentence(),
             source: String::new(),
+        });
+    }
+    let repeat = run.document.repeat.as_ref();
+    let is_said = |id: CheckId| {
+        let mut violated = run.document.report.violations().into_iter();
+        violated.any(|check| check.id == id)
+    };
+    let id = CheckId::ServerUniform;
+    if let Some(message) = repeat.and_then(Repeated::mixture).filter(|_| !is_said(id)) {
+        all.push(Finding {
+            id: id.as_str(),
+            level: Level::Note,
+            title: id.rule().demand.to_owned(),
+            message,
+            source: id.rule().source.to_owned(),
         });
     }
     let load = run.document.load.as_ref();

@@ -160,6 +160,12 @@ pub(crate) enum UsageError {
     /// A call without a name.
     #[error("--call: the tool has no name; write it like --call search")]
     CallName,
+    /// `--header Origin` beside the origins that are demanded.
+    #[error(
+        "--header: `Origin` would go with every request, those of --expect-origin-accepted and \
+         --expect-origin-refused too; leave one of them out"
+    )]
+    Origin,
     /// A load without the word of the server's owner.
     #[error(
         "--for: a load is for your own server: it makes many requests a second, which an owner who \

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::RawQuery;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use model::report::{Edge, ServerInfo};
 use model::verdict::{Fault, Flag, Verdict};
 use model::{Outcome, Reason, RegionState, Step};
 use schemars::JsonSchema;
@@ -17,7 +18,7 @@ use super::monitors::parse;
 use super::openapi::Time;
 use super::problem::{Id, Problem};
 use crate::axis::shown;
-use crate::board::{Percentiles, RegionView};
+use crate::board::{Percentiles, RegionView, Voice};
 use crate::fleet::AgentView;
 use crate::loads::Load;
 use crate::{judging, roster};
@@ -105,6 +106,12 @@ struct Agent {
     protocol_version: String,
     /// Untrusted, escaped.
     detail: Option<String>,
+    /// What the server said it is. Untrusted, escaped.
+    server: Option<ServerInfo>,
+    /// The replica that answered, where the monitor says how it names itself. Untrusted, escaped.
+    instance: Option<String>,
+    /// The edge that answered, as its headers say.
+    edge: Option<Edge>,
 }
 
 /// What one agent says.
@@ -344,15 +351,23 @@ fn region(view: RegionView) -> Region {
         agents: view
             .voices
             .into_iter()
-            .map(|(agent, voice)| Agent {
-                agent,
-                outcome: voice.outcome,
-                probe_at: voice.started_at.to_string(),
-                era: voice.era,
-                protocol_version: voice.protocol_version,
-                detail: voice.detail,
-            })
+            .map(|(agent, voice)| last_probe(agent, voice))
             .collect(),
+    }
+}
+
+fn last_probe(agent: String, voice: Voice) -> Agent {
+    let answerer = voice.answerer.unwrap_or_default();
+    Agent {
+        agent,
+        outcome: voice.outcome,
+        probe_at: voice.started_at.to_string(),
+        era: voice.era,
+        protocol_version: voice.protocol_version,
+        detail: voice.detail,
+        server: answerer.server,
+        instance: answerer.instance,
+        edge: answerer.edge,
     }
 }
 

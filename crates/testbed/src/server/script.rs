@@ -21,6 +21,8 @@ pub struct Script {
     pub status: Option<u16>,
     /// Says so in the `Retry-After` of those answers.
     pub retry_after: Option<String>,
+    /// Answers 401 to whoever brings no `Authorization`; takes any.
+    pub walled: bool,
     /// Calls of these tools end in `isError`.
     pub failing_tools: BTreeSet<String>,
     /// Answers with an event stream instead of JSON.
