@@ -69,6 +69,26 @@ pub struct Record {
     pub refused: Option<Refused>,
 }
 
+impl Record {
+    /// How a credential stands of which this is known, and whether renewing it is in trouble.
+    #[must_use]
+    pub fn state(&self, is_troubled: bool, now: Ms) -> CredentialState {
+        if self.refused.is_some() {
+            return CredentialState::Refused;
+        }
+        let Some(access) = &self.access else {
+            return CredentialState::NotYet;
+        };
+        if access.ends_at.is_some_and(|end| end <= now) {
+            CredentialState::Expired
+        } else if is_troubled {
+            CredentialState::Expiring
+        } else {
+            CredentialState::Ok
+        }
+    }
+}
+
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -163,19 +183,7 @@ impl Renewal {
     /// How the credential stands.
     #[must_use]
     pub fn state(&self, now: Ms) -> CredentialState {
-        if self.record.refused.is_some() {
-            return CredentialState::Refused;
-        }
-        let Some(access) = &self.record.access else {
-            return CredentialState::NotYet;
-        };
-        if access.ends_at.is_some_and(|end| end <= now) {
-            CredentialState::Expired
-        } else if self.trouble.is_some() {
-            CredentialState::Expiring
-        } else {
-            CredentialState::Ok
-        }
+        self.record.state(self.trouble.is_some(), now)
     }
 
     /// What to do now, if anything.
@@ -280,6 +288,15 @@ impl Renewal {
         if let Phase::Keeping { due, .. } = &mut self.phase {
             self.unkept = self.unkept.saturating_add(1);
             *due = Some(now.saturating_add(pause));
+        }
+    }
+
+    /// The credential is another one: a token is asked for with it, while the old one is used.
+    pub fn handle_replaced(&mut self, now: Ms) {
+        if self.may_ask()
+            && let Phase::Resting(due) = &mut self.phase
+        {
+            *due = Some(now);
         }
     }
 

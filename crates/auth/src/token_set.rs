@@ -146,6 +146,22 @@ impl TokenSet {
                 is_final: true,
             });
         };
+        let token = self.exchange(&refresh, net, now).await?;
+        self.take(token, now);
+        Ok(())
+    }
+
+    /// Exchanges a refresh token for new tokens. They must be kept at once: the old refresh token may
+    /// be used up.
+    ///
+    /// # Errors
+    /// It is not accepted any more, or nobody answers.
+    pub async fn exchange(
+        &self,
+        refresh: &Secret,
+        net: &mut Net,
+        now: i64,
+    ) -> Result<Token, Refusal> {
         let client = Client {
             id: self.client_id.clone(),
             proof: match &self.client_secret {
@@ -161,10 +177,8 @@ impl TokenSet {
             now,
             nonce: authorizer::nonce(),
         };
-        let (endpoint, grant) = (&self.token_endpoint, Grant::Refresh(&refresh));
-        let token = authorizer::request(net, endpoint, &client, &grant, &terms).await?;
-        self.take(token, now);
-        Ok(())
+        let (endpoint, grant) = (&self.token_endpoint, Grant::Refresh(refresh));
+        authorizer::request(net, endpoint, &client, &grant, &terms).await
     }
 }
 

@@ -208,6 +208,17 @@ fn a_token_that_the_target_turns_away_is_renewed_once() {
 }
 
 #[test]
+fn another_credential_is_tried_at_once_while_the_old_token_is_used() {
+    let record = signed_in(None, Some(3600));
+    let mut renewal = Renewal::new(record, false, 7, START);
+    assert!(renewal.poll_timeout().unwrap() > START);
+    renewal.handle_replaced(START);
+    assert_eq!(renewal.access().unwrap().token.expose(), "a0");
+    assert_eq!(renewal.state(START), CredentialState::Ok);
+    assert_eq!(renewal.poll_command(START), Some(Command::Ask(None)));
+}
+
+#[test]
 fn no_secret_is_shown() {
     let mut renewal = user();
     let now = renewal.poll_timeout().unwrap();

@@ -17,6 +17,7 @@ use super::monitors::parse;
 use super::openapi::Time;
 use super::problem::{Id, Problem};
 use crate::axis::shown;
+use crate::credentials::{CredentialView, WallView};
 use crate::board::{Percentiles, RegionView};
 use crate::fleet::AgentView;
 use crate::loads::Load;
@@ -47,6 +48,10 @@ pub(super) struct Status {
     witnesses: Witnesses,
     /// What it costs the target; null for a moment after it was registered.
     load: Option<Load>,
+    /// How its credential stands; null where it has none, or nothing is known of it.
+    credential: Option<CredentialView>,
+    /// What somebody without a credential meets; null until somebody looked.
+    wall: Option<WallView>,
     regions: Vec<Region>,
 }
 
@@ -227,6 +232,10 @@ pub(super) async fn monitor<S: Store>(
             explanations: evidence.explanations,
         },
         load: hub.loads.load(&monitor.id),
+        credential: hub
+            .credentials
+            .view(&monitor.id, telemetry::clock::wall()),
+        wall: hub.credentials.wall(&monitor.id),
         regions: watch.regions.into_iter().map(region).collect(),
     };
     Ok(axum::Json(status).into_response())

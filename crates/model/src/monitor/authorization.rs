@@ -171,12 +171,8 @@ impl MonitorSpec {
     /// says so.
     #[must_use]
     pub fn has_credential(&self) -> bool {
-        const WORDS: [&str; 6] = ["auth", "key", "token", "secret", "cookie", "password"];
-        let says_so = |name: &String| {
-            let name = name.to_ascii_lowercase();
-            WORDS.iter().any(|word| name.contains(word))
-        };
-        self.authorization.is_some() || self.headers.keys().any(says_so)
+        let mut names = self.headers.keys();
+        self.authorization.is_some() || names.any(|name| crate::header::is_credential(name))
     }
 
     /// When the operator says that the credential ends, seconds since the Unix epoch.
