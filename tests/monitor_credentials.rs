@@ -156,7 +156,9 @@ async fn a_users_tokens_are_renewed_and_a_refusal_is_no_outage() {
     let status = coordinator.until_verdict("docs", "up").await;
     assert_eq!(status["generation"], generation);
     let verdicts = coordinator.transitions("docs").await;
-    let outages = verdicts.iter().filter(|(verdict, _, _)| verdict == "outage");
+    let outages = verdicts
+        .iter()
+        .filter(|(verdict, _, _)| verdict == "outage");
     assert_eq!(outages.count(), 0, "{verdicts:?}");
     for agent in agents {
         agent.stop().await;
@@ -211,7 +213,10 @@ async fn a_client_gets_its_token_and_an_open_door_is_told() {
         (json!({}), "give one of"),
         (json!({ "tokens": "x" }), "belong to the grant token_set"),
         (json!({ "private_key": "x" }), "no PEM private key"),
-        (json!({ "client_secret": "(hidden)" }), "stands for a hidden value"),
+        (
+            json!({ "client_secret": "(hidden)" }),
+            "stands for a hidden value",
+        ),
     ] {
         let answer = coordinator.call("PUT", path, &body.to_string()).await;
         assert_eq!(answer.status, 422, "{body}");
@@ -266,7 +271,9 @@ impl Doomed {
         let (bound, listening) = oneshot::channel();
         let stop = CancellationToken::new();
         runtime.spawn(async move {
-            coordinator::run(config.check().unwrap(), stop, bound).await.unwrap();
+            coordinator::run(config.check().unwrap(), stop, bound)
+                .await
+                .unwrap();
         });
         let http = listening.await.unwrap().http;
         let key = std::fs::read_to_string(key_file).unwrap();

@@ -117,7 +117,10 @@ enum Phase {
     /// A question is under way.
     Asking,
     /// This must be durable, and the store is asked at `due`; none while it is.
-    Keeping { record: Box<Record>, due: Option<Ms> },
+    Keeping {
+        record: Box<Record>,
+        due: Option<Ms>,
+    },
 }
 
 /// The renewal of one credential.
@@ -339,7 +342,12 @@ impl Renewal {
         } else if self.record.refused.is_some() {
             Some(now.saturating_add(self.less(REFUSED_PAUSE)))
         } else {
-            Some(self.record.access.as_ref().map_or(now, |access| self.due(access)))
+            Some(
+                self.record
+                    .access
+                    .as_ref()
+                    .map_or(now, |access| self.due(access)),
+            )
         };
         self.phase = Phase::Resting(due);
     }

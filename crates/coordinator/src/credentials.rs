@@ -10,6 +10,7 @@
 //! One task, [`renewer`], asks for tokens and writes them: a refresh token has one owner.
 
 mod entry;
+mod held;
 mod means;
 pub(crate) mod renewer;
 mod view;
@@ -170,7 +171,10 @@ impl Credentials {
             return;
         };
         let mut state = self.lock();
-        let is_renewed = state.known.get(&id).is_some_and(|known| known.seen.is_some());
+        let is_renewed = state
+            .known
+            .get(&id)
+            .is_some_and(|known| known.seen.is_some());
         if is_renewed && state.rejected.insert(id) {
             drop(state);
             self.wake.notify_one();

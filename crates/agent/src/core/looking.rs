@@ -98,7 +98,9 @@ impl Core {
             findings: findings(&report),
         };
         // A link that is down takes none; the next one is in an hour.
-        let _ = self.says.try_send(v1::watch_request::Message::WallLook(look));
+        let _ = self
+            .says
+            .try_send(v1::watch_request::Message::WallLook(look));
     }
 }
 

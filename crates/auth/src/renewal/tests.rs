@@ -121,7 +121,10 @@ fn failures_are_followed_by_pauses_that_double() {
         assert!(renewal.poll_command(now).is_some());
         renewal.handle_refusal(refusal(Reason::AuthServerDown, false), now);
         let pause = renewal.poll_timeout().unwrap() - now;
-        assert!((most * 750..=most * 1000).contains(&pause), "{most}: {pause}");
+        assert!(
+            (most * 750..=most * 1000).contains(&pause),
+            "{most}: {pause}"
+        );
         now += pause;
     }
     assert_eq!(renewal.trouble().unwrap().since, first);
@@ -196,7 +199,10 @@ fn a_store_that_fails_is_tried_again_and_nobody_else_asked() {
 fn a_token_that_the_target_turns_away_is_renewed_once() {
     let mut renewal = user();
     renewal.handle_rejected(START + MINUTE / 2);
-    assert!(renewal.poll_timeout().unwrap() > START + HOUR / 2, "too young");
+    assert!(
+        renewal.poll_timeout().unwrap() > START + HOUR / 2,
+        "too young"
+    );
     let now = START + 2 * MINUTE;
     renewal.handle_rejected(now);
     assert_eq!(renewal.poll_timeout(), Some(now));
@@ -342,7 +348,11 @@ impl World {
                 self.asked_at.clear();
             }
         }
-        assert_eq!(self.renewal.record(), &self.durable, "used before it was durable");
+        assert_eq!(
+            self.renewal.record(),
+            &self.durable,
+            "used before it was durable"
+        );
         self.poll();
     }
 }

@@ -17,8 +17,8 @@ use super::monitors::parse;
 use super::openapi::Time;
 use super::problem::{Id, Problem};
 use crate::axis::shown;
-use crate::credentials::{CredentialView, WallView};
 use crate::board::{Percentiles, RegionView};
+use crate::credentials::{CredentialView, WallView};
 use crate::fleet::AgentView;
 use crate::loads::Load;
 use crate::{judging, roster};
@@ -232,9 +232,7 @@ pub(super) async fn monitor<S: Store>(
             explanations: evidence.explanations,
         },
         load: hub.loads.load(&monitor.id),
-        credential: hub
-            .credentials
-            .view(&monitor.id, telemetry::clock::wall()),
+        credential: hub.credentials.view(&monitor.id, telemetry::clock::wall()),
         wall: hub.credentials.wall(&monitor.id),
         regions: watch.regions.into_iter().map(region).collect(),
     };

@@ -2,8 +2,8 @@
 
 use auth::renewal::{Access, Ms, Record};
 use auth::{
-    Authorizer, Challenge, Client, Credential, Home, Net, Proof, Refusal, Secret, SigningKey, Token,
-    TokenSet, Way,
+    Authorizer, Challenge, Client, Credential, Home, Net, Proof, Refusal, Secret, SigningKey,
+    Token, TokenSet, Way,
 };
 use dial::{Dialer, Origin};
 use http::HeaderValue;

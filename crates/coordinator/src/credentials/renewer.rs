@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use auth::renewal::{Command, Ms, Record, Renewal};
 use auth::{Refusal, Token};
-use dial::Dialer;
+use dial::{Dialer, SetupError};
 use model::monitor::{Authorization, FieldError, Grant};
 use model::{Monitor, MonitorId, Reason};
 use store::{Kind, Store, StoreError};
@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::entry::{Entry, Given};
-use super::means::{self, Lacking, Means};
-use super::view::Seen;
+use super::held::Held;
+use super::means::{self, Means};
 use super::{Asked, Replace, wall};
 use crate::Hub;
 use crate::keeper::millis;
@@ -30,19 +30,6 @@ const LOOK: Duration = Duration::from_secs(60);
 /// How long answers are awaited when the coordinator stops: a refresh token may be used up already.
 const DRAIN: Duration = Duration::from_secs(8);
 
-/// A credential, and where its renewal stands.
-struct Held {
-    monitor: Monitor,
-    entry: Entry,
-    /// What the store has.
-    bytes: Option<Vec<u8>>,
-    means: Option<Means>,
-    unfit: Option<(String, Ms)>,
-    renewal: Renewal,
-    /// Tells answers of this credential from those of the one before.
-    life: u64,
-}
-
 struct Exchanged {
     id: MonitorId,
     life: u64,
@@ -51,7 +38,8 @@ struct Exchanged {
 
 struct Renewer<S> {
     hub: Arc<Hub<S>>,
-    dialer: Dialer,
+    /// Or why this host cannot connect anywhere.
+    dialer: Result<Dialer, String>,
     held: BTreeMap<MonitorId, Held>,
     due: BTreeSet<(Ms, MonitorId)>,
     exchanges: JoinSet<Exchanged>,
@@ -63,11 +51,20 @@ fn now() -> Ms {
 }
 
 /// Renews tokens until the coordinator leaves, and then awaits what was asked.
-pub(crate) async fn run<S: Store>(hub: Arc<Hub<S>>, dialer: Dialer) {
-    let inbox = hub.credentials.inbox.lock().ok().and_then(|mut inbox| inbox.take());
+pub(crate) async fn run<S: Store>(hub: Arc<Hub<S>>, dialer: Result<Dialer, SetupError>) {
+    let inbox = hub
+        .credentials
+        .inbox
+        .lock()
+        .ok()
+        .and_then(|mut inbox| inbox.take());
     let Some(mut inbox) = inbox else {
         return; // there is one already
     };
+    let dialer = dialer.map_err(|error| error.to_string());
+    if let Err(problem) = &dialer {
+        tracing::error!(%problem, "no authorization server can be asked");
+    }
     let mut renewer = Renewer {
         dialer,
         held: BTreeMap::new(),
@@ -76,27 +73,28 @@ pub(crate) async fn run<S: Store>(hub: Arc<Hub<S>>, dialer: Dialer) {
         lives: 0,
         hub,
     };
-    let leaving = renewer.hub.leaving.clone();
-    tokio::select! {
-        biased;
-        () = leaving.cancelled() => {}
-        () = renewer.work(&mut inbox) => {}
-    }
+    renewer.work(&mut inbox).await;
     renewer.drain().await;
 }
 
 impl<S: Store> Renewer<S> {
+    /// Ends between two steps, and never within one: what was asked for is written.
     async fn work(&mut self, inbox: &mut mpsc::Receiver<Replace>) {
+        let hub = Arc::clone(&self.hub);
         while let Err(error) = self.sweep().await {
             tracing::error!(%error, "credentials cannot be read; tried again soon");
-            tokio::time::sleep(AGAIN).await;
+            tokio::select! {
+                () = hub.leaving.cancelled() => return,
+                () = tokio::time::sleep(AGAIN) => {}
+            }
         }
-        let hub = Arc::clone(&self.hub);
         loop {
             self.follow().await;
             self.start().await;
             let pause = self.pause();
             tokio::select! {
+                biased;
+                () = hub.leaving.cancelled() => return,
                 () = hub.credentials.wake.notified() => {}
                 Some(replace) = inbox.recv() => {
                     let Replace { id, given, reply } = replace;
@@ -153,7 +151,10 @@ impl<S: Store> Renewer<S> {
     async fn load(&mut self, id: &MonitorId) -> Result<(), StoreError> {
         let store = &self.hub.store;
         let monitor = store.monitor(id).await?;
-        if monitor.as_ref().is_none_or(|known| !known.spec.has_credential()) {
+        if monitor
+            .as_ref()
+            .is_none_or(|known| !known.spec.has_credential())
+        {
             drop_entry(store, Kind::Wall, id).await?;
         }
         let Some(monitor) = monitor.filter(|known| known.spec.authorization.is_some()) else {
@@ -178,37 +179,10 @@ impl<S: Store> Renewer<S> {
     }
 
     fn hold(&mut self, monitor: Monitor, entry: Entry, bytes: Option<Vec<u8>>) {
-        let at = now();
-        let authorization = monitor.spec.authorization.as_ref();
-        let whole = authorization.map(|authorization| entry.given.over(authorization));
-        let read = match &whole {
-            Some(whole) => means::read(whole, &monitor.spec.url),
-            None => Err(Lacking::NotGiven),
-        };
-        let (means, unfit) = match read {
-            Ok(means) => (Some(means), None),
-            Err(Lacking::NotGiven) => (None, None),
-            Err(Lacking::Unfit(field, problem)) => {
-                (None, Some((format!("authorization.{field} {problem}"), at)))
-            }
-        };
-        let of_means = || means.as_ref().map(|means| means.record(at));
-        let record = entry.record.clone().or_else(of_means).unwrap_or_default();
-        // Without anything to ask with, it rests like a user who has not signed in.
-        let is_user = means.as_ref().is_none_or(Means::is_user);
         let id = monitor.id.clone();
-        let salt = salt(id.as_str());
         self.unset(&id);
         self.lives += 1;
-        let held = Held {
-            renewal: Renewal::new(record, is_user, salt, at),
-            monitor,
-            entry,
-            bytes,
-            means,
-            unfit,
-            life: self.lives,
-        };
+        let held = Held::new(monitor, entry, bytes, self.lives, now());
         self.held.insert(id.clone(), held);
         self.schedule(&id);
         self.publish(&id);
@@ -240,9 +214,7 @@ impl<S: Store> Renewer<S> {
             let mut record = means.record(now());
             // A client's old token is used until there is a new one.
             let known = self.held.get(id).filter(|_| !means.is_user());
-            record.access = record
-                .access
-                .or_else(|| known?.renewal.access().cloned());
+            record.access = record.access.or_else(|| known?.renewal.access().cloned());
             entry.record = Some(record);
         }
         let new = entry.write();
@@ -286,7 +258,14 @@ impl<S: Store> Renewer<S> {
                     let (id, spec) = (id.clone(), held.monitor.spec.clone());
                     self.exchanges.spawn(async move {
                         let seconds = telemetry::clock::wall().as_second();
-                        let answer = means::ask(dialer, &spec, means, refresh, seconds).await;
+                        let answer = match dialer {
+                            Ok(dialer) => means::ask(dialer, &spec, means, refresh, seconds).await,
+                            Err(detail) => Err(Refusal {
+                                reason: Reason::ProberInternal,
+                                detail,
+                                is_final: false,
+                            }),
+                        };
                         Exchanged { id, life, answer }
                     });
                 }
@@ -338,7 +317,11 @@ impl<S: Store> Renewer<S> {
             }
             Err(refusal) => {
                 let is_refused = refusal.reason == Reason::AuthCredentialRefused;
-                let asked = if is_refused { Asked::Refused } else { Asked::Failed };
+                let asked = if is_refused {
+                    Asked::Refused
+                } else {
+                    Asked::Failed
+                };
                 self.hub.credentials.count(asked);
                 tracing::warn!(
                     monitor = %id, reason = %refusal.reason, detail = %refusal.detail,
@@ -389,15 +372,7 @@ impl<S: Store> Renewer<S> {
         let Some(held) = self.held.get(id) else {
             return;
         };
-        let grant = held.monitor.spec.authorization.as_ref().map(|a| a.grant);
-        let seen = grant.map(|grant| Seen {
-            grant,
-            unfit: held.unfit.clone(),
-            record: held.renewal.record().clone(),
-            trouble: held.renewal.trouble().cloned(),
-            secret_ends_at: held.means.as_ref().and_then(Means::secret_ends_at),
-        });
-        self.hub.credentials.publish(id, seen);
+        self.hub.credentials.publish(id, held.seen());
     }
 
     fn pause(&self) -> Duration {
@@ -432,11 +407,4 @@ async fn drop_entry<S: Store>(store: &S, kind: Kind, id: &MonitorId) -> Result<(
         gone.await?;
     }
     Ok(())
-}
-
-/// Spreads renewals: the same for a name, whoever asks.
-fn salt(name: &str) -> u64 {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes());
-    let first = digest.as_ref().first_chunk().copied();
-    u64::from_be_bytes(first.unwrap_or_default())
 }

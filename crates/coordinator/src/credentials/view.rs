@@ -220,8 +220,16 @@ mod tests {
         let now = at(100 * DAY);
         for (left, state, warning) in [
             (20 * DAY, CredentialState::Ok, None),
-            (10 * DAY, CredentialState::Expiring, Some(ExpiryWarning::Note)),
-            (2 * DAY, CredentialState::Expiring, Some(ExpiryWarning::Degrade)),
+            (
+                10 * DAY,
+                CredentialState::Expiring,
+                Some(ExpiryWarning::Note),
+            ),
+            (
+                2 * DAY,
+                CredentialState::Expiring,
+                Some(ExpiryWarning::Degrade),
+            ),
             (0, CredentialState::Expired, Some(ExpiryWarning::Degrade)),
         ] {
             let ends = declared(100 * DAY + left);
@@ -239,7 +247,10 @@ mod tests {
         let mut one = seen(true, Some(5_000));
         assert_eq!(end(Some(&one), &[]), None);
         one.secret_ends_at = Some(50);
-        assert_eq!(end(Some(&one), &declared(60)).unwrap().of, EndOf::ClientSecret);
+        assert_eq!(
+            end(Some(&one), &declared(60)).unwrap().of,
+            EndOf::ClientSecret
+        );
         assert_eq!(end(Some(&one), &declared(40)).unwrap().of, EndOf::Declared);
         let unrenewed = seen(false, Some(5_000));
         let found = end(Some(&unrenewed), &[]).unwrap();

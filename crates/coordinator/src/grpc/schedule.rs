@@ -114,8 +114,10 @@ async fn follow<S: Store>(
             }
             changed = tokens.changed() => {
                 changed.map_err(|_| Status::unavailable("shutting down"))?;
+                // First: what comes in between is sent twice, and not never.
+                let at = *tokens.borrow_and_update();
                 let renewed = hub.credentials.renewed_since(token);
-                token = *tokens.borrow_and_update();
+                token = at;
                 let upserts = redressed(hub, identity, &mut sent, renewed).await?;
                 deltas(revision, revision, parts(upserts), Vec::new(), sender).await?;
             }

@@ -105,7 +105,9 @@ impl Authorization {
             ("scope", self.scope.as_ref()),
             ("resource", self.resource.as_ref()),
         ];
-        let set = texts.iter().filter_map(|(name, text)| Some((*name, (*text)?)));
+        let set = texts
+            .iter()
+            .filter_map(|(name, text)| Some((*name, (*text)?)));
         for (name, text) in set {
             if text.is_empty() || text.len() > MAX_BYTES || text.chars().any(char::is_control) {
                 problems.push((name, "is empty, longer than 2048 bytes, or no line"));

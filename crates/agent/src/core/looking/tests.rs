@@ -143,5 +143,8 @@ async fn another_token_is_used_by_the_next_probe_and_moves_nothing() {
     assert_eq!(core.timetable.next_slot("docs"), slot_before);
     slot(&mut core, 1).await;
     let seen = seen.lock().unwrap();
-    assert!(seen[0].contains("authorization: bearer hunter3"), "{seen:?}");
+    assert!(
+        seen[0].contains("authorization: bearer hunter3"),
+        "{seen:?}"
+    );
 }
