@@ -109,6 +109,8 @@ async fn a_users_tokens_are_renewed_and_a_refusal_is_no_outage() {
     let spec = json!({
         "url": walled.url(), "interval": "10s", "era": "modern",
         "authorization": { "grant": "token_set" },
+        // Nothing else keeps an outage from being called.
+        "accept_weak": true,
     });
     let put = coordinator.put("docs", &spec).await;
     assert_eq!(put.status, 201, "{}", put.body);

@@ -40,6 +40,15 @@ use wall::Wall;
 /// Credentials that may wait to be replaced; then the API waits.
 const QUEUE: usize = 16;
 
+/// Of one monitor: the end of its credential (seconds since the Unix epoch), how that stands, and
+/// what its wall is.
+pub(crate) type Standing = (
+    MonitorId,
+    Option<i64>,
+    Option<CredentialState>,
+    Option<WallState>,
+);
+
 /// What became of asking for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -219,17 +228,8 @@ impl Credentials {
         self.lock().known.get(id)?.wall.as_ref().map(Wall::view)
     }
 
-    /// Of every monitor with a credential: its end (seconds since the Unix epoch) and state, and that
-    /// of the wall.
-    pub(crate) fn all(
-        &self,
-        now: jiff::Timestamp,
-    ) -> Vec<(
-        MonitorId,
-        Option<i64>,
-        Option<CredentialState>,
-        Option<WallState>,
-    )> {
+    /// Every monitor that has a credential, or had one.
+    pub(crate) fn all(&self, now: jiff::Timestamp) -> Vec<Standing> {
         let state = self.lock();
         let all = state.known.iter().map(|(id, known)| {
             let view = view::of(known.seen.as_ref(), &known.ends, now);

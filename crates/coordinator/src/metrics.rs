@@ -22,6 +22,7 @@ use model::verdict::Fault;
 use model::{MonitorId, RegionState};
 
 use crate::board::{STATES, Said};
+use crate::credentials::Standing;
 use crate::fleet::AgentView;
 use crate::folder::Folder;
 
@@ -52,7 +53,7 @@ struct Snapshot {
     holds: u64,
     /// What each monitor costs: requests a minute, how often it is probed, whether less than wanted.
     loads: Vec<(MonitorId, f64, Duration, bool)>,
-    credentials: Vec<credential::Row>,
+    credentials: Vec<Standing>,
     /// Tokens that were asked for, by result.
     token_requests: Vec<(&'static str, u64)>,
     rejected: u64,

@@ -1,6 +1,5 @@
 //! Credentials and walls, as metrics. No secret is in any of them.
 
-use model::MonitorId;
 use model::credential::{CredentialState, WallState};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
@@ -8,14 +7,6 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::{Result, Scrape};
-
-/// Monitor, end of its credential, how that stands, what its wall is.
-pub(super) type Row = (
-    MonitorId,
-    Option<i64>,
-    Option<CredentialState>,
-    Option<WallState>,
-);
 
 impl Scrape {
     pub(super) fn credentials(&self, out: &mut DescriptorEncoder<'_>) -> Result {
