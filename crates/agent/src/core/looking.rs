@@ -47,7 +47,7 @@ impl Core {
         };
         let last = self.looks.begun.get(monitor);
         let is_early = last.is_some_and(|last| at.saturating_duration_since(*last) < EVERY);
-        let is_held = self.holds.held(&item.origin, at).is_some();
+        let is_held = self.origins.held(&item.origin, at).is_some();
         if is_early || is_held || self.looks.running.len() >= MAX_RUNNING {
             return;
         }
