@@ -53,6 +53,8 @@ const IMPORTS: [(&str, &[&str]); 21] = [
         "coordinator",
         &[
             "model",
+            "dial",
+            "auth",
             "schedule",
             "window",
             "delivery",

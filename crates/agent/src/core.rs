@@ -4,6 +4,7 @@ mod attesting;
 mod evidence;
 mod holding;
 mod naming;
+mod looking;
 mod orders;
 mod probing;
 mod state;
@@ -37,6 +38,7 @@ use crate::spool::Spool;
 use crate::telling::{self, Telling};
 use attesting::Answer;
 use naming::Naming;
+use looking::Looks;
 use probing::{Done, Running};
 use state::Found;
 
@@ -82,7 +84,7 @@ struct Core {
     /// Makes the link begin anew.
     relink: Arc<Notify>,
     frames: Option<(Frames, mpsc::Sender<v1::ReportRequest>)>,
-    schedule_results: mpsc::Sender<v1::ScheduleResult>,
+    says: mpsc::Sender<v1::watch_request::Message>,
     next_beat: Instant,
     /// The link took no more: it is asked again then.
     blocked_until: Instant,
@@ -100,6 +102,8 @@ struct Core {
     /// Canaries that are being asked.
     asking: JoinSet<Answer>,
     others: Others,
+    /// Looks at walls.
+    looks: Looks,
     lag: Lag,
     /// What `/metrics` shows.
     telling: Arc<Telling>,
@@ -122,7 +126,7 @@ struct Inbox {
 struct Tells {
     relink: Arc<Notify>,
     claims: watch::Sender<Claim>,
-    schedule_results: mpsc::Sender<v1::ScheduleResult>,
+    says: mpsc::Sender<v1::watch_request::Message>,
     telling: Arc<Telling>,
     origins: Arc<Origins>,
 }
@@ -136,7 +140,7 @@ pub(crate) async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), OpenError> {
     let (events, link_events) = mpsc::channel(QUEUE);
-    let (schedule_results, results) = mpsc::channel(QUEUE);
+    let (says, said) = mpsc::channel(QUEUE);
     let (claims, claimed) = watch::channel(Claim::default());
     let boot = now();
     let boot_id = format!("{:016x}", fastrand::u64(..));
@@ -153,14 +157,14 @@ pub(crate) async fn run(
         boot_id,
         claimed,
         relink: Arc::clone(&relink),
-        results,
+        says: said,
         events,
         asked_pause_ms: 0,
     };
     let tells = Tells {
         relink,
         claims,
-        schedule_results,
+        says,
         telling,
         origins,
     };
@@ -216,7 +220,7 @@ impl Core {
             streams: 0,
             relink: tells.relink,
             frames: None,
-            schedule_results: tells.schedule_results,
+            says: tells.says,
             next_beat: boot,
             blocked_until: boot,
             heard: boot,
@@ -228,6 +232,7 @@ impl Core {
             self_test,
             asking: JoinSet::new(),
             others: Others::default(),
+            looks: Looks::default(),
             lag: Lag::new(boot),
             telling: tells.telling,
             acknowledged: None,
@@ -273,6 +278,7 @@ impl Core {
             Some(event) = inbox.link.recv() => self.handle_link(event),
             Some(done) = self.probes.join_next_with_id() => self.handle_done(done),
             Some(answer) = self.asking.join_next() => self.handle_answer(answer),
+            Some(look) = self.looks.running.join_next() => self.handle_look(look),
             () = tokio::time::sleep_until(wake.into()) => {}
         }
     }

@@ -5,6 +5,7 @@ pub(crate) mod way;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::{ClientInfo, Plan, ToolCall};
 use model::Profile;
@@ -29,6 +30,10 @@ pub(crate) struct Item {
     pub(crate) origin: String,
     pub(crate) plan: Plan,
     pub(crate) headers: HeaderMap,
+    /// Whether the credential is a token that the coordinator renews.
+    pub(crate) is_renewed: bool,
+    /// Whether this agent looks at what somebody without a credential meets.
+    pub(crate) looks_at_wall: bool,
     /// What to ask beside the sequence; not by confirmations.
     pub(crate) health: Option<HealthSpec>,
     /// How it is reached.
@@ -66,6 +71,22 @@ impl Item {
         (plan.subscribe, plan.idle) = (false, None);
         plan
     }
+
+    /// Whether it asks the same of the target in the same way, credential included.
+    pub(crate) fn is_dressed_like(&self, other: &Self) -> bool {
+        self.headers == other.headers && self.looks_at_wall == other.looks_at_wall
+    }
+
+    /// What a stranger would send: the headers that are no credential.
+    pub(crate) fn bare_headers(&self) -> HeaderMap {
+        let mut bare = HeaderMap::new();
+        for (name, value) in &self.headers {
+            if !model::header::is_credential(name.as_str()) {
+                bare.append(name, value.clone());
+            }
+        }
+        bare
+    }
 }
 
 /// Reads an item. The coordinator is trusted to mean well, not to be of this version.
@@ -78,7 +99,8 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
     }
     let probe = item.probe.as_ref();
     let probe = probe.ok_or_else(|| ConvertError::new("probe", "is missing"))?;
-    let headers = headers(&probe.headers)?;
+    let mut headers = headers(&probe.headers)?;
+    carry(&mut headers, &probe.access_token)?;
     let plan = plan(probe, !headers.is_empty())?;
     let mut way = way::read(probe.network.as_ref())?;
     if let Some(name) = &plan.instance.header {
@@ -96,6 +118,8 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
         repeatable: probe.calls.iter().map(|call| call.idempotent).collect(),
         way,
         health: json("health_json", &probe.health_json)?,
+        is_renewed: !probe.access_token.is_empty(),
+        looks_at_wall: item.looks_at_wall,
         plan,
         headers,
     })
@@ -185,6 +209,19 @@ fn json<T: Default + serde::de::DeserializeOwned>(
         let what = model::text::line(&error.to_string(), 120);
         ConvertError::new(field, what)
     })
+}
+
+/// Puts a token into the headers.
+fn carry(headers: &mut HeaderMap, token: &[u8]) -> Result<(), ConvertError> {
+    if token.is_empty() {
+        return Ok(());
+    }
+    // The value is never shown.
+    let value = HeaderValue::from_bytes(&[b"Bearer ", token].concat());
+    let mut value = value.map_err(|_| ConvertError::new("access_token", "is no legal header"))?;
+    value.set_sensitive(true);
+    headers.insert(AUTHORIZATION, value);
+    Ok(())
 }
 
 fn headers(sent: &[v1::Header]) -> Result<HeaderMap, ConvertError> {
@@ -320,10 +357,32 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_sent_as_bearer_and_taken_off_for_a_look() {
+        let mut sent = item();
+        let header = |name: &str| v1::Header {
+            name: name.into(),
+            value: b"v".to_vec(),
+            secret: true,
+        };
+        let probe = sent.probe.as_mut().unwrap();
+        probe.headers = vec![header("x-api-key"), header("x-tenant")];
+        probe.access_token = b"hunter2".to_vec();
+        let one = read(&sent).unwrap();
+        assert_eq!(one.headers[AUTHORIZATION], "Bearer hunter2");
+        assert!(one.is_renewed && one.plan.has_credential);
+        assert!(!format!("{one:?}").contains("hunter2"));
+        let bare = one.bare_headers();
+        assert_eq!(bare.keys().collect::<Vec<_>>(), ["x-tenant"]);
+        sent.probe.as_mut().unwrap().access_token = b"hunter3".to_vec();
+        let other = read(&sent).unwrap();
+        assert!(!one.is_dressed_like(&other) && one.is_dressed_like(&one.clone()));
+    }
+
+    #[test]
     fn a_bad_item_names_its_field_and_never_a_secret() {
         assert!(read(&item()).is_ok());
         type Break = fn(&mut v1::ScheduleItem);
-        let table: [(Break, &str); 11] = [
+        let table: [(Break, &str); 12] = [
             (|i| i.monitor_id.clear(), "monitor_id:"),
             (|i| i.lane = 256, "lane: is none of 256"),
             (|i| i.interval_ms = 0, "interval_ms:"),
@@ -351,6 +410,10 @@ mod tests {
                     i.probe.as_mut().unwrap().headers.push(header);
                 },
                 "headers: x-key has no legal value",
+            ),
+            (
+                |i| i.probe.as_mut().unwrap().access_token = b"s3cret\n".to_vec(),
+                "access_token: is no legal header",
             ),
             (
                 |i| with_network(i, |way| way.connect_to.push("a".into())),

@@ -75,8 +75,8 @@ pub(crate) struct Link {
     pub(crate) claimed: watch::Receiver<Claim>,
     /// The core wants another stream: its spool is another.
     pub(crate) relink: Arc<Notify>,
-    /// Answers to snapshots and deltas.
-    pub(crate) results: mpsc::Receiver<v1::ScheduleResult>,
+    /// What the core has to say over the watch stream.
+    pub(crate) says: mpsc::Receiver<v1::watch_request::Message>,
     pub(crate) events: mpsc::Sender<LinkEvent>,
     /// The pause that the coordinator asked for when it left, milliseconds.
     pub(crate) asked_pause_ms: u32,
@@ -171,8 +171,8 @@ impl Link {
                     };
                     self.watch_message(message).await?;
                 }
-                Some(result) = self.results.recv() => {
-                    let message = Some(v1::watch_request::Message::Result(result));
+                Some(message) = self.says.recv() => {
+                    let message = Some(message);
                     let sent = watch_requests.send(v1::WatchRequest { message }).await;
                     sent.map_err(|_| Status::unavailable("the watch stream is closed"))?;
                 }

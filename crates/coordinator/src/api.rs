@@ -1,6 +1,7 @@
 //! The HTTP API, metrics and health. Every error is a problem document (RFC 9457).
 
 mod body;
+mod credential;
 mod health;
 mod keys;
 mod members;
@@ -38,6 +39,7 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 type Shared<S> = State<Arc<Hub<S>>>;
 
 pub(crate) use keys::admin_key_file;
+pub(crate) use openapi::Time;
 
 /// How long the head of a request may take.
 const HEAD: Duration = Duration::from_secs(10);

@@ -23,6 +23,7 @@ mod authority;
 mod axis;
 mod board;
 mod config;
+mod credentials;
 mod fleet;
 mod folder;
 mod grpc;
@@ -52,10 +53,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, ConfigError, Durability, Storage};
 
+use dial::{Dialer, SetupError};
+
 use assigning::Assigned;
 use authority::Authority;
 use axis::Axis;
 use board::Board;
+use credentials::{Credentials, renewer};
 use fleet::Fleet;
 use folder::Folder;
 use ledger::Ledger;
@@ -90,6 +94,8 @@ pub(crate) struct Hub<S> {
     pub(crate) loads: Loads,
     /// What is asked of agents at once.
     pub(crate) orders: Orders,
+    /// The credentials of monitors.
+    pub(crate) credentials: Credentials,
     /// Whether everybody may read the verdicts.
     pub(crate) public_summary: bool,
     /// When this coordinator began.
@@ -174,9 +180,13 @@ async fn run_on<S: Store>(
         .context("taking the shards over")?;
     let started = tokio::time::Instant::now().into_std();
     let board = Board::new(Axis::begin(started, telemetry::clock::wall()));
+    let credentials = Credentials::default();
     for monitor in store.monitors().await.context("reading the monitors")? {
         board.set(&monitor, started);
+        credentials.set(&monitor);
     }
+    // Without one nothing else is worse.
+    let dialer = config.dialer();
     let now = telemetry::clock::wall().into();
     let authority = Authority::open(&store, now).await.context("authority")?;
     if let Some(path) = &config.admin_key_file {
@@ -206,6 +216,7 @@ async fn run_on<S: Store>(
         assigned: Assigned::default(),
         loads: Loads::new(config.max_requests_per_minute),
         orders: Orders::default(),
+        credentials,
         public_summary: config.public_summary,
         started,
         writes: Mutex::new(()),
@@ -224,7 +235,7 @@ async fn run_on<S: Store>(
     tracing::info!(grpc = %addresses.grpc, http = %addresses.http, "listening");
     // A test that did not wait for the addresses has no use for them.
     let _ = bound.send(addresses);
-    run_hub(hub, incoming, config, shutdown).await
+    run_hub(hub, incoming, config, dialer, shutdown).await
 }
 
 /// Works until `shutdown` fires, or the store fails.
@@ -232,8 +243,11 @@ async fn run_hub<S: Store>(
     hub: Arc<Hub<S>>,
     incoming: Incoming,
     config: &Config,
+    dialer: Result<Dialer, SetupError>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    // Not among the tasks that are aborted: what was asked for is kept first.
+    let renewer = tokio::spawn(renewer::run(Arc::clone(&hub), dialer));
     let mut tasks = JoinSet::new();
     tasks.spawn(keeper::forget(Arc::clone(&hub), config.retention_hours));
     judging::begin(&hub, &mut tasks);
@@ -255,6 +269,10 @@ async fn run_hub<S: Store>(
         }
     };
     tasks.shutdown().await;
+    shutdown.cancel();
+    if let Err(error) = renewer.await {
+        tracing::error!(%error, "the renewer of credentials failed");
+    }
     // Streams that have just ended may hold the store for a moment: it is closed when this returns.
     for _ in 0..CLOSING {
         if last.strong_count() == 0 {

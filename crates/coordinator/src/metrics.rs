@@ -1,5 +1,6 @@
 //! `/metrics`: what the board knows, in the names that the documentation promises.
 
+mod credential;
 mod load;
 mod said;
 
@@ -21,6 +22,7 @@ use model::verdict::Fault;
 use model::{MonitorId, RegionState};
 
 use crate::board::{STATES, Said};
+use crate::credentials::Standing;
 use crate::fleet::AgentView;
 use crate::folder::Folder;
 
@@ -51,6 +53,9 @@ struct Snapshot {
     holds: u64,
     /// What each monitor costs: requests a minute, how often it is probed, whether less than wanted.
     loads: Vec<(MonitorId, f64, Duration, bool)>,
+    credentials: Vec<Standing>,
+    /// Tokens that were asked for, by result.
+    token_requests: Vec<(&'static str, u64)>,
     rejected: u64,
     gaps: u64,
     /// Whether the folder is followed, where there is one.
@@ -115,6 +120,8 @@ impl Snapshot {
             confirmations: hub.orders.counts(),
             holds: hub.orders.holds(),
             loads: hub.loads.all(),
+            credentials: hub.credentials.all(telemetry::clock::wall()),
+            token_requests: hub.credentials.asked(),
             rejected,
             gaps,
             folder_ok: hub.folder.as_ref().map(Folder::is_ok),
@@ -135,6 +142,7 @@ impl Collector for Scrape {
         self.verdicts(&mut out)?;
         self.confirmations(&mut out)?;
         self.loads(&mut out)?;
+        self.credentials(&mut out)?;
         self.faults(&mut out)?;
         self.latencies(&mut out)?;
         self.agents(&mut out)?;

@@ -27,14 +27,28 @@ pub(crate) async fn plan<S: Store>(
     let mut plan = Plan::new();
     for id in assigned.of(&identity.agent) {
         // One that is gone was only just deleted.
-        if let Some(monitor) = store.monitor(&id).await? {
-            let ordinal = store.ordinal(&id, &identity.agent).await?;
-            let wanted = monitor.spec.interval.duration();
-            let interval = loads.interval(&id).unwrap_or(wanted);
-            plan.insert(id, item(&monitor, interval, ordinal, since_epoch));
+        if let Some(item) = one(store, loads, identity, &id, since_epoch).await? {
+            plan.insert(id, item);
         }
     }
     Ok(plan)
+}
+
+/// One monitor, as an agent that watches it gets it.
+pub(crate) async fn one<S: Store>(
+    store: &S,
+    loads: &Loads,
+    identity: &Identity,
+    id: &MonitorId,
+    since_epoch: Duration,
+) -> Result<Option<v1::ScheduleItem>, StoreError> {
+    let Some(monitor) = store.monitor(id).await? else {
+        return Ok(None);
+    };
+    let ordinal = store.ordinal(id, &identity.agent).await?;
+    let wanted = monitor.spec.interval.duration();
+    let interval = loads.interval(id).unwrap_or(wanted);
+    Ok(Some(item(&monitor, interval, ordinal, since_epoch)))
 }
 
 /// What turns `old` into `new`: items to set, monitors to drop. Slot times differ with the moment
@@ -42,7 +56,14 @@ pub(crate) async fn plan<S: Store>(
 pub(crate) fn delta(old: &Plan, new: &Plan) -> (Vec<v1::ScheduleItem>, Vec<String>) {
     let changed = |id: &MonitorId, item: &v1::ScheduleItem| {
         old.get(id).is_none_or(|known| {
-            known.generation != item.generation || known.interval_ms != item.interval_ms
+            let token = |item: &v1::ScheduleItem| {
+                let probe = item.probe.as_ref();
+                probe.map(|probe| probe.access_token.clone())
+            };
+            known.generation != item.generation
+                || known.interval_ms != item.interval_ms
+                || known.looks_at_wall != item.looks_at_wall
+                || token(known) != token(item)
         })
     };
     let upserts = new.iter().filter(|(id, item)| changed(id, item));
@@ -103,7 +124,10 @@ fn item(
             idle_ms: spec.idle_stream.map_or(0, |idle| millis(idle.duration())),
             network: Some(network(spec)),
             instance_json: demanded(&spec.instance),
+            // Put in by whoever has it.
+            access_token: Vec::new(),
         }),
+        looks_at_wall: false,
         hosting: spec.hosting.clone().unwrap_or_default(),
     }
 }

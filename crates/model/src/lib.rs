@@ -18,6 +18,7 @@
 pub mod check;
 pub mod closed;
 pub mod contract;
+pub mod credential;
 pub mod era;
 pub mod expect;
 pub mod file;

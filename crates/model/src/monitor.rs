@@ -1,5 +1,6 @@
 //! What is to be watched.
 
+mod authorization;
 mod id;
 mod load;
 mod network;
@@ -17,6 +18,7 @@ use crate::instance::InstanceSpec;
 use crate::period::Period;
 use crate::{CheckId, ConnectTo, EraPolicy, ListKind, Profile, Severity, TargetUrl};
 
+pub use authorization::{Authorization, Grant};
 pub use id::{LANES, MonitorId, MonitorIdError};
 pub use problems::{FieldError, MAX_REQUESTS_PER_MINUTE, call_problems, is_id, label_problems};
 pub use secret::Secret;
@@ -132,6 +134,12 @@ pub struct MonitorSpec {
     /// Headers for every request; their values are never shown again.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
+    /// Where its access tokens come from; agents get those and nothing else of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Authorization>,
+    /// When its credential ends, RFC 3339, where nobody but the operator knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_expires_at: Option<String>,
     /// Severities that differ from the check table.
     #[serde(default)]
     pub severities: BTreeMap<CheckId, Severity>,
@@ -235,6 +243,8 @@ impl MonitorSpec {
             call_timeout: ten_seconds(),
             total_timeout: thirty_seconds(),
             headers: BTreeMap::new(),
+            authorization: None,
+            credential_expires_at: None,
             severities: BTreeMap::new(),
             max_agents: ten(),
             max_requests_per_minute: None,

@@ -35,6 +35,11 @@ pub enum Kind {
     Assignment,
     /// That a file has a monitor; the id is the monitor's.
     Managed,
+    /// The tokens of a monitor, and what was given in place of its spec's secrets; the id is the
+    /// monitor's.
+    Credential,
+    /// What a stranger meets at a monitor's target; the id is the monitor's.
+    Wall,
 }
 
 /// Why the store did not do what was asked.

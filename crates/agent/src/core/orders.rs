@@ -113,17 +113,28 @@ impl Core {
                 }
             };
             let known = self.items.get(&item.monitor);
+            let is_dressed = known.is_some_and(|known| known.is_dressed_like(&item));
             let known = known.map(|known| (known.generation, known.interval));
             let is_restored = self.restored.remove(&item.monitor);
             let same = known.is_some_and(|(generation, _)| generation == item.generation);
             let is_repaced = same && known.is_some_and(|(_, interval)| interval != item.interval);
-            if same && !is_repaced && !is_restored {
+            let is_moved = !same || is_repaced || is_restored;
+            if !is_moved && is_dressed {
                 continue; // a snapshot after a reconnect: nobody's slots move
             }
             if let Some(disk) = &self.disk {
                 disk.item(&item.monitor, Some(item::kept(sent, wall_ms())));
             }
+            if !is_moved {
+                // Another token: nothing else is touched, and a probe that runs ends with the old.
+                self.items.insert(item.monitor.clone(), item);
+                continue;
+            }
             self.windows.close_monitor(&item.monitor);
+            if !same {
+                // Perhaps another target: what its wall was says nothing.
+                self.looks.forget(&item.monitor);
+            }
             let next_at = now() + Duration::from_millis(sent.next_slot_in_ms.into());
             if is_repaced {
                 // It means the same, and no slot that was due is lost.
@@ -146,7 +157,9 @@ impl Core {
         );
         let result = v1::ScheduleResult { revision, rejected };
         // A link that is down takes no answers; the next snapshot is answered.
-        let _ = self.schedule_results.try_send(result);
+        let _ = self
+            .says
+            .try_send(v1::watch_request::Message::Result(result));
     }
 
     /// The next slot of an item whose line was resumed from disk and is now moved to the
@@ -180,6 +193,7 @@ impl Core {
             self.items.remove(monitor);
             self.restored.remove(monitor);
             self.others.remove(monitor);
+            self.looks.forget(monitor);
             if let Some(disk) = &self.disk {
                 disk.item(monitor, None);
             }

@@ -126,7 +126,7 @@ impl Core {
             health: self.page_of(&item).filter(|_| !is_confirmation),
             alpn: Alpn::Any,
             authorizer: None,
-            is_renewed: false,
+            is_renewed: item.is_renewed,
             // Once a minute from every agent would be a load that nobody asked for.
             examines_walls: false,
             wall: telemetry::clock::wall(),
@@ -165,7 +165,14 @@ impl Core {
             }
         }
         match done {
-            Ok((_, done)) => self.file(done),
+            Ok((_, done)) => {
+                let monitor = done.item.monitor.clone();
+                let is_slot = matches!(done.cause, Cause::Slot(_));
+                self.file(done);
+                if is_slot {
+                    self.look(&monitor);
+                }
+            }
             // A bug of ours: the slot is lost, the monitor goes on.
             Err(error) => tracing::error!(%error, "a probe task failed"),
         }

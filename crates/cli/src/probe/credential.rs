@@ -136,6 +136,8 @@ impl Options {
             issuer: url("--issuer", self.issuer.as_deref())?,
             token_url: url("--token-url", self.token_url.as_deref())?,
             scope: self.scope.clone(),
+            resource: None,
+            method: None,
         })))
     }
 

@@ -14,7 +14,7 @@ use super::keys::Scope;
 use super::operation::{Body, Operation, Type};
 use super::problem::Problem;
 use schemas::Schemas;
-pub(super) use schemas::Time;
+pub(crate) use schemas::Time;
 
 /// The document, written once.
 #[derive(Debug, Clone)]

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use store::Store;
 
 use super::operation::{Body, Operation};
-use super::{health, keys, members, monitors, openapi, status, summary};
+use crate::credentials::Given;
+
+use super::{credential, health, keys, members, monitors, openapi, status, summary};
 
 /// What `/metrics` is written in.
 pub(super) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,7 +31,7 @@ pub(super) fn operations<S: Store>(open_metrics: bool) -> Vec<Operation<S>> {
     all
 }
 
-fn monitors<S: Store>() -> [Operation<S>; 7] {
+fn monitors<S: Store>() -> [Operation<S>; 8] {
     let one = "/api/v1/monitors/{id}";
     [
         Operation::get("/api/v1/monitors", monitors::list::<S>)
@@ -74,6 +76,13 @@ fn monitors<S: Store>() -> [Operation<S>; 7] {
             .named("deleteMonitor", "Forgets a monitor and its verdicts")
             .answers_with(NO_CONTENT, Body::Empty)
             .or(&[StatusCode::CONFLICT, INVALID]),
+        Operation::put("/api/v1/monitors/{id}/credential", credential::put::<S>)
+            .named(
+                "putCredential",
+                "Another credential for the monitor's authorization; everything else stays",
+            )
+            .takes::<Given>()
+            .answers_with(NO_CONTENT, Body::Empty),
         Operation::get("/api/v1/monitors/{id}/status", status::monitor::<S>)
             .named("getStatus", "The verdict, who says so, and each region")
             .answers::<status::Status>(OK)

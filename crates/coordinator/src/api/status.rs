@@ -19,6 +19,7 @@ use super::openapi::Time;
 use super::problem::{Id, Problem};
 use crate::axis::shown;
 use crate::board::{Percentiles, RegionView, Voice};
+use crate::credentials::{CredentialView, WallView};
 use crate::fleet::AgentView;
 use crate::loads::Load;
 use crate::{judging, roster};
@@ -48,6 +49,10 @@ pub(super) struct Status {
     witnesses: Witnesses,
     /// What it costs the target; null for a moment after it was registered.
     load: Option<Load>,
+    /// How its credential stands; null where it has none, or nothing is known of it.
+    credential: Option<CredentialView>,
+    /// What somebody without a credential meets; null until somebody looked.
+    wall: Option<WallView>,
     regions: Vec<Region>,
 }
 
@@ -234,6 +239,8 @@ pub(super) async fn monitor<S: Store>(
             explanations: evidence.explanations,
         },
         load: hub.loads.load(&monitor.id),
+        credential: hub.credentials.view(&monitor.id, telemetry::clock::wall()),
+        wall: hub.credentials.wall(&monitor.id),
         regions: watch.regions.into_iter().map(region).collect(),
     };
     Ok(axum::Json(status).into_response())

@@ -164,6 +164,18 @@ async fn receive<S: Store>(
     }
 }
 
+/// Where a target does not accept a token that should be good, it is renewed early.
+fn turned_away<S: Store>(hub: &Hub<S>, frame: &v1::EvidenceFrame) {
+    let records = frame.slices.iter().flat_map(|slice| &slice.records);
+    for record in records.take(2 * limits::FRAME_RECORDS) {
+        if let Some(v1::record::Kind::Outcome(outcome)) = &record.kind
+            && outcome.reason() == v1::Reason::AuthTokenRejected
+        {
+            hub.credentials.rejected(&outcome.monitor_id);
+        }
+    }
+}
+
 async fn apply<S: Store>(
     hub: &Arc<Hub<S>>,
     session: &Session,
@@ -182,6 +194,7 @@ async fn apply<S: Store>(
         wall,
         is_recalled: false,
     };
+    turned_away(hub, &frame);
     let records: usize = frame.slices.iter().map(|slice| slice.records.len()).sum();
     if records > 2 * limits::FRAME_RECORDS {
         return Err(Status::invalid_argument(

@@ -129,6 +129,7 @@ impl MonitorSpec {
             problems.push(FieldError::new("/hosting", detail));
         }
         self.header_problems(&mut problems);
+        self.authorization_problems(&mut problems);
         self.network_problems(&mut problems);
         problems.extend(label_problems("/agent_labels", &self.agent_labels));
         problems.extend(label_problems("/labels", &self.labels));
