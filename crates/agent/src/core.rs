@@ -3,6 +3,7 @@
 mod attesting;
 mod evidence;
 mod holding;
+mod on_demand;
 mod orders;
 mod probing;
 mod state;
@@ -34,6 +35,7 @@ use crate::self_test::SelfTest;
 use crate::spool::Spool;
 use crate::telling::{self, Telling};
 use attesting::Answer;
+use on_demand::OnDemand;
 use probing::{Done, Running};
 use state::Found;
 
@@ -57,6 +59,8 @@ struct Core {
     /// Origins that asked to be left alone.
     holds: Holds,
     probes: JoinSet<Done>,
+    /// Probes that somebody waits for.
+    on_demand: OnDemand,
     cancel: CancellationToken,
     eras: EraCache,
     windows: Recorder,
@@ -78,7 +82,8 @@ struct Core {
     /// Makes the link begin anew.
     relink: Arc<Notify>,
     frames: Option<(Frames, mpsc::Sender<v1::ReportRequest>)>,
-    schedule_results: mpsc::Sender<v1::ScheduleResult>,
+    /// What the link answers on the watch stream.
+    answers: mpsc::Sender<v1::watch_request::Message>,
     next_beat: Instant,
     /// The link took no more: it is asked again then.
     blocked_until: Instant,
@@ -118,7 +123,7 @@ struct Inbox {
 struct Tells {
     relink: Arc<Notify>,
     claims: watch::Sender<Claim>,
-    schedule_results: mpsc::Sender<v1::ScheduleResult>,
+    answers: mpsc::Sender<v1::watch_request::Message>,
     telling: Arc<Telling>,
 }
 
@@ -131,7 +136,7 @@ pub(crate) async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), OpenError> {
     let (events, link_events) = mpsc::channel(QUEUE);
-    let (schedule_results, results) = mpsc::channel(QUEUE);
+    let (answers, answered) = mpsc::channel(QUEUE);
     let (claims, claimed) = watch::channel(Claim::default());
     let boot = now();
     let boot_id = format!("{:016x}", fastrand::u64(..));
@@ -148,14 +153,14 @@ pub(crate) async fn run(
         boot_id,
         claimed,
         relink: Arc::clone(&relink),
-        results,
+        answers: answered,
         events,
         asked_pause_ms: 0,
     };
     let tells = Tells {
         relink,
         claims,
-        schedule_results,
+        answers,
         telling,
     };
     let (damaged, items) = (take(&mut found.damaged), take(&mut found.items));
@@ -192,6 +197,7 @@ impl Core {
             timetable: Timetable::default(),
             holds: Holds::default(),
             probes: JoinSet::new(),
+            on_demand: OnDemand::default(),
             cancel: CancellationToken::new(),
             eras: EraCache::default(),
             windows: Recorder::default(),
@@ -209,7 +215,7 @@ impl Core {
             streams: 0,
             relink: tells.relink,
             frames: None,
-            schedule_results: tells.schedule_results,
+            answers: tells.answers,
             next_beat: boot,
             blocked_until: boot,
             heard: boot,
@@ -266,6 +272,7 @@ impl Core {
             Some(event) = inbox.link.recv() => self.handle_link(event),
             Some(done) = self.probes.join_next_with_id() => self.handle_done(done),
             Some(answer) = self.asking.join_next() => self.handle_answer(answer),
+            Some(ended) = self.on_demand.join_next() => self.handle_on_demand(ended),
             () = tokio::time::sleep_until(wake.into()) => {}
         }
     }
@@ -288,7 +295,10 @@ impl Core {
         let deadline = tokio::time::Instant::now() + DRAIN;
         let work = async {
             // What has failed already is vouched for: without that it would speak against us.
-            while !self.probes.is_empty() || self.self_test.is_waiting() {
+            while !self.probes.is_empty()
+                || !self.on_demand.is_idle()
+                || self.self_test.is_waiting()
+            {
                 self.test(now());
                 self.keep();
                 self.flush(true);

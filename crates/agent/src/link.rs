@@ -47,6 +47,10 @@ pub(crate) enum LinkEvent {
     Confirm(v1::ConfirmationRequest),
     /// Targets that asked others for a pause.
     Hold(v1::Hold),
+    /// A probe that somebody waits for.
+    OnDemand(v1::OnDemandRequest),
+    /// Nobody waits for the probe of this run any more.
+    OnDemandCancel(String),
     /// The link is gone, and is being opened again.
     Down,
     /// The coordinator knows the agent no more: its schedule holds no longer.
@@ -75,8 +79,8 @@ pub(crate) struct Link {
     pub(crate) claimed: watch::Receiver<Claim>,
     /// The core wants another stream: its spool is another.
     pub(crate) relink: Arc<Notify>,
-    /// Answers to snapshots and deltas.
-    pub(crate) results: mpsc::Receiver<v1::ScheduleResult>,
+    /// Answers to what came on the watch stream.
+    pub(crate) answers: mpsc::Receiver<v1::watch_request::Message>,
     pub(crate) events: mpsc::Sender<LinkEvent>,
     /// The pause that the coordinator asked for when it left, milliseconds.
     pub(crate) asked_pause_ms: u32,
@@ -171,8 +175,8 @@ impl Link {
                     };
                     self.watch_message(message).await?;
                 }
-                Some(result) = self.results.recv() => {
-                    let message = Some(v1::watch_request::Message::Result(result));
+                Some(answer) = self.answers.recv() => {
+                    let message = Some(answer);
                     let sent = watch_requests.send(v1::WatchRequest { message }).await;
                     sent.map_err(|_| Status::unavailable("the watch stream is closed"))?;
                 }
@@ -231,12 +235,14 @@ impl Link {
             boot_id: self.boot_id.clone(),
             have_revision: 0,
             claim: None,
+            runs_on_demand: true,
         };
         let message = Some(v1::watch_request::Message::Hello(hello));
         // A fresh queue has room.
         let _ = sender.try_send(v1::WatchRequest { message });
         let mut client = ScheduleServiceClient::new(channel)
-            .max_decoding_message_size(limits::MAX_MESSAGE_BYTES);
+            .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(limits::MAX_MESSAGE_BYTES);
         let stream = client
             .watch(ReceiverStream::new(receiver))
             .await?
@@ -308,6 +314,10 @@ impl Link {
             v1::watch_response::Message::GoAway(go_away) => return Err(self.left(&go_away)),
             v1::watch_response::Message::Confirm(request) => LinkEvent::Confirm(request),
             v1::watch_response::Message::Hold(hold) => LinkEvent::Hold(hold),
+            v1::watch_response::Message::OnDemand(request) => LinkEvent::OnDemand(request),
+            v1::watch_response::Message::OnDemandCancel(cancel) => {
+                LinkEvent::OnDemandCancel(cancel.run_id)
+            }
             // Of no use to an agent that has no peers or second endpoint yet.
             v1::watch_response::Message::Peers(_) | v1::watch_response::Message::Endpoints(_) => {
                 return Ok(());

@@ -31,6 +31,8 @@ pub const MAX_STREAMS: u32 = 16;
 pub const LANES: u32 = 256;
 /// How often an agent sends a heartbeat.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The largest report of a probe on demand, as JSON: one that fills every list of it has some 100 KiB.
+pub const MAX_REPORT_BYTES: usize = 256 << 10;
 /// The longest text in a record.
 pub const MAX_TEXT_BYTES: usize = 512;
 

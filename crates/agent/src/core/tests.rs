@@ -29,11 +29,11 @@ pub(super) fn core(config: Config) -> (Core, Inbox) {
     let dialer = config.dialer().unwrap();
     let (disk_tells, disk) = mpsc::channel(QUEUE);
     let found = state::open(&config, "b", disk_tells).unwrap();
-    let (schedule_results, _) = mpsc::channel(1);
+    let (answers, _) = mpsc::channel(1);
     let tells = Tells {
         relink: Arc::new(Notify::new()),
         claims: watch::channel(Claim::default()).0,
-        schedule_results,
+        answers,
         telling: Arc::default(),
     };
     let inbox = Inbox {
