@@ -31,6 +31,7 @@ mod keeper;
 mod ledger;
 mod loads;
 mod metrics;
+mod on_demand;
 mod orders;
 mod planner;
 mod registry;
@@ -59,6 +60,7 @@ use fleet::Fleet;
 use folder::Folder;
 use ledger::Ledger;
 use loads::Loads;
+use on_demand::OnDemand;
 use orders::Orders;
 
 /// How long open streams and requests may take to end.
@@ -89,6 +91,8 @@ pub(crate) struct Hub<S> {
     pub(crate) loads: Loads,
     /// What is asked of agents at once.
     pub(crate) orders: Orders,
+    /// Probes that users wait for.
+    pub(crate) on_demand: OnDemand,
     /// Whether everybody may read the verdicts.
     pub(crate) public_summary: bool,
     /// When this coordinator began.
@@ -204,6 +208,7 @@ async fn run_on<S: Store>(
         assigned: Assigned::default(),
         loads: Loads::new(config.max_requests_per_minute),
         orders: Orders::default(),
+        on_demand: OnDemand::default(),
         public_summary: config.public_summary,
         started,
         writes: Mutex::new(()),

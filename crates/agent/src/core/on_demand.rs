@@ -224,7 +224,10 @@ fn found(report: &Report) -> Found {
     match serde_json::to_vec(report) {
         Ok(json) if json.len() <= limits::MAX_REPORT_BYTES => Found::ReportJson(json),
         Ok(json) => {
-            let detail = format!("the report has {} bytes, more than a message takes", json.len());
+            let detail = format!(
+                "the report has {} bytes, more than a message takes",
+                json.len()
+            );
             Found::Refusal(refusal(Why::NoReport, &detail))
         }
         Err(_) => Found::Refusal(refusal(Why::NoReport, "the report cannot be written")),

@@ -48,12 +48,14 @@ impl<S: Store> ScheduleService for Schedule<S> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let hub = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let (stream, orders) = hub.orders.open(&identity.agent);
+            let runs_on_demand = hello.runs_on_demand;
+            let (stream, orders) = hub.orders.open(&identity.agent, runs_on_demand);
             let ended = tokio::select! {
                 ended = follow(&hub, &identity, inbound, orders, &sender) => ended,
                 status = turned_out(&hub, &who) => Err(status),
             };
             hub.orders.close(&identity.agent, stream);
+            hub.on_demand.lost(&identity.agent, stream);
             if let Err(status) = ended {
                 tracing::warn!(agent = %identity.agent, %status, "watch stream");
                 // The agent learns why, if it listens.
@@ -199,7 +201,9 @@ fn note<S: Store>(hub: &Hub<S>, identity: &Identity, request: v1::WatchRequest) 
     let now = tokio::time::Instant::now().into_std();
     hub.fleet.heard(&identity.agent, None, now);
     hub.board.heard(&identity.agent, now);
-    if let Some(v1::watch_request::Message::Result(result)) = request.message {
+    if let Some(v1::watch_request::Message::OnDemand(result)) = request.message {
+        hub.on_demand.answered(&identity.agent, result);
+    } else if let Some(v1::watch_request::Message::Result(result)) = request.message {
         for item in result.rejected.iter().take(limits::MAX_ITEMS) {
             tracing::warn!(
                 agent = %identity.agent,
