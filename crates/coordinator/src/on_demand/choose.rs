@@ -102,7 +102,8 @@ impl From {
             for (n, name) in self.regions.iter().enumerate() {
                 if !members.iter().any(|member| member.place.region == *name) {
                     let known = members.iter().filter(|member| !member.place.private);
-                    let known: Vec<String> = known.map(|member| member.place.region.clone()).collect();
+                    let known: Vec<String> =
+                        known.map(|member| member.place.region.clone()).collect();
                     problems.push(unknown(&format!("/regions/{n}"), "region", name, &known));
                 }
             }

@@ -10,7 +10,7 @@ fn url() -> TargetUrl {
 fn sent() -> Value {
     json!({
         "schema_version": 1, "url": URL, "started_at": "2026-11-20T12:00:00Z",
-        "outcome": { "outcome": "ok" }, "summary": "healthy", "total_us": 7, "own_us": 1,
+        "outcome": { "kind": "ok" }, "summary": "healthy", "total_us": 7, "own_us": 1,
         "steps": [], "checks": [],
     })
 }
@@ -47,7 +47,7 @@ fn what_is_no_report_of_the_target_is_said_so() {
     let mut other = sent();
     other["url"] = "https://evil.example/mcp".into();
     let mut newer = sent();
-    newer["outcome"] = json!({ "outcome": "\u{1b}splendid" });
+    newer["outcome"] = json!({ "kind": "\u{1b}splendid" });
     let nested = format!("{{\"summary\":{}", "[".repeat(100_000));
     let table = [
         (
