@@ -241,3 +241,6 @@ fn refusal(reason: Why, detail: &str) -> OnDemandRefusal {
         retry_after_ms: 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json as Answer};
 use http::StatusCode;
 use model::MonitorSpec;
-use model::monitor::{FieldError, label_problems};
+use model::monitor::FieldError;
 use model::period::Period;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -104,7 +104,6 @@ impl Wanted {
             Problem::new(status, "invalid-body", told(&error))
         })?;
         let mut problems = spec.problems();
-        problems.extend(label_problems("/agent_labels", &spec.agent_labels));
         if self.agents.len() > MAX_NAMES {
             let detail = format!("{} names; at most {MAX_NAMES}", self.agents.len());
             problems.push(FieldError::new("/agents", detail));
