@@ -478,7 +478,7 @@ async fn a_key_for_probes_probes_and_does_nothing_else() {
         let to = coordinator.bound.http;
         let send = |path, body| support::http_client::send(to, &key, "POST", path, body);
         assert_eq!(
-            send("/api/v1/probes", &body).await.status,
+            send("/api/v1/probes", body.as_str()).await.status,
             probes,
             "{scope}"
         );
