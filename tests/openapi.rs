@@ -42,7 +42,7 @@ async fn operations_ask_for_the_documented_key() {
         let (of_nobody, of_reader) = match told["security"][0]["key"][0].as_str() {
             None => (None, None),
             Some("read") => (Some(401), None),
-            Some("admin") => (Some(401), Some(403)),
+            Some("probe" | "admin") => (Some(401), Some(403)),
             Some(scope) => panic!("{method} {path} needs {scope}"),
         };
         for (key, refusal) in [("", of_nobody), (&read, of_reader)] {

@@ -3,8 +3,9 @@
 mod attesting;
 mod evidence;
 mod holding;
-mod naming;
 mod looking;
+mod naming;
+mod on_demand;
 mod orders;
 mod probing;
 mod state;
@@ -37,8 +38,9 @@ use crate::self_test::SelfTest;
 use crate::spool::Spool;
 use crate::telling::{self, Telling};
 use attesting::Answer;
-use naming::Naming;
 use looking::Looks;
+use naming::Naming;
+use on_demand::OnDemand;
 use probing::{Done, Running};
 use state::Found;
 
@@ -62,6 +64,8 @@ struct Core {
     /// What origins asked for, and had: shared with the exporter.
     origins: Arc<Origins>,
     probes: JoinSet<Done>,
+    /// Probes that somebody waits for.
+    on_demand: OnDemand,
     cancel: CancellationToken,
     eras: EraCache,
     naming: Naming,
@@ -202,6 +206,7 @@ impl Core {
             timetable: Timetable::default(),
             origins: tells.origins,
             probes: JoinSet::new(),
+            on_demand: OnDemand::default(),
             cancel: CancellationToken::new(),
             eras: EraCache::default(),
             naming: Naming::default(),
@@ -279,6 +284,7 @@ impl Core {
             Some(done) = self.probes.join_next_with_id() => self.handle_done(done),
             Some(answer) = self.asking.join_next() => self.handle_answer(answer),
             Some(look) = self.looks.running.join_next() => self.handle_look(look),
+            Some(ended) = self.on_demand.join_next() => self.handle_on_demand(ended),
             () = tokio::time::sleep_until(wake.into()) => {}
         }
     }
@@ -301,7 +307,10 @@ impl Core {
         let deadline = tokio::time::Instant::now() + DRAIN;
         let work = async {
             // What has failed already is vouched for: without that it would speak against us.
-            while !self.probes.is_empty() || self.self_test.is_waiting() {
+            while !self.probes.is_empty()
+                || !self.on_demand.is_idle()
+                || self.self_test.is_waiting()
+            {
                 self.test(now());
                 self.keep();
                 self.flush(true);

@@ -125,7 +125,7 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
     })
 }
 
-fn plan(probe: &v1::ProbeSpec, has_credential: bool) -> Result<Plan, ConvertError> {
+pub(crate) fn plan(probe: &v1::ProbeSpec, has_credential: bool) -> Result<Plan, ConvertError> {
     let word = |field| {
         move |error: model::closed::UnknownWord| ConvertError::new(field, error.to_string())
     };
@@ -198,7 +198,7 @@ fn tool_call(sent: &v1::ToolCall) -> Result<ToolCall, ConvertError> {
 }
 
 /// JSON within a message; nothing is the default.
-fn json<T: Default + serde::de::DeserializeOwned>(
+pub(crate) fn json<T: Default + serde::de::DeserializeOwned>(
     field: &'static str,
     text: &str,
 ) -> Result<T, ConvertError> {
@@ -224,7 +224,7 @@ fn carry(headers: &mut HeaderMap, token: &[u8]) -> Result<(), ConvertError> {
     Ok(())
 }
 
-fn headers(sent: &[v1::Header]) -> Result<HeaderMap, ConvertError> {
+pub(crate) fn headers(sent: &[v1::Header]) -> Result<HeaderMap, ConvertError> {
     let mut headers = HeaderMap::new();
     for header in sent {
         let shown = model::text::line(&header.name, 40);

@@ -47,6 +47,10 @@ pub(crate) enum LinkEvent {
     Confirm(v1::ConfirmationRequest),
     /// Targets that asked others for a pause.
     Hold(v1::Hold),
+    /// A probe that somebody waits for.
+    OnDemand(v1::OnDemandRequest),
+    /// Nobody waits for the probe of this run any more.
+    OnDemandCancel(String),
     /// The link is gone, and is being opened again.
     Down,
     /// The coordinator knows the agent no more: its schedule holds no longer.
@@ -231,12 +235,14 @@ impl Link {
             boot_id: self.boot_id.clone(),
             have_revision: 0,
             claim: None,
+            runs_on_demand: true,
         };
         let message = Some(v1::watch_request::Message::Hello(hello));
         // A fresh queue has room.
         let _ = sender.try_send(v1::WatchRequest { message });
         let mut client = ScheduleServiceClient::new(channel)
-            .max_decoding_message_size(limits::MAX_MESSAGE_BYTES);
+            .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(limits::MAX_MESSAGE_BYTES);
         let stream = client
             .watch(ReceiverStream::new(receiver))
             .await?
@@ -308,6 +314,10 @@ impl Link {
             v1::watch_response::Message::GoAway(go_away) => return Err(self.left(&go_away)),
             v1::watch_response::Message::Confirm(request) => LinkEvent::Confirm(request),
             v1::watch_response::Message::Hold(hold) => LinkEvent::Hold(hold),
+            v1::watch_response::Message::OnDemand(request) => LinkEvent::OnDemand(request),
+            v1::watch_response::Message::OnDemandCancel(cancel) => {
+                LinkEvent::OnDemandCancel(cancel.run_id)
+            }
             // Of no use to an agent that has no peers or second endpoint yet.
             v1::watch_response::Message::Peers(_) | v1::watch_response::Message::Endpoints(_) => {
                 return Ok(());

@@ -39,6 +39,11 @@ impl Origins {
         self.lock().holds.held(origin, now)
     }
 
+    /// Until when an origin asked to be left alone.
+    pub(crate) fn until(&self, origin: &str, now: Instant) -> Option<Instant> {
+        self.lock().holds.until(origin, now)
+    }
+
     /// Others were turned away: this agent need not find out for itself.
     pub(crate) fn told(&self, origin: &str, pause: Duration, now: Instant) {
         self.lock().holds.hold(origin, Held::Told, pause, now);

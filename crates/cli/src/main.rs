@@ -60,7 +60,11 @@ enum Command {
     /// Whether this host can probe: clock, DNS, IPv6, egress, TLS roots, disk, coordinator
     Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of `probe --output json`
-    Schema,
+    Schema {
+        /// Of `probe --regions … --output json`
+        #[arg(long)]
+        regions: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -103,8 +107,12 @@ fn main() -> ExitCode {
             Ok(code) => ExitCode::from(code),
             Err(error) => fail(exit::INTERNAL, &format!("stdout: {error}")),
         },
-        Command::Schema => {
-            let schema = schemars::schema_for!(output::Document);
+        Command::Schema { regions } => {
+            let schema = if regions {
+                schemars::schema_for!(output::regional::Regional)
+            } else {
+                schemars::schema_for!(output::Document)
+            };
             let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
             printed(&format!("{text}\n"))
         }

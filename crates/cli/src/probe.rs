@@ -9,6 +9,7 @@ pub(crate) mod load;
 mod network;
 mod progress;
 mod proxy;
+mod regions;
 pub(crate) mod repeat;
 mod session;
 pub(crate) mod wait;
@@ -53,6 +54,9 @@ pub(crate) enum Error {
     /// The host's configuration cannot be used.
     #[error("{0}")]
     Setup(#[from] dial::SetupError),
+    /// The coordinator does not do what it is asked for.
+    #[error("{0}")]
+    Api(#[from] crate::api::Error),
     /// The evidence cannot be kept.
     #[error("{0}")]
     Save(#[from] SaveError),
@@ -73,6 +77,7 @@ impl Error {
             Self::Header(error) => error.exit_code(),
             Self::Credential(error) => error.exit_code(),
             Self::Proxy(error) => error.exit_code(),
+            Self::Api(error) => error.exit_code(),
             Self::Setup(_) | Self::Save(_) => exit::CONFIG,
             Self::Stdout(_) | Self::Signals(_) => exit::INTERNAL,
         }
@@ -100,6 +105,9 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
 }
 
 async fn probe(args: Args) -> Result<u8, Error> {
+    if !args.mesh.regions.is_empty() {
+        return regions::run(&args).await;
+    }
     let prober = Prober::of(&args).await?;
     let baseline = Arc::clone(&prober.baseline);
     let load = args.load.plan()?;

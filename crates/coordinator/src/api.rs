@@ -8,6 +8,7 @@ mod members;
 mod monitors;
 mod openapi;
 mod operation;
+mod probes;
 mod problem;
 mod routes;
 mod status;

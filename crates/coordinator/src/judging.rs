@@ -146,6 +146,9 @@ fn hold<S: Store>(hub: &Hub<S>, pauses: &mut Pauses, monitor: &str, pause: Ms) {
             }
         }
     }
+    let lasts = Duration::from_millis(pause);
+    hub.on_demand
+        .hold(&origin, lasts, Instant::now().into_std());
     let origin = model::text::line(&origin, 120);
     tracing::warn!(
         %monitor, %origin, agents = told.len(), pause_ms = pause,

@@ -32,6 +32,7 @@ mod keeper;
 mod ledger;
 mod loads;
 mod metrics;
+mod on_demand;
 mod orders;
 mod pauses;
 mod planner;
@@ -64,6 +65,7 @@ use fleet::Fleet;
 use folder::Folder;
 use ledger::Ledger;
 use loads::Loads;
+use on_demand::OnDemand;
 use orders::Orders;
 
 /// How long open streams and requests may take to end.
@@ -96,6 +98,8 @@ pub(crate) struct Hub<S> {
     pub(crate) orders: Orders,
     /// The credentials of monitors.
     pub(crate) credentials: Credentials,
+    /// Probes that users wait for.
+    pub(crate) on_demand: OnDemand,
     /// Whether everybody may read the verdicts.
     pub(crate) public_summary: bool,
     /// When this coordinator began.
@@ -217,6 +221,7 @@ async fn run_on<S: Store>(
         loads: Loads::new(config.max_requests_per_minute),
         orders: Orders::default(),
         credentials,
+        on_demand: OnDemand::default(),
         public_summary: config.public_summary,
         started,
         writes: Mutex::new(()),

@@ -51,6 +51,8 @@ struct Snapshot {
     confirmations: (u64, u64),
     /// How often agents were told to leave a target alone.
     holds: u64,
+    /// Probes on demand: reports, and agents that gave none, by why.
+    on_demand: Vec<(&'static str, u64)>,
     /// What each monitor costs: requests a minute, how often it is probed, whether less than wanted.
     loads: Vec<(MonitorId, f64, Duration, bool)>,
     credentials: Vec<Standing>,
@@ -119,6 +121,7 @@ impl Snapshot {
             said: hub.board.said(),
             confirmations: hub.orders.counts(),
             holds: hub.orders.holds(),
+            on_demand: hub.on_demand.counts(),
             loads: hub.loads.all(),
             credentials: hub.credentials.all(telemetry::clock::wall()),
             token_requests: hub.credentials.asked(),
@@ -141,6 +144,7 @@ impl Collector for Scrape {
         self.monitors(&mut out)?;
         self.verdicts(&mut out)?;
         self.confirmations(&mut out)?;
+        self.on_demand(&mut out)?;
         self.loads(&mut out)?;
         self.credentials(&mut out)?;
         self.faults(&mut out)?;

@@ -90,45 +90,50 @@ fn item(
         interval_ms: millis(interval),
         next_slot,
         next_slot_in_ms: millis(begins.saturating_sub(since_epoch)),
-        probe: Some(v1::ProbeSpec {
-            url: spec.url.to_string(),
-            era: spec.era.to_string(),
-            calls: spec.calls.iter().map(tool_call).collect(),
-            step_timeout_ms: millis(spec.step_timeout.duration()),
-            call_timeout_ms: millis(spec.call_timeout.duration()),
-            total_timeout_ms: millis(spec.total_timeout.duration()),
-            headers: spec
-                .headers
-                .iter()
-                .map(|(name, value)| v1::Header {
-                    name: name.clone(),
-                    value: value.expose().as_bytes().to_vec(),
-                    secret: true,
-                })
-                .collect(),
-            severities: spec
-                .severities
-                .iter()
-                .map(|(check, severity)| v1::SeverityOverride {
-                    check: check.to_string(),
-                    severity: severity.to_string(),
-                })
-                .collect(),
-            lists: spec.lists.iter().map(ToString::to_string).collect(),
-            subscribe: spec.subscribe,
-            profile: spec.profile.to_string(),
-            expect_json: demanded(&spec.expect),
-            health_json: spec.health.as_ref().map_or_else(String::new, |health| {
-                serde_json::to_string(health).unwrap_or_default()
-            }),
-            idle_ms: spec.idle_stream.map_or(0, |idle| millis(idle.duration())),
-            network: Some(network(spec)),
-            instance_json: demanded(&spec.instance),
-            // Put in by whoever has it.
-            access_token: Vec::new(),
-        }),
+        probe: Some(probe(spec)),
         looks_at_wall: false,
         hosting: spec.hosting.clone().unwrap_or_default(),
+    }
+}
+
+/// What an agent is to do of a target, with the credentials for it.
+pub(crate) fn probe(spec: &MonitorSpec) -> v1::ProbeSpec {
+    v1::ProbeSpec {
+        url: spec.url.to_string(),
+        era: spec.era.to_string(),
+        calls: spec.calls.iter().map(tool_call).collect(),
+        step_timeout_ms: millis(spec.step_timeout.duration()),
+        call_timeout_ms: millis(spec.call_timeout.duration()),
+        total_timeout_ms: millis(spec.total_timeout.duration()),
+        headers: spec
+            .headers
+            .iter()
+            .map(|(name, value)| v1::Header {
+                name: name.clone(),
+                value: value.expose().as_bytes().to_vec(),
+                secret: true,
+            })
+            .collect(),
+        severities: spec
+            .severities
+            .iter()
+            .map(|(check, severity)| v1::SeverityOverride {
+                check: check.to_string(),
+                severity: severity.to_string(),
+            })
+            .collect(),
+        lists: spec.lists.iter().map(ToString::to_string).collect(),
+        subscribe: spec.subscribe,
+        profile: spec.profile.to_string(),
+        expect_json: demanded(&spec.expect),
+        health_json: spec.health.as_ref().map_or_else(String::new, |health| {
+            serde_json::to_string(health).unwrap_or_default()
+        }),
+        idle_ms: spec.idle_stream.map_or(0, |idle| millis(idle.duration())),
+        network: Some(network(spec)),
+        instance_json: demanded(&spec.instance),
+        // Put in by whoever has it.
+        access_token: Vec::new(),
     }
 }
 

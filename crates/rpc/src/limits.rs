@@ -33,6 +33,8 @@ pub const LANES: u32 = 256;
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The longest name in a record of what answered.
 pub const MAX_NAME_BYTES: usize = 128;
+/// The largest report of a probe on demand, as JSON: one that fills every list of it has some 100 KiB.
+pub const MAX_REPORT_BYTES: usize = 256 << 10;
 /// The longest text in a record.
 pub const MAX_TEXT_BYTES: usize = 512;
 

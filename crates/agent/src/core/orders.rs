@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rpc::v1;
+use rpc::v1::watch_request::Message;
 use tokio::sync::mpsc;
 
 use super::state::wall_ms;
@@ -41,9 +42,14 @@ impl Core {
                     self.tell_starts();
                 }
             }
-            LinkEvent::Down => (self.frames, self.opening) = (None, None),
+            LinkEvent::Down => {
+                (self.frames, self.opening) = (None, None);
+                // Who waits has been told that this agent is lost.
+                self.on_demand.cancel(None);
+            }
             LinkEvent::TurnedOut => {
                 (self.frames, self.opening) = (None, None);
+                self.on_demand.cancel(None);
                 let all: Vec<String> = self.items.keys().cloned().collect();
                 self.remove(&all);
                 self.lease = None;
@@ -57,6 +63,8 @@ impl Core {
             }
             LinkEvent::Confirm(request) => self.confirm(request),
             LinkEvent::Hold(hold) => self.hold(&hold),
+            LinkEvent::OnDemand(request) => self.probe_on_demand(&request),
+            LinkEvent::OnDemandCancel(run) => self.on_demand.cancel(Some(&run)),
             LinkEvent::Delta(delta) => {
                 self.remove(&delta.removed_monitor_ids);
                 self.part(delta.revision, &delta.upserts, delta.more);
@@ -157,9 +165,7 @@ impl Core {
         );
         let result = v1::ScheduleResult { revision, rejected };
         // A link that is down takes no answers; the next snapshot is answered.
-        let _ = self
-            .says
-            .try_send(v1::watch_request::Message::Result(result));
+        let _ = self.says.try_send(Message::Result(result));
     }
 
     /// The next slot of an item whose line was resumed from disk and is now moved to the

@@ -141,6 +141,11 @@ impl Options {
         })))
     }
 
+    /// Whether a client of an authorization server is given.
+    pub(crate) const fn has_client(&self) -> bool {
+        self.client_id.is_some()
+    }
+
     /// Whether the credential is one whose end somebody sees to.
     pub(crate) const fn is_renewed(&self) -> bool {
         self.token_set.is_some()

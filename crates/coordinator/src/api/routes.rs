@@ -2,13 +2,14 @@
 
 use http::StatusCode;
 use model::MonitorSpec;
+use model::regional::RegionalProbe;
 use serde_json::{Map, Value, json};
 use store::Store;
 
 use super::operation::{Body, Operation};
 use crate::credentials::Given;
 
-use super::{credential, health, keys, members, monitors, openapi, status, summary};
+use super::{credential, health, keys, members, monitors, openapi, probes, status, summary};
 
 /// What `/metrics` is written in.
 pub(super) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -26,6 +27,7 @@ const DRY_RUN: &str = "Only says in `dry_run` what the call would do";
 /// All of them; `/metrics` needs no key where it is open.
 pub(super) fn operations<S: Store>(open_metrics: bool) -> Vec<Operation<S>> {
     let mut all = Vec::from(monitors());
+    all.push(probe());
     all.extend(mesh());
     all.extend(coordinator(open_metrics));
     all
@@ -103,6 +105,20 @@ fn monitors<S: Store>() -> [Operation<S>; 8] {
         .answers::<status::Transitions>(OK)
         .or(&[INVALID]),
     ]
+}
+
+fn probe<S: Store>() -> Operation<S> {
+    Operation::post(probes::PATH, probes::run::<S>)
+        .named(
+            "runProbe",
+            "Probes a target now from regions of the mesh, and waits for their reports",
+        )
+        .takes::<probes::Wanted>()
+        .answers::<RegionalProbe>(OK)
+        .or(&[
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::INTERNAL_SERVER_ERROR,
+        ])
 }
 
 /// Agents, and who may call.

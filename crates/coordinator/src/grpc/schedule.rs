@@ -8,6 +8,7 @@ use futures_util::Stream;
 use model::MonitorId;
 use prost::Message as _;
 use rpc::v1::schedule_service_server::ScheduleService;
+use rpc::v1::watch_request::Message;
 use rpc::{limits, v1};
 use store::Store;
 use tokio::sync::mpsc;
@@ -50,12 +51,14 @@ impl<S: Store> ScheduleService for Schedule<S> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let hub = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let (stream, orders) = hub.orders.open(&identity.agent);
+            let runs_on_demand = hello.runs_on_demand;
+            let (stream, orders) = hub.orders.open(&identity.agent, runs_on_demand);
             let ended = tokio::select! {
                 ended = follow(&hub, &identity, inbound, orders, &sender) => ended,
                 status = turned_out(&hub, &who) => Err(status),
             };
             hub.orders.close(&identity.agent, stream);
+            hub.on_demand.lost(&identity.agent, stream);
             if let Err(status) = ended {
                 tracing::warn!(agent = %identity.agent, %status, "watch stream");
                 // The agent learns why, if it listens.
@@ -240,16 +243,20 @@ async fn note<S: Store>(hub: &Hub<S>, identity: &Identity, request: v1::WatchReq
     let now = tokio::time::Instant::now().into_std();
     hub.fleet.heard(&identity.agent, None, now);
     hub.board.heard(&identity.agent, now);
-    if let Some(v1::watch_request::Message::WallLook(look)) = request.message {
-        wall::handle(hub, identity, look).await;
-    } else if let Some(v1::watch_request::Message::Result(result)) = request.message {
-        for item in result.rejected.iter().take(limits::MAX_ITEMS) {
-            tracing::warn!(
-                agent = %identity.agent,
-                monitor = %model::text::line(&item.monitor_id, 64),
-                problem = %model::text::line(&item.problem, 200),
-                "the agent rejects a monitor"
-            );
+    match request.message {
+        Some(Message::WallLook(look)) => wall::handle(hub, identity, look).await,
+        Some(Message::OnDemand(result)) => hub.on_demand.answered(&identity.agent, result),
+        Some(Message::Result(result)) => {
+            for item in result.rejected.iter().take(limits::MAX_ITEMS) {
+                tracing::warn!(
+                    agent = %identity.agent,
+                    monitor = %model::text::line(&item.monitor_id, 64),
+                    problem = %model::text::line(&item.problem, 200),
+                    "the agent rejects a monitor"
+                );
+            }
         }
+        // The first message was one, and more say nothing.
+        Some(Message::Hello(_)) | None => {}
     }
 }
