@@ -16,7 +16,6 @@ use rpc::v1::on_demand_result::Result as Found;
 use rpc::v1::watch_request::Message;
 use rpc::v1::{OnDemandRefusal, OnDemandRefusalReason as Why};
 use rpc::{limits, v1};
-use schedule::Held;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 

@@ -172,6 +172,7 @@ fn beyond(run: &Run) -> Vec<Finding> {
             title: id.rule().demand.to_owned(),
             message,
             source: id.rule().source.to_owned(),
+            from: String::new(),
         });
     }
     let load = run.document.load.as_ref();

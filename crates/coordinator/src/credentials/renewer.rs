@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::entry::{Entry, Given};
 use super::held::Held;
-use super::means::{self, Means};
+use super::means;
 use super::{Asked, Replace, wall};
 use crate::Hub;
 use crate::keeper::millis;

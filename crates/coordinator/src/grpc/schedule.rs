@@ -42,7 +42,7 @@ impl<S: Store> ScheduleService for Schedule<S> {
         let who = peer(&request)?;
         let mut inbound = request.into_inner();
         let first = inbound.message().await?.and_then(|request| request.message);
-        let Some(v1::watch_request::Message::Hello(hello)) = first else {
+        let Some(Message::Hello(hello)) = first else {
             return Err(Status::invalid_argument("hello: must come first"));
         };
         same_protocol(hello.protocol_version)?;

@@ -23,9 +23,9 @@ fn request(run: &str, url: &str) -> v1::OnDemandRequest {
 /// A core whose answers can be read.
 fn answering() -> (Core, mpsc::Receiver<Message>) {
     let (mut core, _) = core(config());
-    let (answers, answered) = mpsc::channel(64);
-    core.answers = answers;
-    (core, answered)
+    let (says, said) = mpsc::channel(64);
+    core.says = says;
+    (core, said)
 }
 
 async fn all_end(core: &mut Core) {
@@ -37,7 +37,7 @@ async fn all_end(core: &mut Core) {
 fn next(answered: &mut mpsc::Receiver<Message>) -> Option<(String, Found)> {
     match answered.try_recv() {
         Ok(Message::OnDemand(result)) => Some((result.run_id, result.result.unwrap())),
-        Ok(Message::Hello(_) | Message::Result(_)) | Err(_) => None,
+        Ok(Message::Hello(_) | Message::Result(_) | Message::WallLook(_)) | Err(_) => None,
     }
 }
 
@@ -84,8 +84,8 @@ async fn what_is_not_run_says_why() {
     assert_eq!(refused(&mut answered).detail, "timeout_ms: leaves no time");
 
     let origin = url.trim_end_matches("/mcp");
-    core.holds
-        .hold(origin, Held::Limited, Duration::from_secs(60), now());
+    let minute = Duration::from_secs(60);
+    core.origins.limited(origin, minute, now());
     core.handle_link(LinkEvent::OnDemand(request("r", &url)));
     let held = refused(&mut answered);
     assert_eq!(held.reason(), Why::Held);
