@@ -26,7 +26,7 @@ export PARALLAX_REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 FOLDER ?= .parallax
 BIN = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/$(PROFILE)
 
-.PHONY: help up demo down prepare build where check test fmt clippy doc deny nextest doctest real tools fuzz
+.PHONY: help up demo down prepare build where check test fmt clippy doc deny nextest doctest real tools fuzz captures
 
 help:
 	@echo "make up       a whole mesh on this machine; TARGET=https://... watches your server too"
@@ -95,6 +95,12 @@ doctest:
 
 real:
 	tests/fixtures/install.sh
+
+# The pictures of docs/captures anew: reports of real probes, then what is drawn of them.
+captures: export PARALLAX_ACCEPT_CAPTURES := 1
+captures: build
+	$(CARGO) test --locked $(ALL) --profile $(PROFILE) -p tests --test captures
+	$(CARGO) test --locked --profile $(PROFILE) -p parallax-cli captures
 
 # Goes on where it stopped: the corpus is kept in FUZZ_DIR.
 fuzz:
