@@ -47,8 +47,6 @@ const HEADERS: [(&str, &str); 4] = [
 const BIG: usize = 120_000;
 const EXPORTER: &str = "127.0.0.1:9115";
 const AGENT: &str = "127.0.0.1:9116";
-/// A coordinator that is nowhere: the agent answers before it is enrolled.
-const NOWHERE: &str = "127.0.0.1:9";
 const WRITE_OUT: &str = r#"{"dns":%{time_namelookup},"connect":%{time_connect},"tls":%{time_appconnect},"first":%{time_starttransfer},"end":%{time_total}}"#;
 
 /// Exporters that run on, killed when dropped.
@@ -73,19 +71,12 @@ impl Exporters {
         blackbox
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--web.listen-address={EXPORTER}"));
-        let (secret, root) = ("s".repeat(43), "0".repeat(64));
-        let token = format!("plxj_{secret}@{NOWHERE}#sha256:{root}");
         let mut agent = Command::new(std::env::current_exe()?.with_file_name("parallax-agent"));
         agent
-            .args([
-                "--in-memory",
-                "--allow=127.0.0.0/8",
-                "--resolver=127.0.0.1:53",
-            ])
-            .args(["--canaries=", "--http-listen", AGENT])
+            .args(["--exporter-only", "--http-listen", AGENT])
+            .args(["--allow=127.0.0.0/8", "--resolver=127.0.0.1:53"])
             .arg("--extra-roots")
-            .arg(ca_file)
-            .env("PARALLAX_TOKEN", token);
+            .arg(ca_file);
         let mut running = Self(Vec::new());
         for (mut command, address) in [(blackbox, EXPORTER), (agent, AGENT)] {
             command.stdout(Stdio::null()).stderr(Stdio::null());
