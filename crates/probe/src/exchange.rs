@@ -1,5 +1,6 @@
 //! One exchange: send a request, read its response, stamp everything where it happens.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -8,10 +9,11 @@ use http::header::{ACCEPT_ENCODING, HOST, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use mcp::limits::CLOSE_BYTES;
 use mcp::{ExchangeId, Head};
 use model::{Class, Phase, Reason};
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::body::Told;
 use crate::clock::now;
@@ -84,7 +86,12 @@ impl Outlet {
         };
         let mut waiting = self.lock();
         let in_order = waiting.is_empty();
-        if !in_order || matches!(self.events.try_send(event), Err(TrySendError::Full(_))) {
+        if !in_order
+            || matches!(
+                self.events.try_send(event),
+                Err(mpsc::error::TrySendError::Full(_))
+            )
+        {
             waiting.push((phase, at));
         }
     }
@@ -124,10 +131,7 @@ async fn converse(
     outlet: &Outlet,
 ) -> Result<(), Fault> {
     let (sender, response) = open(link, request, headers, outlet).await?;
-    let first_byte = match &sender {
-        Sender::H1(_, stamp) => stamp.at(),
-        Sender::H2(_) => None,
-    };
+    let first_byte = sender.stamp().and_then(FirstByte::at);
     let (parts, mut body) = response.into_parts();
     link.observe(&parts.headers);
     let head = Head {
@@ -172,29 +176,7 @@ async fn open(
                 reason: Reason::ProberInternal,
                 detail: format!("the request cannot be built: {error}"),
             })?;
-        outlet.phase(Phase::Send, now());
-        let has_body = !http_body::Body::is_end_stream(dressed.body());
-        let response = async {
-            match &mut sender {
-                Sender::H1(connection, stamp) => {
-                    FirstByte::arm(stamp);
-                    connection.try_send_request(dressed).await
-                }
-                Sender::H2(connection) => connection.try_send_request(dressed).await,
-            }
-        };
-        let sent = async {
-            let at = if has_body { taken.await.ok() } else { None };
-            outlet.phase(Phase::Wait, at.unwrap_or_else(now));
-            std::future::pending::<()>().await;
-        };
-        let answered = tokio::select! {
-            biased;
-            // First, so that a quick answer does not hide that the request was sent.
-            () = sent => continue,
-            answered = response => answered,
-        };
-        match answered {
+        match ask(&mut sender, dressed, taken, outlet).await {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 return Err(Fault {
                     reason: Reason::HttpProtocol,
@@ -207,10 +189,7 @@ async fn open(
                 let error = error.into_error();
                 let fault = fault::of_http(&error, false);
                 let is_gone = matches!(fault.reason, Reason::HttpConnClosed | Reason::TcpReset);
-                let is_silent = match &sender {
-                    Sender::H1(_, stamp) => stamp.at().is_none(),
-                    Sender::H2(_) => false,
-                };
+                let is_silent = sender.stamp().is_some_and(|stamp| stamp.at().is_none());
                 let may_repeat = is_used && is_gone && is_silent && request.may_repeat();
                 if (is_unsent || may_repeat) && !retried {
                     retried = true;
@@ -224,6 +203,50 @@ async fn open(
             }
         }
     }
+}
+
+/// Sends a request over a connection and waits for the head of its answer, telling where sending ends.
+async fn ask(
+    sender: &mut Sender,
+    request: Request<Told>,
+    taken: oneshot::Receiver<Instant>,
+    outlet: &Outlet,
+) -> Result<Response<Incoming>, Box<TrySendError<Request<Told>>>> {
+    outlet.phase(Phase::Send, now());
+    let has_body = !http_body::Body::is_end_stream(request.body());
+    let stamp = sender.stamp().cloned();
+    let response = async {
+        match sender {
+            Sender::H1(connection, stamp) => {
+                stamp.arm();
+                connection.try_send_request(request).await
+            }
+            Sender::H2(connection) => connection.try_send_request(request).await,
+        }
+    };
+    let mut is_sent = false;
+    let sent = async {
+        let at = if has_body { taken.await.ok() } else { None };
+        let at = match (at, &stamp) {
+            (Some(at), Some(stamp)) => Some(stamp.written(at).await),
+            (at, _) => at,
+        };
+        outlet.phase(Phase::Wait, at.unwrap_or_else(now));
+        is_sent = true;
+        std::future::pending::<Infallible>().await
+    };
+    let answered = tokio::select! {
+        biased;
+        // First, so that a quick answer does not hide that the request was sent.
+        never = sent => match never {},
+        answered = response => answered,
+    };
+    if answered.is_ok() && !is_sent {
+        // It answers what it has not read to the end.
+        let first_byte = stamp.as_ref().and_then(FirstByte::at);
+        outlet.phase(Phase::Wait, first_byte.unwrap_or_else(now));
+    }
+    answered.map_err(Box::new)
 }
 
 /// The request as it goes out: with the user's headers, and in the form that the HTTP version

@@ -38,6 +38,16 @@ pub(crate) enum Sender {
     H2(http2::SendRequest<Told>),
 }
 
+impl Sender {
+    /// When it wrote and read, where it is for one request at a time.
+    pub(crate) const fn stamp(&self) -> Option<&FirstByte> {
+        match self {
+            Self::H1(_, stamp) => Some(stamp),
+            Self::H2(_) => None,
+        }
+    }
+}
+
 /// The connections of one probe.
 pub(crate) struct Link {
     dialer: Dialer,
@@ -211,6 +221,7 @@ impl Link {
             io,
             first_byte: first_byte.clone(),
             gauge,
+            is_dirty: false,
         };
         if is_h2 {
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())

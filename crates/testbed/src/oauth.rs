@@ -120,7 +120,8 @@ impl State {
 #[derive(Debug)]
 pub struct Walled {
     state: Arc<State>,
-    _listening: [Listening; 2],
+    _resource: Listening,
+    issuer: Option<Listening>,
 }
 
 impl Walled {
@@ -151,8 +152,14 @@ impl Walled {
         let _ = state.origins.set((origin(&resource), origin(&issuer)));
         Ok(Self {
             state,
-            _listening: [resource, issuer],
+            _resource: resource,
+            issuer: Some(issuer),
         })
+    }
+
+    /// Closes the port of the authorization server; the MCP server goes on.
+    pub fn close_issuer(&mut self) {
+        self.issuer = None;
     }
 
     /// The MCP endpoint.

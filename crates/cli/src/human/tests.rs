@@ -2,7 +2,7 @@ use super::*;
 use crate::sample::step;
 use model::contract::{BaselineReport, Change, ChangeClass, ContractReport, Drift};
 use model::report::{Connection, SCHEMA_VERSION};
-use model::{Era, Failure, Phase, Reason, Revision, Step};
+use model::{CheckId, Era, Failure, Phase, Reason, Revision, Step};
 
 fn report() -> Report {
     let discover = step(
@@ -196,6 +196,44 @@ fn a_failure_ends_with_what_to_try() {
         "{text}"
     );
     assert_eq!(text.lines().count(), 6, "{text}");
+}
+
+/// The sentence says it, the list of checks not again.
+#[test]
+fn why_there_is_no_token_is_told_once() {
+    use model::report::{Auth, AuthState};
+    let why = "no authorization server was found";
+    let mut report = report();
+    report.steps.clear();
+    report.outcome = Outcome::Failed(Failure {
+        step: Step::Authorize,
+        phase: Phase::Wait,
+        reason: Reason::AuthServerDown,
+    });
+    report.summary = format!("authorize failed in wait: auth_server_down: {why}");
+    report.auth = Some(Auth {
+        state: AuthState::Refused,
+        detail: Some(why.to_owned()),
+        resource_metadata: None,
+        authorization_servers: Vec::new(),
+        issuer: None,
+        server_metadata: None,
+        scopes: Vec::new(),
+        client_authentication: None,
+        exchanges: Vec::new(),
+        total_us: 0,
+    });
+    report.checks = vec![CheckReport {
+        id: CheckId::AuthToken,
+        severity: Severity::Fail,
+        passed: false,
+        detail: Some(why.to_owned()),
+        source: CheckId::AuthToken.rule().source.to_owned(),
+    }];
+    let text = render(&report, PLAIN);
+    let unwrapped: Vec<&str> = text.split_whitespace().collect();
+    assert_eq!(unwrapped.join(" ").matches(why).count(), 1, "{text}");
+    assert!(text.contains("   rule: "), "{text}");
 }
 
 #[test]

@@ -32,6 +32,7 @@ pub(crate) async fn handle(
         ref other => other.to_string(),
     };
     state.log.request(&name);
+    state.log.leak(script.restart_every);
     let host = headers.get("host").and_then(|host| host.to_str().ok());
     let authority = uri.authority().map(http::uri::Authority::as_str);
     if let Some(host) = authority.or(host) {
