@@ -31,6 +31,7 @@ use crate::lag::Lag;
 use crate::link::{Claim, Link, LinkEvent, Route};
 use crate::origins::Origins;
 use crate::others::Others;
+use crate::peers::Peers;
 use crate::self_test::SelfTest;
 use crate::spool::Spool;
 use crate::telling::{self, Telling};
@@ -96,6 +97,7 @@ struct Core {
     self_test: SelfTest,
     /// Canaries that are being asked.
     asking: JoinSet<Answer>,
+    peers: Peers,
     others: Others,
     lag: Lag,
     /// What `/metrics` shows.
@@ -122,12 +124,14 @@ struct Tells {
     schedule_results: mpsc::Sender<v1::ScheduleResult>,
     telling: Arc<Telling>,
     origins: Arc<Origins>,
+    peers: Peers,
 }
 
 /// Runs the agent until `shutdown` fires, then drains.
 pub(crate) async fn run(
     config: Arc<Config>,
     identity: Identity,
+    peers: Peers,
     dialer: Dialer,
     (telling, origins): (Arc<Telling>, Arc<Origins>),
     shutdown: CancellationToken,
@@ -148,6 +152,7 @@ pub(crate) async fn run(
             proxy: config.link_proxy.clone(),
         },
         boot_id,
+        peer_port: peers.port(),
         claimed,
         relink: Arc::clone(&relink),
         results,
@@ -160,6 +165,7 @@ pub(crate) async fn run(
         schedule_results,
         telling,
         origins,
+        peers,
     };
     let (damaged, items) = (take(&mut found.damaged), take(&mut found.items));
     let ends_ms = found.lease_ends_ms;
@@ -223,6 +229,7 @@ impl Core {
             running: BTreeMap::new(),
             self_test,
             asking: JoinSet::new(),
+            peers: tells.peers,
             others: Others::default(),
             lag: Lag::new(boot),
             telling: tells.telling,

@@ -47,6 +47,8 @@ pub(crate) enum LinkEvent {
     Confirm(v1::ConfirmationRequest),
     /// Targets that asked others for a pause.
     Hold(v1::Hold),
+    /// Other agents, for path probes.
+    Peers(v1::PeerList),
     /// The link is gone, and is being opened again.
     Down,
     /// The coordinator knows the agent no more: its schedule holds no longer.
@@ -71,6 +73,8 @@ pub(crate) struct Link {
     pub(crate) identity: Identity,
     pub(crate) route: Route,
     pub(crate) boot_id: String,
+    /// Where other agents may measure the path to this one; 0 for nowhere.
+    pub(crate) peer_port: u16,
     /// What the spool is: read once for each stream.
     pub(crate) claimed: watch::Receiver<Claim>,
     /// The core wants another stream: its spool is another.
@@ -231,6 +235,7 @@ impl Link {
             boot_id: self.boot_id.clone(),
             have_revision: 0,
             claim: None,
+            peer_port: self.peer_port.into(),
         };
         let message = Some(v1::watch_request::Message::Hello(hello));
         // A fresh queue has room.
@@ -308,10 +313,9 @@ impl Link {
             v1::watch_response::Message::GoAway(go_away) => return Err(self.left(&go_away)),
             v1::watch_response::Message::Confirm(request) => LinkEvent::Confirm(request),
             v1::watch_response::Message::Hold(hold) => LinkEvent::Hold(hold),
-            // Of no use to an agent that has no peers or second endpoint yet.
-            v1::watch_response::Message::Peers(_) | v1::watch_response::Message::Endpoints(_) => {
-                return Ok(());
-            }
+            v1::watch_response::Message::Peers(list) => LinkEvent::Peers(list),
+            // Of no use to an agent that has no second endpoint yet.
+            v1::watch_response::Message::Endpoints(_) => return Ok(()),
         };
         self.tell(event).await
     }

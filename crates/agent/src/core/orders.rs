@@ -57,6 +57,7 @@ impl Core {
             }
             LinkEvent::Confirm(request) => self.confirm(request),
             LinkEvent::Hold(hold) => self.hold(&hold),
+            LinkEvent::Peers(list) => self.peers.set(&list),
             LinkEvent::Delta(delta) => {
                 self.remove(&delta.removed_monitor_ids);
                 self.part(delta.revision, &delta.upserts, delta.more);
