@@ -7,6 +7,7 @@ mod members;
 mod monitors;
 mod openapi;
 mod operation;
+mod peers;
 mod problem;
 mod routes;
 mod status;

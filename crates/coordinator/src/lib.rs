@@ -33,6 +33,7 @@ mod loads;
 mod metrics;
 mod orders;
 mod pauses;
+mod peering;
 mod planner;
 mod registry;
 mod roster;
@@ -61,6 +62,7 @@ use folder::Folder;
 use ledger::Ledger;
 use loads::Loads;
 use orders::Orders;
+use peering::Peering;
 
 /// How long open streams and requests may take to end.
 const SHUTDOWN: Duration = Duration::from_secs(10);
@@ -90,6 +92,8 @@ pub(crate) struct Hub<S> {
     pub(crate) loads: Loads,
     /// What is asked of agents at once.
     pub(crate) orders: Orders,
+    /// Which agents watch the paths to which others.
+    pub(crate) peering: Peering,
     /// Whether everybody may read the verdicts.
     pub(crate) public_summary: bool,
     /// When this coordinator began.
@@ -206,6 +210,7 @@ async fn run_on<S: Store>(
         assigned: Assigned::default(),
         loads: Loads::new(config.max_requests_per_minute),
         orders: Orders::default(),
+        peering: Peering::default(),
         public_summary: config.public_summary,
         started,
         writes: Mutex::new(()),
@@ -238,6 +243,7 @@ async fn run_hub<S: Store>(
     tasks.spawn(keeper::forget(Arc::clone(&hub), config.retention_hours));
     judging::begin(&hub, &mut tasks);
     tasks.spawn(assigning::run(Arc::clone(&hub)));
+    tasks.spawn(peering::run(Arc::clone(&hub)));
     if hub.folder.is_some() {
         tasks.spawn(folder::run(Arc::clone(&hub)));
     }

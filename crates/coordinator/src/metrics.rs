@@ -1,6 +1,7 @@
 //! `/metrics`: what the board knows, in the names that the documentation promises.
 
 mod load;
+mod peers;
 mod said;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use model::{MonitorId, RegionState};
 use crate::board::{STATES, Said};
 use crate::fleet::AgentView;
 use crate::folder::Folder;
+use crate::peering::Path;
 
 /// The text of `/metrics`.
 ///
@@ -51,6 +53,8 @@ struct Snapshot {
     holds: u64,
     /// What each monitor costs: requests a minute, how often it is probed, whether less than wanted.
     loads: Vec<(MonitorId, f64, Duration, bool)>,
+    /// The paths between agents.
+    peers: Vec<Path>,
     rejected: u64,
     gaps: u64,
     /// Whether the folder is followed, where there is one.
@@ -115,6 +119,7 @@ impl Snapshot {
             confirmations: hub.orders.counts(),
             holds: hub.orders.holds(),
             loads: hub.loads.all(),
+            peers: hub.peering.paths(now),
             rejected,
             gaps,
             folder_ok: hub.folder.as_ref().map(Folder::is_ok),
@@ -138,6 +143,7 @@ impl Collector for Scrape {
         self.faults(&mut out)?;
         self.latencies(&mut out)?;
         self.agents(&mut out)?;
+        self.peers(&mut out)?;
         self.own(&mut out)
     }
 }

@@ -57,6 +57,11 @@ impl Orders {
         }
     }
 
+    /// Tells an agent its peers; whether it is there to be told.
+    pub(crate) fn peers(&self, agent: &str, list: v1::PeerList) -> bool {
+        self.send(agent, Message::Peers(list))
+    }
+
     fn send(&self, agent: &str, message: Message) -> bool {
         let agents = self.lock();
         let sent = agents

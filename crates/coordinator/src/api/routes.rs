@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use store::Store;
 
 use super::operation::{Body, Operation};
-use super::{health, keys, members, monitors, openapi, status, summary};
+use super::{health, keys, members, monitors, openapi, peers, status, summary};
 
 /// What `/metrics` is written in.
 pub(super) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -97,7 +97,7 @@ fn monitors<S: Store>() -> [Operation<S>; 7] {
 }
 
 /// Agents, and who may call.
-fn mesh<S: Store>() -> [Operation<S>; 6] {
+fn mesh<S: Store>() -> [Operation<S>; 7] {
     [
         Operation::get("/api/v1/agents", status::agents::<S>)
             .named(
@@ -105,6 +105,12 @@ fn mesh<S: Store>() -> [Operation<S>; 6] {
                 "The members of the mesh, and what was heard of them",
             )
             .answers::<status::Agents>(OK),
+        Operation::get("/api/v1/peers", peers::matrix::<S>)
+            .named(
+                "listPeers",
+                "Who reaches whom: the paths between agents, as they measure them",
+            )
+            .answers::<peers::Matrix>(OK),
         Operation::post("/api/v1/agents/{id}/revoke", members::revoke::<S>)
             .named(
                 "revokeAgent",

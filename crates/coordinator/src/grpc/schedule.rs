@@ -49,11 +49,17 @@ impl<S: Store> ScheduleService for Schedule<S> {
         let hub = Arc::clone(&self.0);
         tokio::spawn(async move {
             let (stream, orders) = hub.orders.open(&identity.agent);
+            // After that: whom it is told comes over the stream.
+            let (now, (_, key)) = (tokio::time::Instant::now(), &who.agent);
+            let at = (who.address, hello.peer_port);
+            hub.peering.joined(&identity, *key, at, now.into_std());
             let ended = tokio::select! {
                 ended = follow(&hub, &identity, inbound, orders, &sender) => ended,
                 status = turned_out(&hub, &who) => Err(status),
             };
             hub.orders.close(&identity.agent, stream);
+            let now = tokio::time::Instant::now().into_std();
+            hub.peering.left(&identity.agent, now);
             if let Err(status) = ended {
                 tracing::warn!(agent = %identity.agent, %status, "watch stream");
                 // The agent learns why, if it listens.
