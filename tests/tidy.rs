@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may import whom, besides outside libraries. A crate that is not here may not exist.
-const IMPORTS: [(&str, &[&str]); 21] = [
+const IMPORTS: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("mcp", &["model"]),
     ("contract", &["model"]),
@@ -31,6 +31,7 @@ const IMPORTS: [(&str, &[&str]); 21] = [
     ),
     ("vault", &[]),
     ("listen", &[]),
+    ("peer", &[]),
     ("settings", &[]),
     (
         "agent",
@@ -42,6 +43,7 @@ const IMPORTS: [(&str, &[&str]); 21] = [
             "delivery",
             "dial",
             "listen",
+            "peer",
             "probe",
             "rpc",
             "settings",
@@ -59,6 +61,7 @@ const IMPORTS: [(&str, &[&str]); 21] = [
             "window",
             "delivery",
             "listen",
+            "peer",
             "rpc",
             "settings",
             "telemetry",

@@ -323,6 +323,7 @@ pub fn config() -> agent::Config {
         allow: vec!["127.0.0.0/8".parse().unwrap()],
         extra_roots: Vec::new(),
         canaries: Vec::new(),
+        peering: agent::Peering::Off,
         contact: probe::Contact::default(),
         max_probes: 16,
         state_dir: None,

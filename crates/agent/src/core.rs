@@ -34,6 +34,7 @@ use crate::lag::Lag;
 use crate::link::{Claim, Link, LinkEvent, Route};
 use crate::origins::Origins;
 use crate::others::Others;
+use crate::peers::Peers;
 use crate::self_test::SelfTest;
 use crate::spool::Spool;
 use crate::telling::{self, Telling};
@@ -105,6 +106,7 @@ struct Core {
     self_test: SelfTest,
     /// Canaries that are being asked.
     asking: JoinSet<Answer>,
+    peers: Peers,
     others: Others,
     /// Looks at walls.
     looks: Looks,
@@ -133,12 +135,14 @@ struct Tells {
     says: mpsc::Sender<v1::watch_request::Message>,
     telling: Arc<Telling>,
     origins: Arc<Origins>,
+    peers: Peers,
 }
 
 /// Runs the agent until `shutdown` fires, then drains.
 pub(crate) async fn run(
     config: Arc<Config>,
     identity: Identity,
+    peers: Peers,
     dialer: Dialer,
     (telling, origins): (Arc<Telling>, Arc<Origins>),
     shutdown: CancellationToken,
@@ -159,6 +163,7 @@ pub(crate) async fn run(
             proxy: config.link_proxy.clone(),
         },
         boot_id,
+        peer_port: peers.port(),
         claimed,
         relink: Arc::clone(&relink),
         says: said,
@@ -171,6 +176,7 @@ pub(crate) async fn run(
         says,
         telling,
         origins,
+        peers,
     };
     let (damaged, items) = (take(&mut found.damaged), take(&mut found.items));
     let ends_ms = found.lease_ends_ms;
@@ -236,6 +242,7 @@ impl Core {
             running: BTreeMap::new(),
             self_test,
             asking: JoinSet::new(),
+            peers: tells.peers,
             others: Others::default(),
             looks: Looks::default(),
             lag: Lag::new(boot),

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! What it says of itself, so that its own faults are not taken for a target's: `self_test`
-//! (canaries: public references), `others` (its monitors on other hostings), `lag` (its machine).
+//! (canaries: public references), `peers` (paths to other agents), `others` (its monitors on other
+//! hostings), `lag` (its machine).
 //! Each failure is followed by a record of these, the attestation.
 //!
 //! Invariants:
@@ -42,6 +43,7 @@ mod link;
 mod module;
 mod origins;
 mod others;
+mod peers;
 mod record;
 mod self_test;
 mod spool;
@@ -52,13 +54,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use dial::Dialer;
+use dial::{AddressPolicy, Dialer};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, ConfigError, Http, HttpTls, ProbeToken, Reread};
+pub use config::{Config, ConfigError, Http, HttpTls, Peering, ProbeToken, Reread};
 pub use module::{DEFAULT_MODULE, ModuleError, Modules};
 use origins::Origins;
+use peers::Peers;
 use telling::Telling;
 pub use token::{Token, TokenError};
 
@@ -159,6 +162,9 @@ async fn watch(
     let (agent, region) = (identity.agent(), identity.region());
     tracing::info!(agent, region, "starting");
     shared.0.became(agent, region);
-    core::run(config, identity, dialer, shared, shutdown).await?;
+    let credentials = identity.credentials().context("the identity")?;
+    let policy = AddressPolicy::new(config.allow.clone());
+    let peers = Peers::begin(config.peering, policy, credentials).map_err(anyhow::Error::msg)?;
+    core::run(config, identity, peers, dialer, shared, shutdown).await?;
     Ok(())
 }

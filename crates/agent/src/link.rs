@@ -51,6 +51,8 @@ pub(crate) enum LinkEvent {
     OnDemand(v1::OnDemandRequest),
     /// Nobody waits for the probe of this run any more.
     OnDemandCancel(String),
+    /// Other agents, for path probes.
+    Peers(v1::PeerList),
     /// The link is gone, and is being opened again.
     Down,
     /// The coordinator knows the agent no more: its schedule holds no longer.
@@ -75,6 +77,8 @@ pub(crate) struct Link {
     pub(crate) identity: Identity,
     pub(crate) route: Route,
     pub(crate) boot_id: String,
+    /// Where other agents may measure the path to this one; 0 for nowhere.
+    pub(crate) peer_port: u16,
     /// What the spool is: read once for each stream.
     pub(crate) claimed: watch::Receiver<Claim>,
     /// The core wants another stream: its spool is another.
@@ -236,6 +240,7 @@ impl Link {
             have_revision: 0,
             claim: None,
             runs_on_demand: true,
+            peer_port: self.peer_port.into(),
         };
         let message = Some(v1::watch_request::Message::Hello(hello));
         // A fresh queue has room.
@@ -318,10 +323,9 @@ impl Link {
             v1::watch_response::Message::OnDemandCancel(cancel) => {
                 LinkEvent::OnDemandCancel(cancel.run_id)
             }
-            // Of no use to an agent that has no peers or second endpoint yet.
-            v1::watch_response::Message::Peers(_) | v1::watch_response::Message::Endpoints(_) => {
-                return Ok(());
-            }
+            v1::watch_response::Message::Peers(list) => LinkEvent::Peers(list),
+            // Of no use to an agent that has no second endpoint yet.
+            v1::watch_response::Message::Endpoints(_) => return Ok(()),
         };
         self.tell(event).await
     }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use clap::Parser;
 use dial::{AllowError, Proxy, ProxyError};
-use parallax_agent::{Config, Http, HttpTls, Modules, Reread, Token, TokenError, run};
+use parallax_agent::{Config, Http, HttpTls, Modules, Peering, Reread, Token, TokenError, run};
 use settings::Settings;
 use telemetry::daemon;
 use telemetry::logs::Format;
@@ -71,6 +71,13 @@ struct Cli {
     #[arg(long, env = "PARALLAX_CANARIES", value_name = "HOST:PORT", value_delimiter = ',',
         default_values = Config::CANARIES)]
     canaries: Vec<String>,
+    /// The UDP address at which other agents of the mesh may measure the path to this one; nowhere
+    /// unless it is set
+    #[arg(long, env = "PARALLAX_PEER_LISTEN", value_name = "ADDR")]
+    peer_listen: Option<String>,
+    /// Do not measure the paths to other agents
+    #[arg(long, env = "PARALLAX_NO_PEERS")]
+    no_peers: bool,
     /// Whom owners of targets can write to, in the `User-Agent` of every request: a page, or `mailto:`
     /// and an address
     #[arg(long, env = "PARALLAX_CONTACT", value_name = "URL", default_value = probe::Contact::DEFAULT)]
@@ -166,6 +173,7 @@ fn config(settings: &Settings<Cli>) -> Result<Config, String> {
         state_dir: folder,
         spool_bytes: cli.spool_bytes,
         canaries: set(cli.canaries),
+        peering: peering(cli.peer_listen.as_deref(), cli.no_peers)?,
         contact: contact(&cli.contact)?,
         http,
     };
@@ -201,12 +209,29 @@ fn alone(cli: &Cli) -> Result<(), String> {
         ("link-proxy", has_proxy),
         ("link-proxy-file", is_set(&cli.link_proxy_file)),
         ("state-dir", is_set(&cli.state_dir)),
+        (
+            "peer-listen",
+            cli.peer_listen.as_ref().is_some_and(|at| !at.is_empty()),
+        ),
     ];
     match table.into_iter().find(|(_, is_set)| *is_set) {
         None => Ok(()),
         Some((other, _)) => Err(format!(
             "exporter-only: contradicts {other}, which is of a mesh; set one of them"
         )),
+    }
+}
+
+/// What the agent has to do with the paths to other agents.
+fn peering(listen: Option<&str>, is_off: bool) -> Result<Peering, String> {
+    match listen.filter(|text| !text.is_empty()) {
+        None if is_off => Ok(Peering::Off),
+        None => Ok(Peering::Watch),
+        Some(_) if is_off => Err("no-peers: contradicts peer-listen; set one of them".to_owned()),
+        Some(text) => text.parse().map(Peering::Listen).map_err(|_| {
+            let shown = model::text::line(text, 64);
+            format!("peer-listen: `{shown}` is no address and port; write it like 0.0.0.0:7444")
+        }),
     }
 }
 

@@ -100,6 +100,7 @@ fn depth(report: &Report) -> Option<Step> {
 pub(crate) fn attestation(
     failure: Failure,
     canaries: Masks,
+    peers: Masks,
     (others_asked, others_ok): (u32, u32),
     lag: Duration,
 ) -> v1::Record {
@@ -107,8 +108,8 @@ pub(crate) fn attestation(
         of_seq: failure.seq,
         canaries_asked: canaries.asked,
         canaries_ok: canaries.answered,
-        peers_asked: 0,
-        peers_ok: 0,
+        peers_asked: peers.asked,
+        peers_ok: peers.answered,
         others_asked,
         others_ok,
         scheduler_lag_us: micros(lag),

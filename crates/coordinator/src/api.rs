@@ -8,6 +8,7 @@ mod members;
 mod monitors;
 mod openapi;
 mod operation;
+mod peers;
 mod probes;
 mod problem;
 mod routes;

@@ -35,6 +35,7 @@ mod metrics;
 mod on_demand;
 mod orders;
 mod pauses;
+mod peering;
 mod planner;
 mod registry;
 mod roster;
@@ -67,6 +68,7 @@ use ledger::Ledger;
 use loads::Loads;
 use on_demand::OnDemand;
 use orders::Orders;
+use peering::Peering;
 
 /// How long open streams and requests may take to end.
 const SHUTDOWN: Duration = Duration::from_secs(10);
@@ -100,6 +102,8 @@ pub(crate) struct Hub<S> {
     pub(crate) credentials: Credentials,
     /// Probes that users wait for.
     pub(crate) on_demand: OnDemand,
+    /// Which agents watch the paths to which others.
+    pub(crate) peering: Peering,
     /// Whether everybody may read the verdicts.
     pub(crate) public_summary: bool,
     /// When this coordinator began.
@@ -222,6 +226,7 @@ async fn run_on<S: Store>(
         orders: Orders::default(),
         credentials,
         on_demand: OnDemand::default(),
+        peering: Peering::default(),
         public_summary: config.public_summary,
         started,
         writes: Mutex::new(()),
@@ -257,6 +262,7 @@ async fn run_hub<S: Store>(
     tasks.spawn(keeper::forget(Arc::clone(&hub), config.retention_hours));
     judging::begin(&hub, &mut tasks);
     tasks.spawn(assigning::run(Arc::clone(&hub)));
+    tasks.spawn(peering::run(Arc::clone(&hub)));
     if hub.folder.is_some() {
         tasks.spawn(folder::run(Arc::clone(&hub)));
     }

@@ -2,6 +2,7 @@
 
 mod credential;
 mod load;
+mod peers;
 mod said;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::board::{STATES, Said};
 use crate::credentials::Standing;
 use crate::fleet::AgentView;
 use crate::folder::Folder;
+use crate::peering::Path;
 
 /// The text of `/metrics`.
 ///
@@ -58,6 +60,8 @@ struct Snapshot {
     credentials: Vec<Standing>,
     /// Tokens that were asked for, by result.
     token_requests: Vec<(&'static str, u64)>,
+    /// The paths between agents.
+    peers: Vec<Path>,
     rejected: u64,
     gaps: u64,
     /// Whether the folder is followed, where there is one.
@@ -125,6 +129,7 @@ impl Snapshot {
             loads: hub.loads.all(),
             credentials: hub.credentials.all(telemetry::clock::wall()),
             token_requests: hub.credentials.asked(),
+            peers: hub.peering.paths(now),
             rejected,
             gaps,
             folder_ok: hub.folder.as_ref().map(Folder::is_ok),
@@ -150,6 +155,7 @@ impl Collector for Scrape {
         self.faults(&mut out)?;
         self.latencies(&mut out)?;
         self.agents(&mut out)?;
+        self.peers(&mut out)?;
         self.own(&mut out)
     }
 }

@@ -86,6 +86,12 @@ impl Orders {
 
     /// The number of the stream that takes the message.
     fn send(&self, agent: &str, message: Message) -> Option<u64> {
+    /// Tells an agent its peers; whether it is there to be told.
+    pub(crate) fn peers(&self, agent: &str, list: v1::PeerList) -> bool {
+        self.send(agent, Message::Peers(list))
+    }
+
+    fn send(&self, agent: &str, message: Message) -> bool {
         let agents = self.lock();
         let stream = agents.get(agent)?;
         let sent = stream.sender.try_send(message);

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use listen::{Acceptor, Patient};
+use peer::key_of;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -57,6 +58,8 @@ pub(crate) struct Shown {
     pub(crate) agent: (String, [u8; 32]),
     /// When the certificate ends.
     pub(crate) ends_at: jiff::Timestamp,
+    /// Where the connection comes from, once it is known.
+    pub(crate) address: Option<SocketAddr>,
 }
 
 impl Shown {
@@ -237,7 +240,10 @@ async fn welcome(
     let shaken = tokio::time::timeout(HANDSHAKE, shaken).await;
     drop(turn);
     match shaken {
-        Ok(Ok(connection)) => {
+        Ok(Ok(mut connection)) => {
+            if let Some(shown) = &mut connection.peer.shown {
+                shown.address = Some(address);
+            }
             // Nobody takes it while the coordinator leaves.
             let _ = accepted.send(connection).await;
         }
@@ -264,8 +270,9 @@ async fn shake(doors: &Doors, stream: Tcp, permit: OwnedSemaphorePermit) -> io::
     let leaf = session.peer_certificates().and_then(<[_]>::first);
     let shown = leaf.and_then(|leaf| {
         Some(Shown {
-            agent: (authority::agent_of(leaf)?, authority::key_sha256(leaf)?),
+            agent: (authority::agent_of(leaf)?, key_of(leaf)?),
             ends_at: authority::ends_at(leaf)?,
+            address: None,
         })
     });
     if shown.is_none()

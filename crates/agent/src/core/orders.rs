@@ -65,6 +65,7 @@ impl Core {
             LinkEvent::Hold(hold) => self.hold(&hold),
             LinkEvent::OnDemand(request) => self.probe_on_demand(&request),
             LinkEvent::OnDemandCancel(run) => self.on_demand.cancel(Some(&run)),
+            LinkEvent::Peers(list) => self.peers.set(&list),
             LinkEvent::Delta(delta) => {
                 self.remove(&delta.removed_monitor_ids);
                 self.part(delta.revision, &delta.upserts, delta.more);

@@ -1,6 +1,7 @@
 //! A core without a link, for the tests of its parts.
 
 use super::*;
+use crate::config::Peering;
 use crate::spool::Found;
 use delivery::Span;
 use rpc::v1::record::Kind;
@@ -19,9 +20,21 @@ pub(super) fn config() -> Config {
         state_dir: None,
         spool_bytes: Config::SPOOL_BYTES,
         canaries: Vec::new(),
+        peering: Peering::Off,
         contact: probe::Contact::default(),
         http: None,
     }
+}
+
+/// An agent that has nothing to do with others.
+fn peers() -> Peers {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let credentials = peer::Credentials {
+        chain: Vec::new(),
+        key: key.serialize_der().try_into().unwrap(),
+    };
+    let policy = dial::AddressPolicy::default();
+    Peers::begin(Peering::Off, policy, credentials).unwrap()
 }
 
 /// A core that nobody is connected to, and what it hears.
@@ -36,6 +49,7 @@ pub(super) fn core(config: Config) -> (Core, Inbox) {
         says,
         telling: Arc::default(),
         origins: Arc::default(),
+        peers: peers(),
     };
     let inbox = Inbox {
         link: mpsc::channel(1).1,

@@ -9,7 +9,9 @@ use store::Store;
 use super::operation::{Body, Operation};
 use crate::credentials::Given;
 
-use super::{credential, health, keys, members, monitors, openapi, probes, status, summary};
+use super::{
+    credential, health, keys, members, monitors, openapi, peers, probes, status, summary,
+};
 
 /// What `/metrics` is written in.
 pub(super) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -122,7 +124,7 @@ fn probe<S: Store>() -> Operation<S> {
 }
 
 /// Agents, and who may call.
-fn mesh<S: Store>() -> [Operation<S>; 6] {
+fn mesh<S: Store>() -> [Operation<S>; 7] {
     [
         Operation::get("/api/v1/agents", status::agents::<S>)
             .named(
@@ -130,6 +132,12 @@ fn mesh<S: Store>() -> [Operation<S>; 6] {
                 "The members of the mesh, and what was heard of them",
             )
             .answers::<status::Agents>(OK),
+        Operation::get("/api/v1/peers", peers::matrix::<S>)
+            .named(
+                "listPeers",
+                "Who reaches whom: the paths between agents, as they measure them",
+            )
+            .answers::<peers::Matrix>(OK),
         Operation::post("/api/v1/agents/{id}/revoke", members::revoke::<S>)
             .named(
                 "revokeAgent",

@@ -154,6 +154,7 @@ async fn receive<S: Store>(
                 let agent = &session.identity.agent;
                 hub.fleet.heard(agent, Some(read(&beat)), received);
                 hub.board.beat(agent, &beat, received);
+                hub.peering.seen(agent, &beat.peers, received);
             }
             Some(v1::report_request::Message::Hello(_)) | None => {
                 return Err(Status::invalid_argument(

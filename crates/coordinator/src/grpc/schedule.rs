@@ -53,12 +53,18 @@ impl<S: Store> ScheduleService for Schedule<S> {
         tokio::spawn(async move {
             let runs_on_demand = hello.runs_on_demand;
             let (stream, orders) = hub.orders.open(&identity.agent, runs_on_demand);
+            // After that: whom it is told comes over the stream.
+            let (now, (_, key)) = (tokio::time::Instant::now(), &who.agent);
+            let at = (who.address, hello.peer_port);
+            hub.peering.joined(&identity, *key, at, now.into_std());
             let ended = tokio::select! {
                 ended = follow(&hub, &identity, inbound, orders, &sender) => ended,
                 status = turned_out(&hub, &who) => Err(status),
             };
             hub.orders.close(&identity.agent, stream);
             hub.on_demand.lost(&identity.agent, stream);
+            let now = tokio::time::Instant::now().into_std();
+            hub.peering.left(&identity.agent, now);
             if let Err(status) = ended {
                 tracing::warn!(agent = %identity.agent, %status, "watch stream");
                 // The agent learns why, if it listens.
