@@ -84,14 +84,13 @@ impl Orders {
         self.send(agent, message)
     }
 
-    /// The number of the stream that takes the message.
-    fn send(&self, agent: &str, message: Message) -> Option<u64> {
     /// Tells an agent its peers; whether it is there to be told.
     pub(crate) fn peers(&self, agent: &str, list: v1::PeerList) -> bool {
-        self.send(agent, Message::Peers(list))
+        self.send(agent, Message::Peers(list)).is_some()
     }
 
-    fn send(&self, agent: &str, message: Message) -> bool {
+    /// The number of the stream that takes the message.
+    fn send(&self, agent: &str, message: Message) -> Option<u64> {
         let agents = self.lock();
         let stream = agents.get(agent)?;
         let sent = stream.sender.try_send(message);

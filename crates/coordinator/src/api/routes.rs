@@ -9,9 +9,7 @@ use store::Store;
 use super::operation::{Body, Operation};
 use crate::credentials::Given;
 
-use super::{
-    credential, health, keys, members, monitors, openapi, peers, probes, status, summary,
-};
+use super::{credential, health, keys, members, monitors, openapi, peers, probes, status, summary};
 
 /// What `/metrics` is written in.
 pub(super) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
