@@ -1,5 +1,6 @@
 //! What is to be watched.
 
+mod contract;
 mod id;
 mod load;
 mod network;
@@ -16,6 +17,7 @@ use crate::expect::{CallExpect, Expect, HealthSpec, JsonPath};
 use crate::period::Period;
 use crate::{CheckId, ConnectTo, EraPolicy, ListKind, Profile, Severity, TargetUrl};
 
+pub use contract::{ContractPin, ContractSpec};
 pub use id::{LANES, MonitorId, MonitorIdError};
 pub use problems::{FieldError, MAX_REQUESTS_PER_MINUTE, call_problems, is_id, label_problems};
 pub use secret::Secret;
@@ -116,6 +118,9 @@ pub struct MonitorSpec {
     /// What the target must be beyond the protocol.
     #[serde(default)]
     pub expect: Expect,
+    /// The tools as a contract: what they are held against, and what a change means.
+    #[serde(default)]
+    pub contract: ContractSpec,
     /// How long one step may take, up to 60 s.
     #[serde(default = "ten_seconds")]
     pub step_timeout: Period,
@@ -226,6 +231,7 @@ impl MonitorSpec {
             profile: Profile::Standard,
             health: None,
             expect: Expect::default(),
+            contract: ContractSpec::default(),
             step_timeout: ten_seconds(),
             call_timeout: ten_seconds(),
             total_timeout: thirty_seconds(),

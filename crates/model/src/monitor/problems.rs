@@ -142,6 +142,7 @@ impl MonitorSpec {
             problems.push(FieldError::new("/idle_stream", detail));
         }
         problems.extend(self.expect.problems("/expect"));
+        self.contract.problems(problems);
         if let Some(health) = &self.health {
             problems.extend(health.problems("/health"));
         }
