@@ -36,6 +36,7 @@ const IMPORTS: [(&str, &[&str]); 20] = [
         &[
             "model",
             "mcp",
+            "contract",
             "schedule",
             "window",
             "delivery",
@@ -51,6 +52,7 @@ const IMPORTS: [(&str, &[&str]); 20] = [
         "coordinator",
         &[
             "model",
+            "contract",
             "schedule",
             "window",
             "delivery",

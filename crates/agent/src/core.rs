@@ -6,6 +6,7 @@ mod holding;
 mod orders;
 mod probing;
 mod state;
+mod surfaces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
@@ -32,6 +33,7 @@ use crate::link::{Claim, Link, LinkEvent, Route};
 use crate::others::Others;
 use crate::self_test::SelfTest;
 use crate::spool::Spool;
+use crate::surfaces::Surfaces;
 use crate::telling::{self, Telling};
 use attesting::Answer;
 use probing::{Done, Running};
@@ -96,6 +98,7 @@ struct Core {
     /// Canaries that are being asked.
     asking: JoinSet<Answer>,
     others: Others,
+    surfaces: Surfaces,
     lag: Lag,
     /// What `/metrics` shows.
     telling: Arc<Telling>,
@@ -221,6 +224,7 @@ impl Core {
             self_test,
             asking: JoinSet::new(),
             others: Others::default(),
+            surfaces: Surfaces::default(),
             lag: Lag::new(boot),
             telling: tells.telling,
             acknowledged: None,

@@ -18,6 +18,9 @@ use crate::others;
 
 pub(crate) use way::Way;
 
+/// Bytes of the names of headers that carry a credential.
+const MAX_CREDENTIAL_BYTES: usize = 256;
+
 /// A monitor as this agent has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
@@ -29,6 +32,8 @@ pub(crate) struct Item {
     pub(crate) origin: String,
     pub(crate) plan: Plan,
     pub(crate) headers: HeaderMap,
+    /// The names of those that carry a credential, sorted.
+    pub(crate) credential: String,
     /// What to ask beside the sequence; not by confirmations.
     pub(crate) health: Option<HealthSpec>,
     /// How it is reached.
@@ -64,6 +69,8 @@ impl Item {
         // None of them can fail a probe.
         plan.profile = Profile::Standard;
         (plan.subscribe, plan.idle) = (false, None);
+        // Slots say which tools there are.
+        plan.keep_listing = false;
         plan
     }
 }
@@ -79,7 +86,8 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
     let probe = item.probe.as_ref();
     let probe = probe.ok_or_else(|| ConvertError::new("probe", "is missing"))?;
     let headers = headers(&probe.headers)?;
-    let plan = plan(probe, !headers.is_empty())?;
+    let mut plan = plan(probe, !headers.is_empty())?;
+    plan.keep_listing = probe.watch_contract;
     Ok(Item {
         monitor,
         generation: item.generation,
@@ -90,6 +98,7 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
         repeatable: probe.calls.iter().map(|call| call.idempotent).collect(),
         way: way::read(probe.network.as_ref())?,
         health: json("health_json", &probe.health_json)?,
+        credential: credential(&headers),
         plan,
         headers,
     })
@@ -192,6 +201,15 @@ fn headers(sent: &[v1::Header]) -> Result<HeaderMap, ConvertError> {
         headers.append(name, value);
     }
     Ok(headers)
+}
+
+/// Names of the headers that carry the monitor's credential; never their values.
+fn credential(headers: &HeaderMap) -> String {
+    let secret = headers.iter().filter(|(_, value)| value.is_sensitive());
+    let names: BTreeSet<&str> = secret.map(|(name, _)| name.as_str()).collect();
+    let mut named = names.into_iter().collect::<Vec<_>>().join(",");
+    named.truncate(MAX_CREDENTIAL_BYTES);
+    named
 }
 
 /// An item as it is kept on disk.

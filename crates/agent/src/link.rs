@@ -47,6 +47,8 @@ pub(crate) enum LinkEvent {
     Confirm(v1::ConfirmationRequest),
     /// Targets that asked others for a pause.
     Hold(v1::Hold),
+    /// The coordinator wants the tools that a target lists.
+    Surface(v1::SurfaceRequest),
     /// The link is gone, and is being opened again.
     Down,
     /// The coordinator knows the agent no more: its schedule holds no longer.
@@ -308,6 +310,7 @@ impl Link {
             v1::watch_response::Message::GoAway(go_away) => return Err(self.left(&go_away)),
             v1::watch_response::Message::Confirm(request) => LinkEvent::Confirm(request),
             v1::watch_response::Message::Hold(hold) => LinkEvent::Hold(hold),
+            v1::watch_response::Message::Surface(request) => LinkEvent::Surface(request),
             // Of no use to an agent that has no peers or second endpoint yet.
             v1::watch_response::Message::Peers(_) | v1::watch_response::Message::Endpoints(_) => {
                 return Ok(());

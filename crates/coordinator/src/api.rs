@@ -1,5 +1,6 @@
 //! The HTTP API, metrics and health. Every error is a problem document (RFC 9457).
 
+mod contract;
 mod health;
 mod keys;
 mod members;

@@ -23,6 +23,7 @@ mod authority;
 mod axis;
 mod board;
 mod config;
+mod contracts;
 mod fleet;
 mod folder;
 mod grpc;
@@ -176,6 +177,9 @@ async fn run_on<S: Store>(
     for monitor in store.monitors().await.context("reading the monitors")? {
         board.set(&monitor, started);
     }
+    contracts::begin(&store, &board)
+        .await
+        .context("reading the contracts")?;
     let now = telemetry::clock::wall().into();
     let authority = Authority::open(&store, now).await.context("authority")?;
     if let Some(path) = &config.admin_key_file {
@@ -236,6 +240,7 @@ async fn run_hub<S: Store>(
     tasks.spawn(keeper::forget(Arc::clone(&hub), config.retention_hours));
     judging::begin(&hub, &mut tasks);
     tasks.spawn(assigning::run(Arc::clone(&hub)));
+    tasks.spawn(contracts::run(Arc::clone(&hub)));
     if hub.folder.is_some() {
         tasks.spawn(folder::run(Arc::clone(&hub)));
     }

@@ -57,6 +57,11 @@ impl Orders {
         }
     }
 
+    /// Asks an agent for a surface. One that is away is not asked; somebody is, a minute later.
+    pub(crate) fn ask_surface(&self, agent: &str, request: v1::SurfaceRequest) {
+        self.send(agent, Message::Surface(request));
+    }
+
     fn send(&self, agent: &str, message: Message) -> bool {
         let agents = self.lock();
         let sent = agents

@@ -102,6 +102,7 @@ fn item(
             }),
             idle_ms: spec.idle_stream.map_or(0, |idle| millis(idle.duration())),
             network: Some(network(spec)),
+            watch_contract: spec.contract.watch,
         }),
         hosting: spec.hosting.clone().unwrap_or_default(),
     }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use store::{Kind, Put, Store, StoreError};
 
-use crate::{Hub, assigning};
+use crate::{Hub, assigning, contracts};
 
 /// Monitors of one coordinator: what its memory is for.
 pub(crate) const MAX_MONITORS: usize = 100_000;
@@ -220,7 +220,10 @@ pub(crate) async fn follow<S: Store>(
 
 /// Everything that is wrong with a spec.
 fn check(spec: &MonitorSpec) -> Result<(), Refused> {
-    let problems = spec.problems();
+    let mut problems = spec.problems();
+    if problems.is_empty() {
+        problems.extend(contracts::problem(spec));
+    }
     if problems.is_empty() {
         Ok(())
     } else {
@@ -247,6 +250,7 @@ async fn drop_one<S: Store>(hub: &Hub<S>, id: &MonitorId) -> Result<bool, StoreE
     let existed = hub.store.delete_monitor(id).await?;
     hub.board.remove(id.as_str());
     assigning::forget(hub, id).await?;
+    contracts::forget(&hub.store, id).await?;
     unmark(&hub.store, id).await?;
     Ok(existed)
 }

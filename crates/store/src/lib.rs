@@ -35,6 +35,11 @@ pub enum Kind {
     Assignment,
     /// That a file has a monitor; the id is the monitor's.
     Managed,
+    /// How the tools of a monitor's server stand to those that are pinned; the id is the monitor's.
+    Contract,
+    /// A tool surface of a monitor's server, packed; the id is the monitor's, a space, and the
+    /// fingerprint. One that is lost can be had again.
+    Surface,
 }
 
 /// Why the store did not do what was asked.

@@ -57,6 +57,7 @@ impl Core {
             }
             LinkEvent::Confirm(request) => self.confirm(request),
             LinkEvent::Hold(hold) => self.hold(&hold),
+            LinkEvent::Surface(request) => self.hand_surface(request),
             LinkEvent::Delta(delta) => {
                 self.remove(&delta.removed_monitor_ids);
                 self.part(delta.revision, &delta.upserts, delta.more);
@@ -71,6 +72,7 @@ impl Core {
         requests: mpsc::Sender<v1::ReportRequest>,
     ) {
         self.streams += 1;
+        self.surfaces.handle_opened();
         let frames = Frames::open(self.streams, &opened, &self.spool, now());
         for state in &opened.lanes {
             // What the coordinator has of a lane already may leave the spool.
@@ -180,6 +182,7 @@ impl Core {
             self.items.remove(monitor);
             self.restored.remove(monitor);
             self.others.remove(monitor);
+            self.surfaces.remove(monitor);
             if let Some(disk) = &self.disk {
                 disk.item(monitor, None);
             }

@@ -201,8 +201,12 @@ fn write(path: &Path, key: &str) -> io::Result<()> {
     std::fs::rename(&new, path)
 }
 
-/// What the key of a request may do.
-async fn scope<S: Store>(store: &S, headers: &HeaderMap) -> Result<Scope, Problem> {
+/// Who calls: the name of the key.
+#[derive(Debug, Clone)]
+pub(super) struct Actor(pub(super) String);
+
+/// The key of a request.
+async fn caller<S: Store>(store: &S, headers: &HeaderMap) -> Result<Row, Problem> {
     let refused = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "no-key", detail);
     let value = headers.get(header::AUTHORIZATION);
     let value = value.and_then(|value| value.to_str().ok()).ok_or_else(|| {
@@ -219,18 +223,21 @@ async fn scope<S: Store>(store: &S, headers: &HeaderMap) -> Result<Scope, Proble
     if !secret::is(secret, &row.secret_sha256) {
         return Err(unknown());
     }
-    Ok(row.scope)
+    Ok(row)
 }
 
 /// Lets a request through if its key may do it.
 pub(super) async fn guard<S: Store>(
     State(hub): State<Arc<Hub<S>>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let needed = Scope::needed(request.method());
-    match scope(&hub.store, request.headers()).await {
-        Ok(scope) if scope >= needed => next.run(request).await,
+    match caller(&hub.store, request.headers()).await {
+        Ok(row) if row.scope >= needed => {
+            request.extensions_mut().insert(Actor(row.name));
+            next.run(request).await
+        }
         Ok(_) => {
             let detail = "this key may only read; use one with the scope admin";
             Problem::new(StatusCode::FORBIDDEN, "read-only-key", detail).into_response()

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use store::Store;
 
 use super::operation::{Body, Operation};
-use super::{health, keys, members, monitors, openapi, status, summary};
+use super::{contract, health, keys, members, monitors, openapi, status, summary};
 
 /// What `/metrics` is written in.
 pub(super) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -24,6 +24,7 @@ const DRY_RUN: &str = "Only says in `dry_run` what the call would do";
 /// All of them; `/metrics` needs no key where it is open.
 pub(super) fn operations<S: Store>(open_metrics: bool) -> Vec<Operation<S>> {
     let mut all = Vec::from(monitors());
+    all.extend(contracts());
     all.extend(mesh());
     all.extend(coordinator(open_metrics));
     all
@@ -93,6 +94,34 @@ fn monitors<S: Store>() -> [Operation<S>; 7] {
         )
         .answers::<status::Transitions>(OK)
         .or(&[INVALID]),
+    ]
+}
+
+/// What servers list, held against what is pinned.
+fn contracts<S: Store>() -> [Operation<S>; 3] {
+    [
+        Operation::get("/api/v1/monitors/{id}/contract", contract::show::<S>)
+            .named(
+                "getContract",
+                "The tools that are pinned, who sees which, and what has changed",
+            )
+            .answers::<contract::Contract>(OK)
+            .or(&[INVALID]),
+        Operation::get(
+            "/api/v1/monitors/{id}/contract/surfaces/{fingerprint}",
+            contract::surface::<S>,
+        )
+        .named("getSurface", "The tools of a fingerprint, as a lock file")
+        .answers::<contract::LockFile>(OK)
+        .or(&[INVALID, StatusCode::INTERNAL_SERVER_ERROR]),
+        Operation::post(
+            "/api/v1/monitors/{id}/contract/approve",
+            contract::approve::<S>,
+        )
+        .named("approveSurface", "Pins a surface that was seen")
+        .takes::<contract::Approval>()
+        .answers::<contract::Contract>(OK)
+        .or(&[StatusCode::CONFLICT]),
     ]
 }
 
