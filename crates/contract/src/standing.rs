@@ -83,6 +83,9 @@ pub struct Standing {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     declared: Option<String>,
     sightings: BTreeMap<String, Sighting>,
+    /// Who watches now; everybody until that is said.
+    #[serde(skip)]
+    watching: Option<BTreeSet<String>>,
     /// The oldest first.
     known: Vec<Known>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,7 +124,7 @@ impl Standing {
         &self.history
     }
 
-    /// What each agent sees.
+    /// What each agent saw last, also of those that watch no more.
     #[must_use]
     pub const fn sightings(&self) -> &BTreeMap<String, Sighting> {
         &self.sightings
@@ -137,13 +140,13 @@ impl Standing {
         facts: Option<Known>,
         now: u64,
     ) -> bool {
-        let before = self.sightings.get(agent);
-        match before {
+        match self.sightings.get(agent) {
             // Another life of the agent said so, or it comes late: it says nothing of now.
             Some(before) if !seen.is_live || seen.at_ms < before.at_ms => return false,
-            None if self.sightings.len() >= MAX_SIGHTINGS => return false,
+            None if !self.has_room() => return false,
             Some(_) | None => {}
         }
+        let before = self.sightings.get(agent);
         seen.since_ms = seen.at_ms;
         let is_same = before.is_some_and(|before| before.is_as(&seen));
         let mut is_new = !is_same;
@@ -151,7 +154,7 @@ impl Standing {
             seen.since_ms = before.since_ms;
             is_new |= before.credential != seen.credential || before.generation != seen.generation;
         }
-        if before.is_some() && !self.sightings.values().any(|known| known.is_as(&seen)) {
+        if before.is_some() && !self.current().any(|(_, known)| known.is_as(&seen)) {
             self.changes += 1;
         }
         if let Some(facts) = facts {
@@ -167,16 +170,48 @@ impl Standing {
         is_new
     }
 
-    /// Only these agents watch from now on: what others saw says nothing of now. None at all is no
-    /// news. Whether that changes anything.
-    pub fn assign(&mut self, agents: &BTreeSet<&str>, now: u64) -> bool {
-        let before = self.sightings.len();
+    /// Only these agents watch from now on: what others saw says nothing until they are back. None at
+    /// all is no news.
+    pub fn assign(&mut self, agents: BTreeSet<String>, now: u64) {
         if !agents.is_empty() {
-            self.sightings
-                .retain(|agent, _| agents.contains(agent.as_str()));
+            self.watching = Some(agents);
         }
         self.settle(now);
-        before != self.sightings.len()
+    }
+
+    /// It is of another life of the coordinator, whose clock may have been ahead.
+    pub fn handle_restored(&mut self, now: u64) {
+        for seen in self.sightings.values_mut() {
+            seen.at_ms = seen.at_ms.min(now);
+        }
+    }
+
+    /// What those see who watch now.
+    fn current(&self) -> impl Iterator<Item = (&str, &Sighting)> {
+        let watches = |agent: &String| {
+            let watching = self.watching.as_ref();
+            watching.is_none_or(|watching| watching.contains(agent))
+        };
+        let current = self
+            .sightings
+            .iter()
+            .filter(move |(agent, _)| watches(agent));
+        current.map(|(agent, seen)| (agent.as_str(), seen))
+    }
+
+    /// Makes room for another agent, if need be by one that watches no more.
+    fn has_room(&mut self) -> bool {
+        if self.sightings.len() < MAX_SIGHTINGS {
+            return true;
+        }
+        let current: BTreeSet<&str> = self.current().map(|(agent, _)| agent).collect();
+        let others = self.sightings.iter();
+        let others = others.filter(|(agent, _)| !current.contains(agent.as_str()));
+        let oldest = others.min_by_key(|(_, seen)| seen.at_ms);
+        let Some(oldest) = oldest.map(|(agent, _)| agent.clone()) else {
+            return false;
+        };
+        self.sightings.remove(&oldest).is_some()
     }
 
     /// The monitor says what is pinned, or nothing (any more: then the pin stays, and may be
@@ -262,14 +297,14 @@ impl Standing {
     }
 
     fn is_seen(&self, fingerprint: &str) -> bool {
-        let mut seen = self.sightings.values();
-        seen.any(|seen| seen.fingerprint.as_deref() == Some(fingerprint))
+        let mut seen = self.current();
+        seen.any(|(_, seen)| seen.fingerprint.as_deref() == Some(fingerprint))
     }
 
     /// Whether any agent sees something else than what is pinned.
     #[must_use]
     pub fn is_drifting(&self) -> bool {
-        self.pin().is_some() && !self.sightings.values().all(|seen| self.is_pinned(seen))
+        self.pin().is_some() && !self.current().all(|(_, seen)| self.is_pinned(seen))
     }
 
     /// Since when any agent does.
@@ -282,8 +317,8 @@ impl Standing {
     /// drifts could be compared.
     #[must_use]
     pub fn worst(&self) -> Option<ChangeClass> {
-        let seen = self.sightings.values();
-        seen.filter_map(|seen| self.class_of(seen)).min()
+        let seen = self.current();
+        seen.filter_map(|(_, seen)| self.class_of(seen)).min()
     }
 
     /// Whether what an agent sees has changed in one of these ways.
@@ -305,7 +340,7 @@ impl Standing {
     #[must_use]
     pub fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: Vec<Group<'_>> = Vec::new();
-        for (agent, seen) in &self.sightings {
+        for (agent, seen) in self.current() {
             let fits = |group: &&mut Group<'_>| group.agents.iter().all(|(_, g)| g.is_as(seen));
             if let Some(group) = groups.iter_mut().find(fits) {
                 group.agents.push((agent, seen));

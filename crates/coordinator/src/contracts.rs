@@ -6,8 +6,6 @@
 //! its stream is open.
 
 mod kept;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -198,9 +198,29 @@ fn agents_that_watch_no_more_are_not_heard() {
     see(&mut standing, "eu-1", "a", 1);
     see(&mut standing, "us-1", "b", 2);
     assert!(standing.is_drifting());
-    assert!(!standing.assign(&BTreeSet::new(), 3), "nobody is no news");
-    assert!(standing.assign(&BTreeSet::from(["eu-1", "ap-1"]), 4));
+    standing.assign(BTreeSet::new(), 3);
+    assert!(standing.is_drifting(), "nobody is no news");
+    let agents = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    standing.assign(agents(&["eu-1", "ap-1"]), 4);
     assert!(!standing.is_drifting() && standing.drift_since_ms().is_none());
+    assert_eq!(standing.groups().len(), 1);
+    standing.assign(agents(&["eu-1", "us-1"]), 5);
+    assert_eq!(standing.drift_since_ms(), Some(5), "it is back");
+    // Who watches has room, whoever watched before.
+    for n in 0..2 * MAX_SIGHTINGS {
+        see(&mut standing, &format!("ap-{n}"), "a", 6);
+    }
+    assert_eq!(standing.sightings().len(), MAX_SIGHTINGS);
+    assert_eq!(standing.groups().len(), 2);
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_nobody_unheard() {
+    let mut standing = Standing::default();
+    see(&mut standing, "eu-1", "a", 1000);
+    assert!(!see(&mut standing, "eu-1", "b", 500));
+    standing.handle_restored(400);
+    assert!(see(&mut standing, "eu-1", "b", 500));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The tools of each monitor's server: who sees which, held against the pin. Fed by the ledger, and
 //! looked after by `contracts`, which has the surfaces.
 
+mod coming;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
@@ -13,10 +15,9 @@ use rpc::{limits, v1};
 use verdict::Ms;
 
 use super::{Board, Sighting, State};
+pub(crate) use coming::Come;
+pub(super) use coming::Contracts;
 
-/// Surfaces that come in parts at the same time; the one that began first makes room, and is asked for
-/// again.
-const MAX_COMING: usize = 32;
 /// Parts of the largest surface.
 const MAX_PARTS: usize = limits::MAX_SURFACE_BYTES.div_ceil(limits::SURFACE_PART_BYTES);
 /// How long after a surface was asked for it may be asked for again.
@@ -35,30 +36,6 @@ pub(super) struct Contract {
     standing: Standing,
     /// When surfaces were asked for.
     asked: VecDeque<Ms>,
-}
-
-/// A surface that comes in parts.
-#[derive(Debug)]
-struct Coming {
-    monitor: String,
-    fingerprint: String,
-    parts: Vec<Option<Vec<u8>>>,
-}
-
-/// A surface that has come, unread.
-#[derive(Debug)]
-pub(crate) struct Come {
-    pub(crate) monitor: String,
-    pub(crate) fingerprint: String,
-    pub(crate) packed: Vec<u8>,
-}
-
-/// What waits for `contracts`.
-#[derive(Debug, Default)]
-pub(super) struct Contracts {
-    changed: BTreeSet<String>,
-    coming: VecDeque<Coming>,
-    come: VecDeque<Come>,
 }
 
 /// What is said of a monitor's tools, for metrics.
@@ -89,7 +66,8 @@ impl Contract {
 
     /// Only these agents watch.
     pub(super) fn assign<'a>(&mut self, agents: impl Iterator<Item = &'a str>, now: Ms) {
-        self.standing.assign(&agents.collect(), now);
+        let agents = agents.map(str::to_owned).collect();
+        self.standing.assign(agents, now);
     }
 }
 
@@ -289,6 +267,7 @@ impl Board {
         self.change_contract(monitor, |known| {
             // The spec was read before.
             let declared = known.pin().map(|pin| pin.fingerprint.clone());
+            standing.handle_restored(at);
             standing.declare(declared.as_deref(), at);
             *known = standing;
         });
@@ -331,9 +310,11 @@ impl Board {
         let said = watched.map(|(monitor, watched)| {
             let standing = &watched.contract.standing;
             let mut tools = BTreeMap::new();
-            let mut sightings: Vec<_> = standing.sightings().values().collect();
-            sightings.sort_by_key(|saw| saw.at_ms);
-            for saw in sightings {
+            let groups = standing.groups();
+            let agents = groups.iter().flat_map(|group| &group.agents);
+            let mut sightings: Vec<_> = agents.collect();
+            sightings.sort_by_key(|(_, saw)| saw.at_ms);
+            for (_, saw) in sightings {
                 let entry = saw.fingerprint.as_ref().and_then(|f| standing.entry(f));
                 if let Some(entry) = entry {
                     tools.insert(saw.region.clone(), entry.tools);
@@ -347,62 +328,6 @@ impl Board {
             }
         });
         said.collect()
-    }
-}
-
-impl Contracts {
-    /// Takes a part; whether it was the last that was missing.
-    fn take(
-        &mut self,
-        monitor: String,
-        fingerprint: String,
-        record: v1::SurfacePart,
-        whole: usize,
-        part: usize,
-    ) -> bool {
-        let is_it = |coming: &Coming| {
-            let is_same = coming.monitor == monitor && coming.fingerprint == fingerprint;
-            is_same && coming.parts.len() == whole
-        };
-        let at = self.coming.iter().position(is_it).unwrap_or_else(|| {
-            if self.coming.len() >= MAX_COMING {
-                self.coming.pop_front();
-            }
-            self.coming.push_back(Coming {
-                monitor,
-                fingerprint,
-                parts: vec![None; whole],
-            });
-            self.coming.len() - 1
-        });
-        let Some(coming) = self.coming.get_mut(at) else {
-            return false;
-        };
-        if let Some(place) = coming.parts.get_mut(part) {
-            *place = Some(record.data);
-        }
-        if coming.parts.iter().any(Option::is_none) {
-            return false;
-        }
-        let Some(coming) = self.coming.remove(at) else {
-            return false;
-        };
-        if self.come.len() >= MAX_COMING {
-            self.come.pop_front();
-        }
-        self.come.push_back(Come {
-            monitor: coming.monitor,
-            fingerprint: coming.fingerprint,
-            packed: coming.parts.into_iter().flatten().flatten().collect(),
-        });
-        true
-    }
-
-    /// A monitor is gone.
-    pub(super) fn remove(&mut self, monitor: &str) {
-        self.changed.remove(monitor);
-        self.coming.retain(|coming| coming.monitor != monitor);
-        self.come.retain(|come| come.monitor != monitor);
     }
 }
 
