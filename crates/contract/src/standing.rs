@@ -140,9 +140,10 @@ impl Standing {
         facts: Option<Known>,
         now: u64,
     ) -> bool {
-        match self.sightings.get(agent) {
+        let last = self.sightings.get(agent).map(|before| before.at_ms);
+        match last {
             // Another life of the agent said so, or it comes late: it says nothing of now.
-            Some(before) if !seen.is_live || seen.at_ms < before.at_ms => return false,
+            Some(last) if !seen.is_live || seen.at_ms < last => return false,
             None if !self.has_room() => return false,
             Some(_) | None => {}
         }

@@ -3,7 +3,7 @@
 
 mod coming;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use contract::{Known, Seen, Sighting as Saw, Standing, Unfit};
