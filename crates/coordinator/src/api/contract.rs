@@ -45,7 +45,7 @@ pub(super) struct Contract {
 
 /// A surface that was pinned, and why.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "ContractPin")]
+#[schemars(rename = "ContractPinned")]
 struct Pin {
     fingerprint: String,
     by: PinnedBy,
