@@ -29,6 +29,7 @@ pub(crate) enum ManagedBy {
 /// What a put does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "DryRunChange")]
 pub(crate) enum Change {
     /// There was no such monitor.
     Created,

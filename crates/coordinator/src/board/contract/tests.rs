@@ -262,7 +262,7 @@ fn records_that_break_the_contract_are_errors() {
         assert_eq!(stage.sees("eu-1", &record).unwrap_err().field, field);
     }
     let part: [(Break<v1::SurfacePart>, &str); 7] = [
-        (|p| p.monitor_id = "-".into(), "monitor_id"),
+        (|p| p.monitor_id = "a b".into(), "monitor_id"),
         (|p| p.fingerprint.clear(), "fingerprint"),
         (|p| p.parts = 0, "parts"),
         (|p| p.parts = 100_000, "parts"),
