@@ -38,6 +38,7 @@ const IMPORTS: [(&str, &[&str]); 22] = [
         &[
             "model",
             "mcp",
+            "contract",
             "schedule",
             "window",
             "delivery",
@@ -57,6 +58,7 @@ const IMPORTS: [(&str, &[&str]); 22] = [
             "model",
             "dial",
             "auth",
+            "contract",
             "schedule",
             "window",
             "delivery",

@@ -9,6 +9,7 @@ mod on_demand;
 mod orders;
 mod probing;
 mod state;
+mod surfaces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
@@ -37,6 +38,7 @@ use crate::others::Others;
 use crate::peers::Peers;
 use crate::self_test::SelfTest;
 use crate::spool::Spool;
+use crate::surfaces::Surfaces;
 use crate::telling::{self, Telling};
 use attesting::Answer;
 use looking::Looks;
@@ -110,6 +112,7 @@ struct Core {
     others: Others,
     /// Looks at walls.
     looks: Looks,
+    surfaces: Surfaces,
     lag: Lag,
     /// What `/metrics` shows.
     telling: Arc<Telling>,
@@ -245,6 +248,7 @@ impl Core {
             peers: tells.peers,
             others: Others::default(),
             looks: Looks::default(),
+            surfaces: Surfaces::default(),
             lag: Lag::new(boot),
             telling: tells.telling,
             acknowledged: None,

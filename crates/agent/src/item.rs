@@ -19,6 +19,9 @@ use crate::others;
 
 pub(crate) use way::Way;
 
+/// Bytes of the names of headers that carry a credential.
+const MAX_CREDENTIAL_BYTES: usize = 256;
+
 /// A monitor as this agent has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
@@ -34,6 +37,8 @@ pub(crate) struct Item {
     pub(crate) is_renewed: bool,
     /// Whether this agent looks at what somebody without a credential meets.
     pub(crate) looks_at_wall: bool,
+    /// The names of those that carry a credential, sorted.
+    pub(crate) credential: String,
     /// What to ask beside the sequence; not by confirmations.
     pub(crate) health: Option<HealthSpec>,
     /// How it is reached.
@@ -69,6 +74,8 @@ impl Item {
         // None of them can fail a probe.
         plan.profile = Profile::Standard;
         (plan.subscribe, plan.idle) = (false, None);
+        // Slots say which tools there are.
+        plan.keep_listing = false;
         plan
     }
 
@@ -101,13 +108,14 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
     let probe = probe.ok_or_else(|| ConvertError::new("probe", "is missing"))?;
     let mut headers = headers(&probe.headers)?;
     carry(&mut headers, &probe.access_token)?;
-    let plan = plan(probe, !headers.is_empty())?;
+    let mut plan = plan(probe, !headers.is_empty())?;
     let mut way = way::read(probe.network.as_ref())?;
     if let Some(name) = &plan.instance.header {
         let name: Result<HeaderName, _> = name.parse();
         let name = name.map_err(|_| ConvertError::new("instance_json", "no legal header"))?;
         way.network.instance_header = Some(name);
     }
+    plan.keep_listing = probe.watch_contract;
     Ok(Item {
         monitor,
         generation: item.generation,
@@ -120,6 +128,7 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
         health: json("health_json", &probe.health_json)?,
         is_renewed: !probe.access_token.is_empty(),
         looks_at_wall: item.looks_at_wall,
+        credential: credential(&headers),
         plan,
         headers,
     })
@@ -236,6 +245,15 @@ pub(crate) fn headers(sent: &[v1::Header]) -> Result<HeaderMap, ConvertError> {
         headers.append(name, value);
     }
     Ok(headers)
+}
+
+/// Names of the headers that carry the monitor's credential; never their values.
+fn credential(headers: &HeaderMap) -> String {
+    let secret = headers.iter().filter(|(_, value)| value.is_sensitive());
+    let names: BTreeSet<&str> = secret.map(|(name, _)| name.as_str()).collect();
+    let mut named = names.into_iter().collect::<Vec<_>>().join(",");
+    named.truncate(MAX_CREDENTIAL_BYTES);
+    named
 }
 
 /// An item as it is kept on disk.

@@ -16,6 +16,8 @@
 //!   and the coordinator is known by the authority that the token pinned.
 //! - One task, the core, owns all state; probes and the link are tasks that talk to it by bounded
 //!   queues.
+//! - Which tools a target lists is said by a record of its own, and the tools themselves are handed in
+//!   by one agent, once somebody asks for them; credentials were taken out of them before.
 //! - A slot that is not run is a record too; nothing is left out in silence.
 //! - A record is sent once it is on disk, and leaves the disk once it is acknowledged: no restart
 //!   loses it or gives its sequence to another.
@@ -47,6 +49,7 @@ mod peers;
 mod record;
 mod self_test;
 mod spool;
+mod surfaces;
 mod telling;
 mod token;
 

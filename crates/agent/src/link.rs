@@ -53,6 +53,8 @@ pub(crate) enum LinkEvent {
     OnDemandCancel(String),
     /// Other agents, for path probes.
     Peers(v1::PeerList),
+    /// The coordinator wants the tools that a target lists.
+    Surface(v1::SurfaceRequest),
     /// The link is gone, and is being opened again.
     Down,
     /// The coordinator knows the agent no more: its schedule holds no longer.
@@ -319,6 +321,7 @@ impl Link {
             v1::watch_response::Message::GoAway(go_away) => return Err(self.left(&go_away)),
             v1::watch_response::Message::Confirm(request) => LinkEvent::Confirm(request),
             v1::watch_response::Message::Hold(hold) => LinkEvent::Hold(hold),
+            v1::watch_response::Message::Surface(request) => LinkEvent::Surface(request),
             v1::watch_response::Message::OnDemand(request) => LinkEvent::OnDemand(request),
             v1::watch_response::Message::OnDemandCancel(cancel) => {
                 LinkEvent::OnDemandCancel(cancel.run_id)

@@ -6,6 +6,7 @@ mod drift;
 mod network;
 mod waterfall;
 
+pub(crate) use drift::changes;
 use model::report::CheckReport;
 use model::{Outcome, Report, Severity, Step, Transport};
 

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use args::Args;
 use args::UsageError;
+pub(crate) use baseline::replace;
 use progress::Progress;
 use session::Session;
 

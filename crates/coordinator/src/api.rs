@@ -1,6 +1,7 @@
 //! The HTTP API, metrics and health. Every error is a problem document (RFC 9457).
 
 mod body;
+mod contract;
 mod credential;
 mod health;
 mod keys;

@@ -2,6 +2,7 @@
 //! Beside what was counted stands what is judged of it.
 
 mod answerer;
+mod contract;
 mod judged;
 mod region;
 mod sparing;
@@ -19,6 +20,7 @@ use verdict::{AgentChange, Ask, Judge, Mesh, Ms, Transition};
 use window::{Latencies, Samples};
 
 use answerer::Answerer;
+pub(crate) use contract::{Come, ToolsSaid};
 pub(crate) use judged::Said;
 use region::Region;
 pub(crate) use region::{Percentiles, RegionView, Voice};
@@ -53,6 +55,8 @@ pub(crate) struct Board {
     state: Mutex<State>,
     /// Rings when something is to be passed on, or is due earlier than before.
     news: Notify,
+    /// Rings when a contract is to be looked after.
+    contract_news: Notify,
     rejected: AtomicU64,
     gap_records: AtomicU64,
     /// When evidence last came, on the axis; 0 for never.
@@ -72,6 +76,7 @@ struct State {
     holds: VecDeque<(String, Ms)>,
     transitions: VecDeque<(String, Transition)>,
     changes: VecDeque<AgentChange>,
+    contracts: contract::Contracts,
 }
 
 #[derive(Debug)]
@@ -85,6 +90,7 @@ struct Watched {
     regions: BTreeMap<String, Region>,
     judge: Judge,
     due: Ms,
+    contract: contract::Contract,
 }
 
 /// A region of a monitor, as metrics read it.
@@ -102,6 +108,7 @@ impl Board {
             axis,
             state: Mutex::default(),
             news: Notify::new(),
+            contract_news: Notify::new(),
             rejected: AtomicU64::default(),
             gap_records: AtomicU64::default(),
             last_evidence: AtomicU64::default(),
@@ -125,6 +132,7 @@ impl Board {
             regions: BTreeMap::new(),
             judge: Judge::new(policy.clone(), at),
             due: at,
+            contract: contract::Contract::default(),
         });
         if watched.generation != monitor.generation {
             // What agents said of another meaning of the monitor says nothing of this one.
@@ -138,6 +146,10 @@ impl Board {
         watched.regions.retain(|region, _| wanted(region));
         for region in &spec.regions {
             watched.regions.entry(region.clone()).or_default();
+        }
+        if watched.contract.set(&spec.contract, at) {
+            state.mark_contract(&id);
+            self.contract_news.notify_one();
         }
         state.settle(&id);
         drop(state);
@@ -154,6 +166,7 @@ impl Board {
         }
         state.asks.retain(|(of, ..)| of != monitor);
         state.transitions.retain(|(of, _)| of != monitor);
+        state.contracts.remove(monitor);
     }
 
     /// How many monitors there are.
@@ -207,6 +220,8 @@ impl Board {
             order_us: record.started_at_us,
         };
         if region.hear(&sighting.identity.agent, voice) {
+            let agent = &sighting.identity.agent;
+            let outcome = state.held_to_contract(&monitor, agent, outcome);
             let seen = judged::seen(record, outcome, sighting, &self.axis);
             state.hear(&monitor, sighting, &seen, &self.axis);
             drop(state);

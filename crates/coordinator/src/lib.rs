@@ -23,6 +23,7 @@ mod authority;
 mod axis;
 mod board;
 mod config;
+mod contracts;
 mod credentials;
 mod fleet;
 mod folder;
@@ -195,6 +196,9 @@ async fn run_on<S: Store>(
     }
     // Without one nothing else is worse.
     let dialer = config.dialer();
+    contracts::begin(&store, &board)
+        .await
+        .context("reading the contracts")?;
     let now = telemetry::clock::wall().into();
     let authority = Authority::open(&store, now).await.context("authority")?;
     if let Some(path) = &config.admin_key_file {
@@ -263,6 +267,7 @@ async fn run_hub<S: Store>(
     judging::begin(&hub, &mut tasks);
     tasks.spawn(assigning::run(Arc::clone(&hub)));
     tasks.spawn(peering::run(Arc::clone(&hub)));
+    tasks.spawn(contracts::run(Arc::clone(&hub)));
     if hub.folder.is_some() {
         tasks.spawn(folder::run(Arc::clone(&hub)));
     }

@@ -1,5 +1,6 @@
 //! `/metrics`: what the board knows, in the names that the documentation promises.
 
+mod contract;
 mod credential;
 mod load;
 mod peers;
@@ -23,6 +24,7 @@ use model::verdict::Fault;
 use model::{MonitorId, RegionState};
 
 use crate::board::{STATES, Said};
+use crate::board::{STATES, Said, ToolsSaid};
 use crate::credentials::Standing;
 use crate::fleet::AgentView;
 use crate::folder::Folder;
@@ -49,6 +51,7 @@ struct Snapshot {
     faults: Vec<Option<Fault>>,
     monitors: Vec<(String, BTreeMap<String, String>)>,
     said: Vec<Said>,
+    tools: Vec<ToolsSaid>,
     /// Asked for, and not given to anybody.
     confirmations: (u64, u64),
     /// How often agents were told to leave a target alone.
@@ -123,6 +126,7 @@ impl Snapshot {
             agents,
             monitors: hub.board.labels(),
             said: hub.board.said(),
+            tools: hub.board.tools_said(),
             confirmations: hub.orders.counts(),
             holds: hub.orders.holds(),
             on_demand: hub.on_demand.counts(),
@@ -148,6 +152,7 @@ impl Collector for Scrape {
         self.states(&mut out)?;
         self.monitors(&mut out)?;
         self.verdicts(&mut out)?;
+        self.contracts(&mut out)?;
         self.confirmations(&mut out)?;
         self.on_demand(&mut out)?;
         self.loads(&mut out)?;

@@ -74,6 +74,11 @@ impl Orders {
         }
     }
 
+    /// Asks an agent for a surface. One that is away is not asked; somebody is, a minute later.
+    pub(crate) fn ask_surface(&self, agent: &str, request: v1::SurfaceRequest) {
+        let _ = self.send(agent, Message::Surface(request));
+    }
+
     /// Whether an agent runs probes on demand; `None` where it has no stream.
     pub(crate) fn runs_on_demand(&self, agent: &str) -> Option<bool> {
         self.lock().get(agent).map(|stream| stream.runs_on_demand)

@@ -134,6 +134,7 @@ pub(crate) fn probe(spec: &MonitorSpec) -> v1::ProbeSpec {
         instance_json: demanded(&spec.instance),
         // Put in by whoever has it.
         access_token: Vec::new(),
+        watch_contract: spec.contract.watch,
     }
 }
 

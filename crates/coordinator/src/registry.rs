@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use store::{Kind, Put, Store, StoreError};
 
-use crate::{Hub, assigning, credentials};
+use crate::{Hub, assigning, contracts, credentials};
 
 /// Monitors of one coordinator: what its memory is for.
 pub(crate) const MAX_MONITORS: usize = 100_000;
@@ -224,6 +224,9 @@ fn check(spec: &MonitorSpec) -> Result<(), Refused> {
     let mut problems = spec.problems();
     problems.extend(credentials::problems(spec));
     if problems.is_empty() {
+        problems.extend(contracts::problem(spec));
+    }
+    if problems.is_empty() {
         Ok(())
     } else {
         Err(Refused::Fields(problems))
@@ -251,6 +254,7 @@ async fn drop_one<S: Store>(hub: &Hub<S>, id: &MonitorId) -> Result<bool, StoreE
     hub.board.remove(id.as_str());
     hub.credentials.remove(id);
     assigning::forget(hub, id).await?;
+    contracts::forget(&hub.store, id).await?;
     unmark(&hub.store, id).await?;
     Ok(existed)
 }

@@ -1,6 +1,7 @@
 //! What is to be watched.
 
 mod authorization;
+mod contract;
 mod id;
 mod load;
 mod network;
@@ -19,6 +20,7 @@ use crate::period::Period;
 use crate::{CheckId, ConnectTo, EraPolicy, ListKind, Profile, Severity, TargetUrl};
 
 pub use authorization::{Authorization, Grant};
+pub use contract::{ContractPin, ContractSpec};
 pub use id::{LANES, MonitorId, MonitorIdError};
 pub use problems::{FieldError, MAX_REQUESTS_PER_MINUTE, call_problems, is_id, label_problems};
 pub use secret::Secret;
@@ -122,6 +124,9 @@ pub struct MonitorSpec {
     /// Where the instance that answers names itself.
     #[serde(default, skip_serializing_if = "InstanceSpec::is_empty")]
     pub instance: InstanceSpec,
+    /// The tools as a contract: what they are held against, and what a change means.
+    #[serde(default)]
+    pub contract: ContractSpec,
     /// How long one step may take, up to 60 s.
     #[serde(default = "ten_seconds")]
     pub step_timeout: Period,
@@ -239,6 +244,7 @@ impl MonitorSpec {
             health: None,
             expect: Expect::default(),
             instance: InstanceSpec::default(),
+            contract: ContractSpec::default(),
             step_timeout: ten_seconds(),
             call_timeout: ten_seconds(),
             total_timeout: thirty_seconds(),

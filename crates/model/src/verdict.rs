@@ -43,5 +43,7 @@ crate::closed_words! {
         WeakQuorum = "weak_quorum",
         /// Too few references vouch for the witnesses' own networks.
         WeaklyAttested = "weakly_attested",
+        /// The tools that its server lists are not those that are pinned.
+        ContractDrift = "contract_drift",
     }
 }

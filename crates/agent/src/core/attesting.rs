@@ -103,7 +103,12 @@ mod tests {
     fn attestation(core: &Core) -> Option<v1::Attestation> {
         spooled(core).into_iter().find_map(|kind| match kind {
             Kind::Attestation(attestation) => Some(attestation),
-            Kind::Outcome(_) | Kind::Window(_) | Kind::Gap(_) | Kind::Missed(_) => None,
+            Kind::Outcome(_)
+            | Kind::Window(_)
+            | Kind::Gap(_)
+            | Kind::Missed(_)
+            | Kind::SurfaceSeen(_)
+            | Kind::SurfacePart(_) => None,
         })
     }
 
@@ -180,7 +185,12 @@ mod tests {
         };
         match records[0].kind.as_ref().unwrap() {
             Kind::Attestation(attestation) => check(attestation),
-            Kind::Outcome(_) | Kind::Window(_) | Kind::Gap(_) | Kind::Missed(_) => {
+            Kind::Outcome(_)
+            | Kind::Window(_)
+            | Kind::Gap(_)
+            | Kind::Missed(_)
+            | Kind::SurfaceSeen(_)
+            | Kind::SurfacePart(_) => {
                 panic!("{records:?}")
             }
         }

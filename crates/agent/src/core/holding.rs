@@ -121,7 +121,12 @@ mod tests {
     fn missed(core: &Core) -> Vec<(String, u64, v1::MissedReason, bool)> {
         let missed = spooled(core).into_iter().filter_map(|kind| match kind {
             Kind::Missed(m) => Some((m.monitor_id.clone(), m.slot, m.reason(), m.limited)),
-            Kind::Outcome(_) | Kind::Window(_) | Kind::Gap(_) | Kind::Attestation(_) => None,
+            Kind::Outcome(_)
+            | Kind::Window(_)
+            | Kind::Gap(_)
+            | Kind::Attestation(_)
+            | Kind::SurfaceSeen(_)
+            | Kind::SurfacePart(_) => None,
         });
         missed.collect()
     }

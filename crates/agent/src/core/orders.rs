@@ -66,6 +66,7 @@ impl Core {
             LinkEvent::OnDemand(request) => self.probe_on_demand(&request),
             LinkEvent::OnDemandCancel(run) => self.on_demand.cancel(Some(&run)),
             LinkEvent::Peers(list) => self.peers.set(&list),
+            LinkEvent::Surface(request) => self.hand_surface(request),
             LinkEvent::Delta(delta) => {
                 self.remove(&delta.removed_monitor_ids);
                 self.part(delta.revision, &delta.upserts, delta.more);
@@ -80,6 +81,7 @@ impl Core {
         requests: mpsc::Sender<v1::ReportRequest>,
     ) {
         self.streams += 1;
+        self.surfaces.handle_opened();
         let frames = Frames::open(self.streams, &opened, &self.spool, now());
         for state in &opened.lanes {
             // What the coordinator has of a lane already may leave the spool.
@@ -201,6 +203,7 @@ impl Core {
             self.restored.remove(monitor);
             self.others.remove(monitor);
             self.looks.forget(monitor);
+            self.surfaces.remove(monitor);
             if let Some(disk) = &self.disk {
                 disk.item(monitor, None);
             }

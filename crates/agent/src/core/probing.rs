@@ -12,6 +12,7 @@ use super::{Core, now};
 use crate::item::Item;
 use crate::record::{self, Cause};
 use crate::self_test::Failure;
+use crate::surfaces::Examined;
 use crate::telling::Why;
 
 /// Probes that may run beside those of slots, for confirmations alone: an outage that fills all
@@ -27,6 +28,8 @@ pub(super) struct Done {
     started: Instant,
     report: Report,
     era: Option<EraRecord>,
+    /// What its list of tools is, where that is wanted.
+    examined: Option<Examined>,
 }
 
 /// A probe that is not.
@@ -137,15 +140,17 @@ impl Core {
             is_confirmation,
         };
         let (dialer, cancel) = (item.way.dialer(&self.dialer), self.cancel.clone());
+        let examiner = self.surfaces.examiner(&item.monitor);
         let task = self.probes.spawn(async move {
             let started = now();
-            let (report, era) = probe::run(&dialer, job, &cancel).await;
+            let survey = probe::survey(&dialer, job, &cancel).await;
             Done {
                 item,
                 cause,
                 started,
-                report,
-                era,
+                report: survey.report,
+                era: survey.era,
+                examined: examiner.examine(survey.listing).await,
             }
         });
         self.telling.started(running.why());
@@ -188,6 +193,7 @@ impl Core {
             cause,
             started,
             report,
+            examined,
             ..
         } = done;
         tracing::debug!(monitor = %item.monitor, ?cause, summary = %report.summary, "probed");
@@ -218,6 +224,7 @@ impl Core {
             }
             self.spool_windows();
         }
+        self.say_surface(&item, age, &report, examined);
     }
 
     /// Who answered, where that must be told: always of what did not go well.

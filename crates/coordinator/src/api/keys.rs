@@ -216,8 +216,12 @@ impl Caller {
     }
 }
 
+/// Who calls: the name of the key.
+#[derive(Debug, Clone)]
+pub(super) struct Actor(pub(super) String);
+
 /// Whose the key of a request is, and what it may do.
-async fn scope<S: Store>(store: &S, headers: &HeaderMap) -> Result<(Caller, Scope), Problem> {
+async fn caller<S: Store>(store: &S, headers: &HeaderMap) -> Result<(Caller, Row), Problem> {
     let refused = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "no-key", detail);
     let value = headers.get(header::AUTHORIZATION);
     let value = value.and_then(|value| value.to_str().ok()).ok_or_else(|| {
@@ -234,7 +238,7 @@ async fn scope<S: Store>(store: &S, headers: &HeaderMap) -> Result<(Caller, Scop
     if !secret::is(secret, &row.secret_sha256) {
         return Err(unknown());
     }
-    Ok((Caller(id.to_owned()), row.scope))
+    Ok((Caller(id.to_owned()), row))
 }
 
 /// Lets a request through if its key may do it.
@@ -244,16 +248,17 @@ pub(super) async fn guard<S: Store>(
     next: Next,
 ) -> Response {
     let needed = Scope::needed(request.method(), request.uri().path());
-    match scope(&hub.store, request.headers()).await {
-        Ok((caller, scope)) if scope >= needed => {
+    match caller(&hub.store, request.headers()).await {
+        Ok((caller, row)) if row.scope >= needed => {
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(Actor(row.name));
             next.run(request).await
         }
-        Ok((_, Scope::Read)) if needed == Scope::Probe => {
+        Ok((_, row)) if row.scope == Scope::Read && needed == Scope::Probe => {
             let detail = "this key may only read; use one with the scope probe, or admin";
             Problem::new(StatusCode::FORBIDDEN, "read-only-key", detail).into_response()
         }
-        Ok((_, Scope::Probe)) => {
+        Ok((_, row)) if row.scope == Scope::Probe => {
             let detail = "this key may read and probe; use one with the scope admin";
             Problem::new(StatusCode::FORBIDDEN, "probe-only-key", detail).into_response()
         }

@@ -9,7 +9,9 @@ use store::Store;
 use super::operation::{Body, Operation};
 use crate::credentials::Given;
 
-use super::{credential, health, keys, members, monitors, openapi, peers, probes, status, summary};
+use super::{
+    contract, credential, health, keys, members, monitors, openapi, peers, probes, status, summary,
+};
 
 /// What `/metrics` is written in.
 pub(super) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -28,6 +30,7 @@ const DRY_RUN: &str = "Only says in `dry_run` what the call would do";
 pub(super) fn operations<S: Store>(open_metrics: bool) -> Vec<Operation<S>> {
     let mut all = Vec::from(monitors());
     all.push(probe());
+    all.extend(contracts());
     all.extend(mesh());
     all.extend(coordinator(open_metrics));
     all
@@ -119,6 +122,34 @@ fn probe<S: Store>() -> Operation<S> {
             StatusCode::TOO_MANY_REQUESTS,
             StatusCode::INTERNAL_SERVER_ERROR,
         ])
+}
+
+/// What servers list, held against what is pinned.
+fn contracts<S: Store>() -> [Operation<S>; 3] {
+    [
+        Operation::get("/api/v1/monitors/{id}/contract", contract::show::<S>)
+            .named(
+                "getContract",
+                "The tools that are pinned, who sees which, and what has changed",
+            )
+            .answers::<contract::Contract>(OK)
+            .or(&[INVALID]),
+        Operation::get(
+            "/api/v1/monitors/{id}/contract/surfaces/{fingerprint}",
+            contract::surface::<S>,
+        )
+        .named("getSurface", "The tools of a fingerprint, as a lock file")
+        .answers::<contract::LockFile>(OK)
+        .or(&[INVALID, StatusCode::INTERNAL_SERVER_ERROR]),
+        Operation::post(
+            "/api/v1/monitors/{id}/contract/approve",
+            contract::approve::<S>,
+        )
+        .named("approveSurface", "Pins a surface that was seen")
+        .takes::<contract::Approval>()
+        .answers::<contract::Contract>(OK)
+        .or(&[StatusCode::CONFLICT]),
+    ]
 }
 
 /// Agents, and who may call.

@@ -14,6 +14,7 @@ use store::Store;
 use verdict::transition::Abstains;
 
 use super::Shared;
+use super::contract::{Drifting, drifting};
 use super::monitors::parse;
 use super::openapi::Time;
 use super::problem::{Id, Problem};
@@ -46,6 +47,8 @@ pub(super) struct Status {
     #[schemars(with = "Option<Time>")]
     suspected_since: Option<String>,
     flags: Vec<Flag>,
+    /// Where the tools are not those that are pinned (flag `contract_drift`).
+    contract_drift: Option<Drifting>,
     witnesses: Witnesses,
     /// What it costs the target; null for a moment after it was registered.
     load: Option<Load>,
@@ -215,6 +218,11 @@ pub(super) async fn monitor<S: Store>(
     if watch.quorum == 2 && !flags.contains(&Flag::WeakQuorum) {
         flags.push(Flag::WeakQuorum);
     }
+    let contract = hub.board.contract(&id);
+    let contract_drift = contract.as_ref().and_then(drifting);
+    if contract_drift.is_some() {
+        flags.push(Flag::ContractDrift);
+    }
     let status = Status {
         monitor: monitor.id.to_string(),
         generation: monitor.generation,
@@ -227,6 +235,7 @@ pub(super) async fn monitor<S: Store>(
         since: shown(standing.since),
         suspected_since: watch.suspected_since.map(shown),
         flags,
+        contract_drift,
         witnesses: Witnesses {
             assigned: watch.assigned,
             independent: watch.independent,

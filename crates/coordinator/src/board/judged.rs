@@ -159,6 +159,8 @@ impl Board {
             let before = watched.judge.panel().witnesses().to_vec();
             watched.judge.assign(witnesses, at);
             let after = watched.judge.panel().witnesses().to_vec();
+            let agents = after.iter().map(|witness| &witness.agent[..]);
+            watched.contract.assign(agents, at);
             state.watch(monitor, &before, &after);
             state.settle(monitor);
             drop(state);

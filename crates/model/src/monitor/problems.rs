@@ -144,6 +144,7 @@ impl MonitorSpec {
         }
         problems.extend(self.expect.problems("/expect"));
         problems.extend(self.instance.problems("/instance"));
+        self.contract.problems(problems);
         if let Some(health) = &self.health {
             problems.extend(health.problems("/health"));
         }
