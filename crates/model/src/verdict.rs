@@ -33,6 +33,8 @@ crate::closed_words! {
         SelfTest = "self_test",
         /// Its slots begin late: the machine is starved.
         Lag = "lag",
+        /// It is alone in what it says of most targets of several hostings. Reported; its votes count.
+        Minority = "minority",
     }
 }
 
@@ -43,5 +45,7 @@ crate::closed_words! {
         WeakQuorum = "weak_quorum",
         /// Too few references vouch for the witnesses' own networks.
         WeaklyAttested = "weakly_attested",
+        /// It fails again and again, and comes back each time.
+        Flapping = "flapping",
     }
 }

@@ -66,6 +66,9 @@ pub struct Evidence {
     pub explanations: Vec<String>,
     /// How long a vote counts, milliseconds.
     pub ttl_ms: Ms,
+    /// How far failures that come again and again lie apart, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rhythm_ms: Option<Ms>,
 }
 
 /// What one agent says.
@@ -149,6 +152,10 @@ pub fn sentence(standing: &Standing) -> String {
         ),
         Verdict::Degraded => match standing.reason.as_deref() {
             Some("latency") => "half of all witnesses or more find it slower than usual".to_owned(),
+            Some("flapping") => format!(
+                "it fails again and again, about every {} s, and is back each time before it is an outage",
+                evidence.rhythm_ms.unwrap_or(0) / 1000
+            ),
             Some("checks") => "it answers, and breaks rules that users feel".to_owned(),
             Some(_) | None => format!("it works now and then: {how}"),
         },

@@ -36,6 +36,9 @@ impl Judge {
         if finding.failing != 0 && level.vouched & finding.failing == 0 {
             flags.push(Flag::WeaklyAttested);
         }
+        if finding.rhythm.is_some() {
+            flags.push(Flag::Flapping);
+        }
         let previous = self.standing.verdict;
         let is_new_page = self
             .outage_ended
@@ -181,6 +184,7 @@ impl Judge {
             span_ms: level.span,
             explanations: others,
             ttl_ms: ttl,
+            rhythm_ms: finding.rhythm,
         }
     }
 }

@@ -32,6 +32,10 @@ pub(super) struct Level {
     /// Of those, the ones that do not follow a failure of the same agent in the incident, or
     /// follow it twice.
     pub(super) ok_again: Set,
+    /// Good votes since the incident began, of agents that did not fail in it.
+    pub(super) ok_steady: Set,
+    /// Whether anybody, of those who fail too, reached it since the first of these failures.
+    pub(super) saw_ok: bool,
     /// Good votes with checks violated.
     pub(super) degraded: Set,
     /// Lasting faults.
@@ -54,10 +58,8 @@ pub(super) struct Tally {
 impl Judge {
     pub(super) fn tally(&self, mesh: &Mesh, now: Ms) -> Tally {
         let ttl = self.policy.ttl();
-        let eligible = self.set_of(|at, ballot| {
-            let agent = &self.panel.witnesses()[at].agent;
-            mesh.fault(agent).is_none() && ballot.has_say(ttl, now)
-        });
+        let faulty = self.faulty(mesh);
+        let eligible = !faulty & self.set_of(|_, ballot| ballot.has_say(ttl, now));
         let levels = 0..=self.policy.calls.len();
         Tally {
             eligible,
@@ -111,6 +113,12 @@ impl Judge {
                     }
                     if began.is_none_or(|began| vote.began >= began) {
                         found.ok_since |= bit;
+                        if vote
+                            .last_fail
+                            .is_none_or(|at| began.is_some_and(|began| at < began))
+                        {
+                            found.ok_steady |= bit;
+                        }
                         if began.is_none_or(|began| is_again(vote, began)) {
                             found.ok_again |= bit;
                         }
@@ -125,6 +133,15 @@ impl Judge {
             }
         }
         let has_new = first_new != Ms::MAX;
+        let since = if has_new { first_new } else { first };
+        let mut eligible = self.panel.members(eligible);
+        found.saw_ok = eligible.any(|(at, _)| {
+            let last_ok = self.ballots[at]
+                .levels
+                .get(level)
+                .and_then(|vote| vote.last_ok);
+            last_ok.is_some_and(|at| at > since)
+        });
         found.span = if has_new {
             last_new.saturating_sub(first_new)
         } else {
