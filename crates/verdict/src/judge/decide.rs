@@ -172,8 +172,11 @@ impl Judge {
         } else {
             // Against a witness that reaches it everybody must be sure; those who reach it weigh
             // as those who are not, so that one more of them never makes an outage.
+            // What fails now and then anyway must fail longer: all do so at once by chance too.
+            let is_mixed = independent(level.mixed) >= quorum;
+            let sure = if is_mixed { twice & level.thrice } else { twice };
             let voters = count + level.ok_since.count_ones();
-            independent(twice) >= quorum && twice.count_ones() * 5 >= voters * 3
+            independent(sure) >= quorum && sure.count_ones() * 5 >= voters * 3
         };
         let outvoted = oks == 0 || (fails >= 3 * oks && count >= 4 * level.ok_since.count_ones());
         // Others who never failed meet edges of their own: that is a part of the target.

@@ -10,6 +10,8 @@ const MAX_NAMES: usize = 16;
 const MAX_NAME: usize = 64;
 /// How long what an instance answered counts.
 const RECENT: Ms = 300_000;
+/// Fewer than one in so many may fail at an edge that others reach.
+const FEW: usize = 4;
 /// Answers of an instance before anything is said of it.
 const ENOUGH: u32 = 3;
 
@@ -79,24 +81,27 @@ impl Edges {
         at.map_or(0, |at| u8::try_from(at + 1).unwrap_or(0))
     }
 
+    /// The edges that agents meet, in their order; none where one of them is not known.
     fn met(&self, set: Set) -> Option<Vec<u8>> {
         let agents = (0..MAX_WITNESSES).filter(|at| set >> at & 1 == 1);
-        let edges = agents.map(|at| self.of.get(at).copied().filter(|edge| *edge != 0));
-        let mut edges: Vec<u8> = edges.collect::<Option<_>>()?;
-        edges.sort_unstable();
-        edges.dedup();
-        Some(edges)
+        let edge = |at: usize| self.of.get(at).copied().filter(|edge| *edge != 0);
+        agents.map(edge).collect()
     }
 
-    /// The edges that those who fail meet, where nobody who reaches the target meets one of them.
+    /// The edges that those who fail meet, where nobody who reaches the target meets one of them; but
+    /// for a few who fail for a reason of their own.
     pub(super) fn failing(&self, failing: Set, ok: Set) -> Option<String> {
-        if self.names.len() < 2 || failing == 0 {
+        if self.names.len() < 2 || failing == 0 || ok == 0 {
             return None;
         }
-        let (failing, ok) = (self.met(failing)?, self.met(ok)?);
-        if ok.is_empty() || failing.iter().any(|edge| ok.contains(edge)) {
+        let (mut failing, ok) = (self.met(failing)?, self.met(ok)?);
+        let all = failing.len();
+        failing.retain(|edge| !ok.contains(edge));
+        if (all - failing.len()) * FEW >= all {
             return None;
         }
+        failing.sort_unstable();
+        failing.dedup();
         let name = |edge: &u8| self.names[usize::from(*edge) - 1].as_str();
         let names: Vec<&str> = failing.iter().map(name).collect();
         Some(format!("edge:{}", names.join(" + edge:")))

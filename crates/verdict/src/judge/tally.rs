@@ -20,6 +20,8 @@ pub(super) struct Level {
     pub(super) fail: Set,
     /// Of those, the ones that failed twice in a row.
     pub(super) twice: Set,
+    /// And three times.
+    pub(super) thrice: Set,
     /// Fail votes that enough references vouch for.
     pub(super) vouched: Set,
     /// Turned away: for want of a credential, by a firewall, or to come back later.
@@ -94,6 +96,9 @@ impl Judge {
                     }
                     if vote.fails >= 2 {
                         found.twice |= bit;
+                    }
+                    if vote.fails >= 3 {
+                        found.thrice |= bit;
                     }
                     if vote.is_vouched {
                         found.vouched |= bit;

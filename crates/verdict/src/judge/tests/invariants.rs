@@ -22,6 +22,7 @@ fn any_level() -> impl Strategy<Value = Level> {
         Level {
             fail,
             twice: twice & fail,
+            thrice: twice & fail,
             ok,
             ok_since: ok,
             ok_again: ok,
@@ -80,6 +81,7 @@ proptest! {
         let reaches = |level: &Level| Level {
             fail: level.fail & !bit,
             twice: level.twice & !bit,
+            thrice: level.thrice & !bit,
             ok: level.ok | bit,
             ok_since: level.ok_since | bit,
             ok_again: level.ok_again | bit,
