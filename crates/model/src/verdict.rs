@@ -45,6 +45,8 @@ crate::closed_words! {
         WeakQuorum = "weak_quorum",
         /// Too few references vouch for the witnesses' own networks.
         WeaklyAttested = "weakly_attested",
+        /// A credential that worked until then is refused: somebody revoked or changed it.
+        CredentialRefused = "credential_refused",
         /// It fails again and again, and comes back each time.
         Flapping = "flapping",
     }

@@ -142,10 +142,14 @@ pub fn sentence(standing: &Standing) -> String {
                 evidence.quorum,
             )
         }
-        Verdict::AuthWalled => format!(
-            "{} are turned away: {how}",
-            witnesses(evidence.independent_failing)
-        ),
+        Verdict::AuthWalled => {
+            let refused = witnesses(evidence.independent_failing);
+            if standing.flags.contains(&Flag::CredentialRefused) {
+                format!("the credential that worked until now is refused to {refused}: {how}")
+            } else {
+                format!("{refused} are turned away: {how}")
+            }
+        }
         Verdict::RateLimited => format!(
             "{} are told to come back later: {how}",
             witnesses(evidence.independent_failing)

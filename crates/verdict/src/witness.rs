@@ -412,6 +412,71 @@ mod tests {
         assert_eq!(told(&ring.explanations(0)).as_deref(), Some(""));
     }
 
+    /// Paris and London are 340 km apart, Frankfurt 450 and 640 km from them; New York is far.
+    #[test]
+    fn near_regions_and_shared_networks_are_one() {
+        let at = |region: &str, provider: &str, latitude, longitude| Witness {
+            region: region.to_owned(),
+            provider: provider.to_owned(),
+            place: Some(Place {
+                latitude,
+                longitude,
+            }),
+            ..Witness::default()
+        };
+        let paris = at("eu-west", "a", 48_857, 2_352);
+        let london = at("uk", "b", 51_507, -128);
+        let new_york = at("us-east", "c", 40_713, -74_006);
+        let near = Panel::new(vec![paris.clone(), london, new_york.clone()]);
+        assert_eq!(near.independent(near.all()), 2);
+        let network = Some("192.0.2.0/24".to_owned());
+        let shared = [paris, new_york].map(|witness| Witness {
+            network: network.clone(),
+            ..witness
+        });
+        let shared = Panel::new(shared.to_vec());
+        assert_eq!(shared.independent(shared.all()), 1);
+    }
+
+    /// Ten agents of ten providers, of which four buy from one transit.
+    #[test]
+    fn what_is_shared_explains_many_at_once_unless_it_explains_all() {
+        let fleet = |sharing: usize| {
+            let witness = |n: usize| Witness {
+                region: format!("region-{n}"),
+                provider: format!("provider-{n}"),
+                transit: (n < sharing).then(|| "t".to_owned()),
+                ..Witness::default()
+            };
+            Panel::new((0..10).map(witness).collect())
+        };
+        let four = fleet(4);
+        assert_eq!(four.independent(0b1111), 1);
+        assert_eq!(four.independent(0b11_1111), 3);
+        assert_eq!(
+            told(&four.explanations(0b1111)).as_deref(),
+            Some("transit:t")
+        );
+        // All have it: nothing would tell it from the target.
+        assert_eq!(fleet(10).independent(0b1111), 4);
+        assert_eq!(fleet(9).independent(0b1111), 4);
+    }
+
+    /// Of many some are asked who are worth as much.
+    #[test]
+    fn the_chosen_are_as_independent_as_all() {
+        let witness = |n: usize| Witness {
+            region: format!("region-{}", n % 8),
+            provider: format!("provider-{}", n % 5),
+            ..Witness::default()
+        };
+        let fleet = Panel::new((0..40).map(witness).collect());
+        let chosen = fleet.choose(0, fleet.all() & !1, 8);
+        assert_eq!(chosen.count_ones(), 8);
+        assert_eq!(chosen & 1, 0);
+        assert_eq!(fleet.independent(chosen), fleet.independent(fleet.all()));
+    }
+
     fn any_panel() -> impl Strategy<Value = Panel> {
         let place = (0..5_u8, 0..5_u8);
         proptest::collection::vec(place, 1..14).prop_map(|places| {

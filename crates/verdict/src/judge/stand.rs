@@ -40,6 +40,12 @@ impl Judge {
             flags.push(Flag::Flapping);
         }
         let previous = self.standing.verdict;
+        let was_accepted = matches!(previous, Verdict::Up | Verdict::Degraded);
+        let was_refused = self.standing.flags.contains(&Flag::CredentialRefused);
+        let is_change = was_accepted || (previous == finding.verdict && was_refused);
+        if finding.verdict == Verdict::AuthWalled && self.policy.holds_credential && is_change {
+            flags.push(Flag::CredentialRefused);
+        }
         let is_new_page = self
             .outage_ended
             .is_none_or(|ended| now.saturating_sub(ended) >= ONE_PAGE);
@@ -167,7 +173,7 @@ impl Judge {
         };
         Evidence {
             rule: finding.rule.to_owned(),
-            quorum: self.quorum(),
+            quorum: self.quorum_for(level),
             level: finding.level,
             about: self.name(finding.level),
             independent: self.panel.independent(self.panel.all()),

@@ -85,7 +85,7 @@ proptest! {
             ok: level.ok | bit,
             ok_since: level.ok_since | bit,
             ok_again: level.ok_again | bit,
-            ..level.clone()
+            ..*level
         };
         prop_assert!(is_out(&world, &level) || !is_out(&world, &reaches(&level)), "{level:?}");
 
@@ -96,7 +96,7 @@ proptest! {
             ok: level.ok & !bit,
             ok_since: level.ok_since & !bit,
             ok_again: level.ok_again & !bit,
-            ..level.clone()
+            ..level
         };
         let tally = |level: Level| Tally { eligible: 0xff, levels: vec![level], slow: 0 };
         let goes_on = |level: Level| out.judge.still_out(&tally(level), SECOND).is_some();

@@ -32,7 +32,7 @@ fn a_burst_of_429_is_no_outage() {
 fn an_outage_needs_everybody_to_be_sure_while_somebody_reaches_it() {
     let mut world = World::new(8, |agent, now| {
         let turn = now / at(5) * 7 + agent as u64 * 3;
-        if now >= at(60) && turn % 3 == 0 {
+        if now >= at(60) && turn.is_multiple_of(3) {
             Path::Refused
         } else {
             Path::Fine

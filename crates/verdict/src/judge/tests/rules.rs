@@ -103,3 +103,43 @@ fn one_that_waits_for_its_self_test_elsewhere_opens_no_suspicion() {
         .handle_slow("agent-0", now - 3 * SECOND, &world.mesh, now + 600);
     assert!(world.judge.suspicion().is_some());
 }
+
+/// A credential that worked and is refused is a change; one that never worked is not.
+#[test]
+fn a_credential_that_worked_and_is_refused_is_a_change() {
+    for (holds, is_told) in [(true, true), (false, false)] {
+        let mut world = World::new(8, broken(ALL, Path::Walled));
+        world.judge.policy.holds_credential = holds;
+        world.run(100 * SECOND);
+        let last = world.log.last().unwrap();
+        assert_eq!(last.verdict, Verdict::AuthWalled);
+        assert_eq!(last.flags.contains(&Flag::CredentialRefused), is_told);
+        let words = "the credential that worked until now is refused to 4 independent witnesses";
+        assert_eq!(last.why.contains(words), is_told, "{}", last.why);
+    }
+}
+
+/// An expired certificate is the same from everywhere: two witnesses say so at once.
+#[test]
+fn a_fact_that_no_path_changes_needs_two_witnesses() {
+    let fact = Level {
+        fail: 0b1001,
+        twice: 0b1001,
+        span: 20 * SECOND,
+        is_fact: true,
+        ..Level::default()
+    };
+    let world = World::new(8, |_, _| Path::Fine);
+    assert!(world.judge.is_out(fact.fail, &fact));
+    let other = Level {
+        is_fact: false,
+        ..fact
+    };
+    assert!(!world.judge.is_out(other.fail, &other));
+    let reached = Level {
+        ok: 0b10,
+        ok_since: 0b10,
+        ..fact
+    };
+    assert!(!world.judge.is_out(reached.fail, &reached));
+}
