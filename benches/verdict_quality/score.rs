@@ -185,7 +185,8 @@ impl Score {
             });
             let others: Vec<&&Label> = others.collect();
             let are_agents = others.iter().all(|other| other.cls == "agent_fault");
-            if !others.is_empty() && !(label.cls == "agent_fault" && are_agents) {
+            let is_bearable = label.cls == "agent_fault" && are_agents;
+            if !is_bearable && !others.is_empty() {
                 return;
             }
             row.is_good = label.accept.iter().any(|accepted| accepted == worst);

@@ -1,5 +1,10 @@
 //! A world of our own making, under virtual time: who probes when, and what happens to each probe.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each question is of one or two effects of many"
+)]
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 

@@ -161,7 +161,7 @@ impl Judge {
     }
 
     pub(super) fn is_out(&self, fail: Set, level: &Level) -> bool {
-        let quorum = self.quorum_for(level);
+        let quorum = self.quorum();
         let independent = |set: Set| self.panel.independent(set);
         let count = fail.count_ones();
         let [fails, oks] = [independent(fail), independent(level.ok_since)];
@@ -187,16 +187,6 @@ impl Judge {
         let is_part = self.edges.failing(fail, level.ok_steady).is_some();
         let lasts = self.span(fail, level) >= self.policy.span;
         fails >= quorum && confirmed && outvoted && lasts && !is_part
-    }
-
-    /// Two suffice for what no path can change, while nobody reaches the target.
-    pub(super) fn quorum_for(&self, level: &Level) -> u32 {
-        let is_fact = level.is_fact && level.ok_since == 0 && !level.saw_ok;
-        if is_fact {
-            2.min(self.quorum())
-        } else {
-            self.quorum()
-        }
     }
 
     /// Of those who fail, the ones that did so twice in a row.

@@ -173,7 +173,7 @@ impl Judge {
         };
         Evidence {
             rule: finding.rule.to_owned(),
-            quorum: self.quorum_for(level),
+            quorum: self.quorum(),
             level: finding.level,
             about: self.name(finding.level),
             independent: self.panel.independent(self.panel.all()),

@@ -20,8 +20,6 @@ pub(super) struct Level {
     pub(super) fail: Set,
     /// Of those, the ones that failed twice in a row.
     pub(super) twice: Set,
-    /// Whether all that fail found a fact that no path changes: a certificate that is over.
-    pub(super) is_fact: bool,
     /// And three times.
     pub(super) thrice: Set,
     /// Fail votes that enough references vouch for.
@@ -74,9 +72,7 @@ impl Level {
     fn take(&mut self, vote: &Vote, bit: Set, began: Option<Ms>, now: Ms) {
         match vote.say {
             Say::Nothing => {}
-            Say::Fail { reason, .. } => {
-                let is_fact = reason == Reason::TlsCertExpired;
-                self.is_fact = is_fact && (self.fail == 0 || self.is_fact);
+            Say::Fail { .. } => {
                 self.fail |= bit;
                 let times = |least: u32| if vote.fails >= least { bit } else { 0 };
                 self.twice |= times(2);

@@ -118,28 +118,3 @@ fn a_credential_that_worked_and_is_refused_is_a_change() {
         assert_eq!(last.why.contains(words), is_told, "{}", last.why);
     }
 }
-
-/// An expired certificate is the same from everywhere: two witnesses say so at once.
-#[test]
-fn a_fact_that_no_path_changes_needs_two_witnesses() {
-    let fact = Level {
-        fail: 0b1001,
-        twice: 0b1001,
-        span: 20 * SECOND,
-        is_fact: true,
-        ..Level::default()
-    };
-    let world = World::new(8, |_, _| Path::Fine);
-    assert!(world.judge.is_out(fact.fail, &fact));
-    let other = Level {
-        is_fact: false,
-        ..fact
-    };
-    assert!(!world.judge.is_out(other.fail, &other));
-    let reached = Level {
-        ok: 0b10,
-        ok_since: 0b10,
-        ..fact
-    };
-    assert!(!world.judge.is_out(reached.fail, &reached));
-}
