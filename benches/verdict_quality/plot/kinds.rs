@@ -35,9 +35,9 @@ impl Plot {
             "shared-transit" | "resolver-operators" | "address-families" | "edges" => &SIZES[3..],
             _ => &SIZES[..],
         };
-        let salt = name
-            .bytes()
-            .fold(seed, |all, byte| all * 131 + u64::from(byte));
+        let salt = name.bytes().fold(seed, |all, byte| {
+            all.wrapping_mul(131).wrapping_add(u64::from(byte))
+        });
         let mut draft = Draft::new(format!("{name}-{seed}"), salt, sizes);
         write(&mut draft);
         draft.plot
