@@ -164,6 +164,7 @@ impl Board {
             state.watch(monitor, &before, &[]);
             state.due.remove(&(watched.due, monitor.to_owned()));
         }
+        state.mesh.handle_target_gone(monitor);
         state.asks.retain(|(of, ..)| of != monitor);
         state.transitions.retain(|(of, _)| of != monitor);
         state.contracts.remove(monitor);

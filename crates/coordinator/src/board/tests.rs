@@ -28,6 +28,7 @@ fn stage() -> Stage {
         agent: agent.to_owned(),
         region: "eu".to_owned(),
         provider: "p".to_owned(),
+        ..Witness::default()
     };
     board.assign("docs", vec![witness("a"), witness("b")], now);
     for agent in ["a", "b"] {

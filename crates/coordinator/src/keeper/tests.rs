@@ -88,6 +88,7 @@ async fn restarted(store: &MemoryStore) -> (RegionState, Option<&'static str>) {
         agent: agent.to_owned(),
         region: "eu".to_owned(),
         provider: "p".to_owned(),
+        ..Witness::default()
     };
     board.assign("docs", AGENTS.map(witness).to_vec(), began);
     recall(store, &board).await.unwrap();
