@@ -26,7 +26,7 @@ export PARALLAX_REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 FOLDER ?= .parallax
 BIN = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/$(PROFILE)
 
-.PHONY: help up demo down prepare build where check test fmt clippy doc deny nextest doctest real tools fuzz
+.PHONY: help up demo down prepare build where check test fmt clippy doc deny nextest doctest real tools fuzz captures
 
 help:
 	@echo "make up       a whole mesh on this machine; TARGET=https://... watches your server too"
@@ -36,6 +36,7 @@ help:
 	@echo "make check    the fast loop: format, lints, unit tests"
 	@echo "make test     everything that CI runs"
 	@echo "make fuzz     search for inputs that break a property; FUZZ_SECONDS=60 for each target"
+	@echo "make captures draw the pictures of docs/captures anew"
 	@echo "make real     install the real MCP servers that tests run against"
 
 # A coordinator, eight agents in four regions on four providers, three MCP servers, and a world
@@ -95,6 +96,12 @@ doctest:
 
 real:
 	tests/fixtures/install.sh
+
+# The pictures of docs/captures anew: reports of real probes, then what is drawn of them.
+captures: export PARALLAX_ACCEPT_CAPTURES := 1
+captures: build
+	$(CARGO) test --locked $(ALL) --profile $(PROFILE) --test captures
+	$(CARGO) test --locked $(ALL) --profile $(PROFILE) --bin parallax captures
 
 # Goes on where it stopped: the corpus is kept in FUZZ_DIR.
 fuzz:

@@ -1,61 +1,45 @@
-//! Replays recorded worlds through the engine, and writes what it says, one file a world, for a
-//! scorer that knows what was true.
+//! How good verdicts are: replays worlds through the engine, and scores what it says by what was
+//! true, beside rules that others use.
 //!
 //! ```text
-//! cargo run -p benches --release --bin verdict-quality -- SCENARIOS OUT [NAME-PREFIX]
+//! verdict_quality [DIR] [--out OUT] [--only PREFIX] [--seeds FROM..TO] [--check] [--curve]
+//!                 [--remarks] [--cost]
 //! ```
 //!
-//! A world is `NAME.jsonl.gz`, what a coordinator received, and `NAME.oracle.jsonl.gz`, what a probe
-//! on demand would have found. The format is that of the verdict benchmark that the engine's model
-//! came with.
+//! A recorded world is `NAME.jsonl.gz`, what a coordinator received, `NAME.oracle.jsonl.gz`, what a
+//! probe on demand would have found, and `NAME.labels.jsonl.gz`, what was true. Without a folder worlds
+//! of its own are made from seeds; `PARALLAX_SCENARIOS=DIR` adds the worlds of a folder to them.
 
 mod verdict_quality {
+    pub(crate) mod baseline;
+    pub(crate) mod clock;
+    pub(crate) mod cost;
+    pub(crate) mod dice;
+    pub(crate) mod options;
+    pub(crate) mod plot;
+    pub(crate) mod read;
     pub(crate) mod replay;
+    pub(crate) mod score;
+    pub(crate) mod sim;
+    pub(crate) mod suite;
+    pub(crate) mod table;
     pub(crate) mod world;
 }
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use anyhow::Context as _;
-use verdict_quality::replay::Replay;
-use verdict_quality::world::World;
+use verdict_quality::options::Options;
+use verdict_quality::{cost, suite};
 
-fn main() -> anyhow::Result<()> {
-    let args: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [from, to, rest @ ..] = &args[..] else {
-        anyhow::bail!("usage: verdict-quality SCENARIOS OUT [NAME-PREFIX]");
-    };
-    let prefix = rest
-        .first()
-        .and_then(|prefix| prefix.to_str())
-        .unwrap_or("");
-    std::fs::create_dir_all(to).with_context(|| format!("{}", to.display()))?;
-    for name in names(from)?.iter().filter(|name| name.starts_with(prefix)) {
-        let world = World::read(from, name)?;
-        let mut replay = Replay::new(&world);
-        let lines = replay.run();
-        let path = to.join(format!("{name}.verdicts.jsonl"));
-        std::fs::write(&path, lines.join("\n") + "\n")?;
-        writeln!(
-            std::io::stdout(),
-            "{name}: {} changes, {} confirmations",
-            lines.len(),
-            replay.confirmations()
-        )?;
+fn main() -> anyhow::Result<ExitCode> {
+    let options = Options::parse(std::env::args().skip(1))?;
+    if options.is_cost {
+        return cost::run().map(|()| ExitCode::SUCCESS);
     }
-    Ok(())
-}
-
-/// The worlds of a folder.
-fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(|| format!("{}", folder.display()))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if let Some(name) = name.strip_suffix(".oracle.jsonl.gz") {
-            names.push(name.to_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
+    let is_good = suite::run(&options)?;
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -28,6 +28,8 @@ fn authorizer() -> Authorizer {
         issuer: None,
         token_url: None,
         scope: None,
+        resource: None,
+        method: None,
     })
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use coordinator::{Durability, Storage};
 use serde_json::json;
+use support::eventually;
 use support::http_client::send;
 use support::kept::Kept;
 use support::mesh::{Agent, Coordinator};
@@ -176,8 +177,12 @@ async fn nothing_finished_is_lost_or_counted_twice() {
         mesh.enrol(region).await;
         mesh.start_agent(region);
     }
-    // Every monitor has had a slot.
-    tokio::time::sleep(INTERVAL + Duration::from_secs(2)).await;
+    eventually("every monitor has had a slot", || {
+        let listed = server.log().listed();
+        let names: BTreeSet<&str> = listed.iter().map(|(name, _)| name.as_str()).collect();
+        names.len() == REGIONS.len() * MONITORS
+    })
+    .await;
     let (begin_ms, before) = (wall_ms(), server.log().listed().len());
 
     for _ in 0..KILLS {
@@ -200,7 +205,15 @@ async fn nothing_finished_is_lost_or_counted_twice() {
     println!("{rate} probes a second over {seconds} s of kills");
     // Everybody is back, and hands in what waits when it is told to stop.
     mesh.until_ready().await;
-    tokio::time::sleep(INTERVAL).await;
+    let back_ms = wall_ms();
+    eventually("every agent probes again", || {
+        let listed = server.log().listed();
+        let since = listed.iter().filter(|(_, at_ms)| *at_ms > back_ms);
+        let names: Vec<&str> = since.map(|(name, _)| name.as_str()).collect();
+        let probes = |region: &&str| names.iter().any(|name| name.starts_with(*region));
+        REGIONS.iter().all(probes)
+    })
+    .await;
     for (_, agent) in std::mem::take(&mut mesh.agents) {
         assert!(agent.terminate().await.success());
     }

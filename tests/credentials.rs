@@ -191,6 +191,36 @@ async fn tokens_of_a_user_are_renewed_when_they_have_ended() {
     );
 }
 
+/// A refresh token is good once, and who sends it twice is taken for a thief.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_that_renew_at_once_spend_one_refresh_token() {
+    let walled = Walled::start(Dialect::Modern, Flaw::None).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let now = telemetry::clock::wall().as_second();
+    let old = file(&folder, "old", &token_set(&walled, &walled.url(), now - 1));
+    let url = walled.url();
+    let mut commands = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (url, old) = (url.clone(), old.clone());
+        commands.spawn(async move {
+            let args = [
+                "probe",
+                &url,
+                "--resolver",
+                "127.0.0.1:9",
+                "--token-set",
+                &old,
+            ];
+            parallax(&args).await
+        });
+    }
+    while let Some(ended) = commands.join_next().await {
+        let (code, out, err) = ended.unwrap();
+        assert_eq!(code, Some(0), "{out}{err}");
+    }
+    assert_eq!(walled.token_requests().len(), 1);
+}
+
 #[expect(clippy::too_many_lines, reason = "one table")]
 #[tokio::test]
 async fn what_cannot_be_used_is_said_without_being_shown() {

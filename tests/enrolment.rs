@@ -21,6 +21,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
+use support::eventually;
 use support::mesh::{Agent, Coordinator, config};
 use support::process::{Daemon, binary};
 use testbed::server::{Dialect, Options, Server};
@@ -42,6 +43,19 @@ async fn refused(config: agent::Config) -> String {
     let running = agent::run(config.check().unwrap(), CancellationToken::new());
     let refused = tokio::time::timeout(Duration::from_secs(20), running).await;
     format!("{:#}", refused.expect("it ends").unwrap_err())
+}
+
+/// An agent as a process, whose log says what it was told; with its state in the folder.
+fn process(folder: &Path, token: Option<&str>) -> Daemon {
+    let mut command = Command::new(binary("parallax-agent"));
+    command.env_remove("PARALLAX_TOKEN");
+    command.envs(token.map(|token| ("PARALLAX_TOKEN", token)));
+    command.args(["--allow", "127.0.0.0/8", "--resolver", "127.0.0.1:9"]);
+    command
+        .args(["--canaries", ""])
+        .arg("--state-dir")
+        .arg(folder);
+    Daemon::run(command, &folder.join("log"))
 }
 
 #[tokio::test]
@@ -78,8 +92,10 @@ async fn a_token_that_is_no_good_is_refused_with_the_way_out() {
     // Expired.
     let place = json!({ "region": "eu", "provider": "p", "ttl": "1s" }).to_string();
     let short = coordinator.call("POST", "/api/v1/tokens", &place).await;
-    let short = short.json()["token"].as_str().unwrap().to_owned();
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let short = short.json();
+    let ends: jiff::Timestamp = short["expires_at"].as_str().unwrap().parse().unwrap();
+    let short = short["token"].as_str().unwrap().to_owned();
+    eventually("it ends", || telemetry::clock::wall() > ends).await;
     let said = refused(with(&short, None)).await;
     assert!(said.contains("token: has expired; make another"), "{said}");
     coordinator.stop().await;
@@ -92,14 +108,16 @@ async fn a_coordinator_of_another_authority_is_not_believed() {
     let theirs = Coordinator::start().await;
     let token = ours.token("eu-1", "eu").await;
     let misled = token.replace(&ours.bound.grpc.to_string(), &theirs.bound.grpc.to_string());
-    let stop = CancellationToken::new();
     let folder = tempfile::tempdir().unwrap();
-    let config = with(&misled, Some(folder.path())).check().unwrap();
-    let running = tokio::spawn(agent::run(config, stop.clone()));
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let agent = process(folder.path(), Some(&misled));
+    eventually("it does not believe", || {
+        let said = agent.said();
+        let line = said.lines().find(|line| line.contains("not enrolled yet"));
+        line.is_some_and(|line| line.contains("certificate"))
+    })
+    .await;
     assert!(!folder.path().join("identity.json").exists());
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    assert!(agent.terminate().await.success());
     // It was not spent on them.
     let agent = Agent::start_by(with(&token, Some(folder.path())));
     ours.until_connected("eu-1").await;
@@ -125,11 +143,15 @@ async fn a_revoked_agent_is_cut_off_at_once_and_stays_out() {
         .await;
     agent.stop().await;
     let counted = coordinator.call("GET", "/metrics", "").await.body;
-    let again = Agent::start_again(folder.path().into());
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let again = process(folder.path(), None);
+    eventually("it is turned out", || {
+        let said = again.said();
+        said.contains("the coordinator turns this agent out")
+    })
+    .await;
     let agents = coordinator.call("GET", "/api/v1/agents", "").await.json();
     assert_eq!(agents["agents"][0]["connected"], false, "{agents:#}");
-    again.stop().await;
+    assert!(again.terminate().await.success());
     let results = |text: &str| -> Vec<String> {
         let results = text
             .lines()

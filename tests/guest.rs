@@ -46,9 +46,9 @@ async fn a_probe_asks_as_often_as_it_is_said_to() {
     let table = [
         (Dialect::Legacy, EraPolicy::Auto, Profile::Standard, 6),
         (Dialect::Legacy, EraPolicy::Legacy, Profile::Standard, 5),
-        (Dialect::Legacy, EraPolicy::Auto, Profile::Strict, 13),
+        (Dialect::Legacy, EraPolicy::Auto, Profile::Strict, 17),
         (Dialect::Modern, EraPolicy::Modern, Profile::Standard, 2),
-        (Dialect::Modern, EraPolicy::Modern, Profile::Strict, 10),
+        (Dialect::Modern, EraPolicy::Modern, Profile::Strict, 12),
     ];
     for (dialect, era, profile, expected) in table {
         let server = Server::start(Options::new(dialect)).await.unwrap();

@@ -137,3 +137,28 @@ async fn headers_go_only_to_the_targets_own_origin() {
     assert!(!of_health[0].contains("s3cret"), "{}", of_health[0]);
     assert!(of_health[1].contains("s3cret"), "{}", of_health[1]);
 }
+
+/// What stands for the target in `Host` stands for its page; another origin has its own.
+#[tokio::test]
+async fn the_page_of_the_target_is_asked_under_its_host() {
+    let page = Page::start("429 Too Many Requests\r\nretry-after: 17", String::new()).await;
+    let other = Page::start("200 OK", json!({ "pod": "b-7" }).to_string()).await;
+    let target = page.url.replace("/health", "/mcp");
+    for (url, host) in [(&page.url, "mcp.example.com"), (&other.url, "127.0.0.1")] {
+        let mut probe = Probe::of(&target).beside(spec(url, &json!({})));
+        probe.network.host = Some("mcp.example.com".parse().unwrap());
+        probe.plan.instance.health = Some("$.pod".parse().unwrap());
+        let report = probe.report().await;
+        let heads = [&page, &other].map(|page| page.heads.lock().unwrap().clone());
+        let asked = heads
+            .iter()
+            .flatten()
+            .rfind(|head| head.starts_with("GET /health"));
+        let asked = asked.unwrap().to_ascii_lowercase();
+        assert!(asked.contains(&format!("\r\nhost: {host}")), "{asked}");
+        let seen = report.health.unwrap();
+        let is_own = *url == page.url;
+        assert_eq!(seen.retry_after_seconds, is_own.then_some(17));
+        assert_eq!(seen.instance.as_deref(), (!is_own).then_some("b-7"));
+    }
+}

@@ -15,7 +15,9 @@ use support::openapi::{DOCUMENT, check};
 fn operations() -> impl Iterator<Item = (String, String, &'static Value)> {
     let paths = DOCUMENT["paths"].as_object().unwrap().iter();
     paths.flat_map(|(path, methods)| {
-        let path = path.replace("{id}", "nobody");
+        let path = path
+            .replace("{id}", "nobody")
+            .replace("{fingerprint}", "none");
         let methods = methods.as_object().unwrap().iter();
         methods.map(move |(method, told)| (method.to_uppercase(), path.clone(), told))
     })
@@ -42,7 +44,7 @@ async fn operations_ask_for_the_documented_key() {
         let (of_nobody, of_reader) = match told["security"][0]["key"][0].as_str() {
             None => (None, None),
             Some("read") => (Some(401), None),
-            Some("admin") => (Some(401), Some(403)),
+            Some("probe" | "admin") => (Some(401), Some(403)),
             Some(scope) => panic!("{method} {path} needs {scope}"),
         };
         for (key, refusal) in [("", of_nobody), (&read, of_reader)] {
@@ -107,7 +109,7 @@ async fn malformed_bodies_of_every_kind_are_problems() {
             assert_eq!(answer.status, 415, "{method} {path} {media}: {answer:?}");
         }
     }
-    assert_eq!(takers, 4);
+    assert_eq!(takers, 5);
     coordinator.stop().await;
 }
 
@@ -116,7 +118,9 @@ async fn wrong_methods_and_paths_are_problems() {
     let coordinator = Coordinator::start().await;
     let key = &coordinator.key;
     for path in DOCUMENT["paths"].as_object().unwrap().keys() {
-        let path = path.replace("{id}", "nobody");
+        let path = path
+            .replace("{id}", "nobody")
+            .replace("{fingerprint}", "none");
         for method in ["PATCH", "OPTIONS", "TRACE", "BREW"] {
             let answer = send(coordinator.bound.http, key, method, &path, "").await;
             assert_eq!(answer.status, 405, "{method} {path}: {answer:?}");

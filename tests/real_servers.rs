@@ -13,14 +13,16 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use model::{Era, EraPolicy, Outcome, Reason, Report, Revision, Step, Transport};
 use serde_json::{Value, json};
-use support::real::{RealServer, fixture, installed, node, python};
+use support::real::{RealServer, fixture, free_address, installed, node, python};
 use support::{Probe, eventually, failure};
-use testbed::recorder::Recorder;
+use testbed::recorder::{Recorder, Tally};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// What a server is expected to be, from its own documentation.
 struct Expected {
+    /// What the row of the table is called.
+    kind: &'static str,
     path: &'static str,
     policy: EraPolicy,
     revision: Revision,
@@ -28,11 +30,13 @@ struct Expected {
     has_sessions: bool,
     tool: &'static str,
     arguments: Value,
+    token: Option<&'static str>,
 }
 
 impl Expected {
-    fn new(policy: EraPolicy, revision: Revision, has_sessions: bool) -> Self {
+    fn new(kind: &'static str, policy: EraPolicy, revision: Revision, has_sessions: bool) -> Self {
         Self {
+            kind,
             path: "/mcp",
             policy,
             revision,
@@ -40,6 +44,7 @@ impl Expected {
             has_sessions,
             tool: "",
             arguments: json!({}),
+            token: None,
         }
     }
 
@@ -47,18 +52,67 @@ impl Expected {
         (self.tool, self.arguments) = (tool, arguments);
         self
     }
+
+    /// The steps of a probe, by the rules of its era.
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        match self.revision.era() {
+            Era::Modern => steps.push(Step::Discover),
+            Era::Legacy => {
+                // A server of the older era is asked by the newer one first.
+                if self.policy == EraPolicy::Auto {
+                    steps.push(Step::Discover);
+                }
+                // The oldest transport is looked for where the newer one is refused.
+                if self.transport == Transport::HttpSse {
+                    steps.extend([Step::Initialize, Step::Stream]);
+                }
+                steps.extend([Step::Initialize, Step::Initialized, Step::Ping]);
+            }
+        }
+        steps.extend([Step::ToolsList, Step::ToolsCall]);
+        if self.has_sessions {
+            steps.push(Step::Close);
+        }
+        steps
+    }
+
+    fn probe(&self, url: &str) -> Probe {
+        let mut probe = Probe::of(url).calling(self.tool, &self.arguments);
+        probe.plan.era = self.policy;
+        probe.examines_walls = false;
+        if let Some(token) = self.token {
+            probe = bearing(probe, token);
+        }
+        probe
+    }
 }
 
-/// Probes a server some times through the recorder and checks what was found and left.
+fn bearing(mut probe: Probe, token: &str) -> Probe {
+    let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+    probe.headers.insert(AUTHORIZATION, value);
+    probe.plan.has_credential = true;
+    probe
+}
+
+/// Probes of each server; `PARALLAX_PROBES` says another number.
+fn probes() -> usize {
+    let told = std::env::var("PARALLAX_PROBES");
+    told.map_or(20, |told| told.parse().unwrap())
+}
+
+/// Probes a server many times through the recorder and checks what was found and left.
 async fn check(server: &RealServer, expected: Expected) -> Report {
     let recorder = Recorder::start(LOOPBACK, server.address()).await.unwrap();
+    check_through(&recorder, &expected).await
+}
+
+async fn check_through(recorder: &Recorder, expected: &Expected) -> Report {
     let url = format!("http://{}{}", recorder.address(), expected.path);
-    let mut last = None;
-    const RUNS: usize = 10;
-    for _ in 0..RUNS {
-        let mut probe = Probe::of(&url).calling(expected.tool, &expected.arguments);
-        probe.plan.era = expected.policy;
-        let report = probe.report().await;
+    let (runs, mut times, mut last) = (probes(), Vec::new(), None);
+    let dialer = expected.probe(&url).dialer();
+    for _ in 0..runs {
+        let (report, _) = expected.probe(&url).run_over(&dialer).await;
         assert_eq!(report.outcome, Outcome::Ok, "{report:#?}");
         assert_eq!(
             report.protocol_version,
@@ -67,19 +121,46 @@ async fn check(server: &RealServer, expected: Expected) -> Report {
         );
         assert_eq!(report.era, Some(expected.revision.era()));
         assert_eq!(report.transport, Some(expected.transport));
+        let steps: Vec<Step> = report.steps.iter().map(|step| step.step).collect();
+        assert_eq!(steps, expected.steps(), "{report:#?}");
+        times.push(report.total_us);
         last = Some(report);
     }
     let tally = recorder.tally();
     assert_eq!(
         tally.sessions_opened(),
-        if expected.has_sessions { RUNS } else { 0 }
+        if expected.has_sessions { runs } else { 0 }
     );
     assert_eq!(tally.sessions_left(), Vec::<String>::new());
     eventually("every GET stream is closed", || {
         tally.streams().0 == tally.streams().1
     })
     .await;
+    say(expected, tally, times);
     last.unwrap()
+}
+
+/// A row of the table in `benches/REAL_SERVERS.md`.
+#[expect(clippy::print_stdout, reason = "the numbers are what is asked for")]
+fn say(expected: &Expected, tally: &Tally, mut times: Vec<u64>) {
+    times.sort_unstable();
+    let millis = |share: usize| {
+        let us = times[(times.len() - 1) * share / 100];
+        format!("{}.{}", us / 1000, us % 1000 / 100)
+    };
+    let ((opened, closed), sessions) = (tally.streams(), tally.sessions_opened());
+    let left = tally.sessions_left().len();
+    println!(
+        "| {} | {} | {} | {} | {} | {sessions} / {left} | {opened} / {} | {} | {} |",
+        expected.kind,
+        expected.policy,
+        expected.revision,
+        times.len(),
+        tally.requests(),
+        opened - closed,
+        millis(50),
+        millis(95),
+    );
 }
 
 fn everything(real: &Path, mode: &str) -> RealServer {
@@ -93,7 +174,7 @@ fn everything(real: &Path, mode: &str) -> RealServer {
 async fn server_everything_streamable() {
     let Some(real) = installed() else { return };
     let server = everything(&real, "streamableHttp");
-    let expected = Expected::new(EraPolicy::Auto, Revision::V2025_11_25, true);
+    let expected = Expected::new("everything", EraPolicy::Auto, Revision::V2025_11_25, true);
     let report = check(
         &server,
         expected.calling("echo", json!({ "message": "hi" })),
@@ -106,7 +187,8 @@ async fn server_everything_streamable() {
 async fn server_everything_http_sse() {
     let Some(real) = installed() else { return };
     let server = everything(&real, "sse");
-    let mut expected = Expected::new(EraPolicy::Auto, Revision::V2024_11_05, false);
+    let (policy, revision) = (EraPolicy::Auto, Revision::V2024_11_05);
+    let mut expected = Expected::new("everything, HTTP+SSE", policy, revision, false);
     (expected.path, expected.transport) = ("/sse", Transport::HttpSse);
     check(
         &server,
@@ -126,7 +208,7 @@ async fn typescript_sdk_dual() {
         (EraPolicy::Modern, Revision::V2026_07_28),
         (EraPolicy::Legacy, Revision::V2025_11_25),
     ] {
-        let expected = Expected::new(policy, revision, false);
+        let expected = Expected::new("TypeScript SDK, dual", policy, revision, false);
         let report = check(
             &server,
             expected.calling("distance", json!({ "x": 3, "y": 4 })),
@@ -142,7 +224,8 @@ async fn typescript_sdk_modern_only() {
     let mut command = node(&real);
     command.arg(real.join("typescript/server.mjs"));
     let server = RealServer::start(command, &["{port}", "reject"]);
-    let expected = Expected::new(EraPolicy::Auto, Revision::V2026_07_28, false);
+    let (policy, revision) = (EraPolicy::Auto, Revision::V2026_07_28);
+    let expected = Expected::new("TypeScript SDK, modern only", policy, revision, false);
     check(
         &server,
         expected.calling("distance", json!({ "x": 1, "y": 0 })),
@@ -160,10 +243,10 @@ async fn typescript_sdk_modern_only() {
 #[tokio::test]
 async fn python_sdk_with_sessions_and_json() {
     let Some(real) = installed() else { return };
-    for mode in [
-        &["{port}"][..],
-        &["{port}", "json"],
-        &["{port}", "stateless"],
+    for (kind, mode) in [
+        ("Python SDK, sessions", &["{port}"][..]),
+        ("Python SDK, JSON", &["{port}", "json"]),
+        ("Python SDK, stateless", &["{port}", "stateless"]),
     ] {
         let mut command = python(&real);
         command.arg(fixture("python_server.py"));
@@ -173,7 +256,7 @@ async fn python_sdk_with_sessions_and_json() {
             (EraPolicy::Auto, Revision::V2026_07_28, false),
             (EraPolicy::Legacy, Revision::V2025_11_25, has_sessions),
         ] {
-            let expected = Expected::new(policy, revision, sessions);
+            let expected = Expected::new(kind, policy, revision, sessions);
             let arguments = json!({ "left": 6, "right": 7 });
             check(&server, expected.calling("multiply", arguments)).await;
         }
@@ -191,23 +274,39 @@ async fn python_sdk_behind_a_wall() {
     let Some(real) = installed() else { return };
     let mut command = python(&real);
     command.arg(fixture("python_walled.py"));
-    let server = RealServer::start(command, &["{port}"]);
-    let url = format!("http://{}/mcp", server.address());
-    assert_eq!(
-        failure(&Probe::of(&url).report().await),
-        (Step::Discover, Reason::AuthRequired)
-    );
-    for (token, found) in [
-        ("letmein", None),
-        ("weak", Some(Reason::AuthScope)),
-        ("stale", Some(Reason::AuthTokenRejected)),
-    ] {
+    // It names itself in its metadata, so it must know the recorder.
+    let address = free_address();
+    let recorder = Recorder::start(LOOPBACK, address).await.unwrap();
+    let public = recorder.address().port().to_string();
+    let _server = RealServer::start_at(address, command, &["{port}", &public]);
+    let url = format!("http://{}/mcp", recorder.address());
+    let dialer = Probe::of(&url).dialer();
+    for n in 0..probes() {
         let mut probe = Probe::of(&url);
-        let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
-        probe.headers.insert(AUTHORIZATION, value);
-        probe.plan.has_credential = true;
-        let report = probe.report().await;
-        let reason = report.failed_step().and_then(|step| step.reason);
-        assert_eq!(reason, found, "{token}: {report:#?}");
+        // Once: its issuer is a name that nobody knows, which takes long to learn.
+        probe.examines_walls = n == 0;
+        let (report, _) = probe.run_over(&dialer).await;
+        assert_eq!(failure(&report), (Step::Discover, Reason::AuthRequired));
+    }
+    assert_eq!(recorder.tally().sessions_opened(), 0);
+    for (token, found) in [
+        ("weak", Reason::AuthScope),
+        ("stale", Reason::AuthTokenRejected),
+    ] {
+        let mut probe = bearing(Probe::of(&url), token);
+        probe.examines_walls = false;
+        let (report, _) = probe.run_over(&dialer).await;
+        assert_eq!(failure(&report).1, found, "{token}: {report:#?}");
+    }
+    let kind = "Python SDK, bearer wall";
+    for (policy, revision, sessions) in [
+        (EraPolicy::Auto, Revision::V2026_07_28, false),
+        (EraPolicy::Legacy, Revision::V2025_11_25, true),
+    ] {
+        let expected = Expected::new(kind, policy, revision, sessions);
+        let mut expected = expected.calling("secret", json!({}));
+        expected.token = Some("letmein");
+        let recorder = Recorder::start(LOOPBACK, address).await.unwrap();
+        check_through(&recorder, &expected).await;
     }
 }

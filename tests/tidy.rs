@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may import whom, besides outside libraries. A crate that is not here may not exist.
-const IMPORTS: [(&str, &[&str]); 20] = [
+const IMPORTS: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("mcp", &["model"]),
     ("contract", &["model"]),
@@ -30,16 +30,21 @@ const IMPORTS: [(&str, &[&str]); 20] = [
         &["model", "window", "delivery", "store", "vault"],
     ),
     ("vault", &[]),
+    ("listen", &[]),
+    ("peer", &[]),
     ("settings", &[]),
     (
         "agent",
         &[
             "model",
             "mcp",
+            "contract",
             "schedule",
             "window",
             "delivery",
             "dial",
+            "listen",
+            "peer",
             "probe",
             "rpc",
             "settings",
@@ -51,9 +56,14 @@ const IMPORTS: [(&str, &[&str]); 20] = [
         "coordinator",
         &[
             "model",
+            "dial",
+            "auth",
+            "contract",
             "schedule",
             "window",
             "delivery",
+            "listen",
+            "peer",
             "rpc",
             "settings",
             "telemetry",
@@ -71,6 +81,7 @@ const IMPORTS: [(&str, &[&str]); 20] = [
             "probe",
             "contract",
             "dial",
+            "listen",
             "auth",
             "telemetry",
         ],

@@ -1,314 +1,374 @@
-//! The engine in a recorded world: the same calls as the coordinator makes.
+//! The engine in a world: the same calls as the coordinator makes.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
 use model::{Failure, Outcome, Phase, Reason, Step};
-use serde_json::{Value, json};
-use verdict::{Judge, Mesh, Ms, Policy, Seen, SelfTest, Witness};
+use serde_json::json;
+use verdict::{Judge, Mesh, Ms, Policy, Seen, Witness};
 
-use super::world::{Answer, World, text};
+use super::clock::Clock;
+use super::score::Told;
+use super::sim::as_u64;
+use super::world::{Event, Meta, Sample, SelfTest, Source};
 
-/// How long the wall clock of an agent is believed to go as it went.
-const OFFSET_LIFE: Ms = 3_600_000;
+/// A scheduled probe that is not answered by then is told to be slow.
+const SLOW: Ms = 3000;
+/// What comes later than this after its end came with a stall, and so did the word that it is slow.
+const STALLED: Ms = 1500;
 
-/// A result of a probe on demand, when it comes.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Due {
-    at: Ms,
-    number: u64,
-    agent: String,
-    target: String,
-    event: String,
+/// What happens next, beside what the world tells: first what was waited for, then time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Due {
+    Answer(Sample),
+    Slow {
+        agent: usize,
+        target: usize,
+        began: Ms,
+    },
 }
 
-pub(crate) struct Replay<'a> {
-    world: &'a World,
+#[derive(Debug)]
+struct Later(Ms, u64, Due);
+
+impl PartialEq for Later {
+    fn eq(&self, other: &Self) -> bool {
+        (self.0, self.1) == (other.0, other.1)
+    }
+}
+impl Eq for Later {}
+impl PartialOrd for Later {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Later {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.0, self.1).cmp(&(other.0, other.1))
+    }
+}
+
+/// How a world is replayed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options {
+    /// Another span than the policy's own.
+    pub(crate) span: Option<Ms>,
+    /// The clock of this agent is ahead by so much.
+    pub(crate) shift: Option<(usize, i64)>,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes {
+    /// Lines of the verdict file.
+    pub(crate) lines: Vec<String>,
+    pub(crate) told: Vec<Told>,
+    pub(crate) on_demand: u64,
+    pub(crate) scheduled: u64,
+}
+
+pub(crate) struct Replay<'a, S> {
+    source: &'a mut S,
+    meta: Meta,
+    options: Options,
     mesh: Mesh,
-    judges: BTreeMap<String, Judge>,
-    /// How far each agent's clock is ahead, and when that was learned.
-    offsets: BTreeMap<String, (i64, Ms)>,
-    references: u64,
-    timeout: Ms,
-    due: BinaryHeap<Reverse<Due>>,
+    judges: Vec<Judge>,
+    /// Whether each target was suspected when last looked at.
+    suspected: Vec<bool>,
+    clocks: Vec<Clock>,
+    due: BinaryHeap<Reverse<Later>>,
     seq: u64,
-    asked: u64,
-    lines: Vec<String>,
+    /// When time was last told to pass.
+    now: Ms,
+    out: Outcomes,
 }
 
-impl<'a> Replay<'a> {
-    pub(crate) fn new(world: &'a World) -> Self {
-        let meta = &world.meta;
-        let number = |name: &str| meta[name].as_u64().unwrap_or_default();
-        let policy = Policy {
-            interval: number("interval"),
-            timeout: number("timeout"),
-            calls: Vec::new(),
-            accept_weak: false,
-        };
-        let agents = meta["agents"].as_array().into_iter().flatten();
-        let witness = |agent: &Value| Witness {
-            agent: text(&agent["id"]),
-            region: text(&agent["region"]),
-            provider: text(&agent["provider"]),
-        };
-        let panel: Vec<Witness> = agents.map(witness).collect();
-        let references = number("n_refs");
+impl<'a, S: Source> Replay<'a, S> {
+    pub(crate) fn new(source: &'a mut S, options: Options) -> Self {
+        let meta = source.meta().clone();
+        let agents = meta.agents.iter().map(|agent| Witness {
+            agent: agent.id.clone(),
+            region: agent.region.clone(),
+            provider: agent.provider.clone(),
+            transit: agent.transit.clone(),
+            resolver: agent.resolver.clone(),
+            version: agent.version.clone(),
+            ..Witness::default()
+        });
+        let panel: Vec<Witness> = agents.collect();
         let mut mesh = Mesh::default();
         for witness in &panel {
-            let names = (0..references).map(|n| format!("reference-{n}"));
+            let names = (0..meta.references).map(|n| format!("reference-{n}"));
             mesh.handle_hello(&witness.agent, names.collect(), 0);
         }
-        let targets = meta["targets"].as_array().into_iter().flatten();
-        let judges = targets.map(|target| {
-            let mut judge = Judge::new(policy.clone(), 0);
+        let judges = meta.targets.iter().map(|target| {
+            let mut policy = Policy::new(meta.interval, meta.timeout);
+            policy.span = options.span.unwrap_or(policy.span);
+            policy.hosting.clone_from(&target.hosting);
+            policy.holds_credential = true;
+            let mut judge = Judge::new(policy, 0);
             judge.assign(panel.clone(), 0);
-            (text(&target["id"]), judge)
+            judge
         });
         Self {
-            world,
             mesh,
             judges: judges.collect(),
-            offsets: BTreeMap::new(),
-            references,
-            timeout: number("timeout"),
+            suspected: vec![false; meta.targets.len()],
+            clocks: vec![Clock::default(); meta.agents.len()],
+            source,
+            meta,
+            options,
             due: BinaryHeap::new(),
             seq: 0,
-            asked: 0,
-            lines: Vec::new(),
+            now: 0,
+            out: Outcomes::default(),
         }
     }
 
-    pub(crate) const fn confirmations(&self) -> u64 {
-        self.asked
-    }
-
-    pub(crate) fn run(&mut self) -> Vec<String> {
-        let world = self.world;
-        let mut tick = 1000;
-        for event in &world.events {
-            let at = event["t"].as_u64().unwrap_or_default();
+    pub(crate) fn run(mut self) -> Outcomes {
+        let mut now = 0;
+        while let Some((at, mut event)) = self.source.next() {
+            self.shift(&mut event);
+            self.foresee(at, &event);
             loop {
-                let next = self.due.peek().map_or(Ms::MAX, |Reverse(due)| due.at);
-                if tick.min(next) > at {
+                let next = self.due.peek().map_or(Ms::MAX, |Reverse(due)| due.0);
+                let timer = self.timer().max(now + 1);
+                if timer.min(next) > at {
                     break;
                 }
-                if tick <= next {
-                    self.time(tick);
-                    tick += 1000;
-                } else if let Some(Reverse(due)) = self.due.pop() {
-                    let event = serde_json::from_str(&due.event).unwrap_or(Value::Null);
-                    self.result(&event, true);
+                now = timer.min(next);
+                if timer <= next {
+                    self.time(timer);
+                } else if let Some(Reverse(Later(at, _, due))) = self.due.pop() {
+                    self.later(at, due);
                 }
             }
-            match event["k"].as_str() {
-                Some("r") => self.result(event, false),
-                Some("h") => self.heartbeat(event),
-                _ => {}
+            match event {
+                Event::Result(sample) => {
+                    self.out.scheduled += 1;
+                    let end = sample.sent + signed(sample.ms);
+                    self.clocks[sample.agent].hear(end, at);
+                    let began = self.clocks[sample.agent]
+                        .ours(sample.sent)
+                        .saturating_sub(40);
+                    self.result(&sample, began, at, None);
+                }
+                Event::Beat(agent, sent, test) => self.heartbeat(agent, sent, &test, at),
             }
         }
-        std::mem::take(&mut self.lines)
+        self.out
+    }
+
+    /// When time matters next to anybody.
+    fn timer(&self) -> Ms {
+        let judges = self.judges.iter().map(Judge::poll_timeout);
+        let times = self.meta.maintenance.iter().flat_map(|m| [m.from, m.to]);
+        let times = times.filter(|at| *at > self.now);
+        judges
+            .chain(self.mesh.poll_timeout())
+            .chain(times)
+            .min()
+            .unwrap_or(Ms::MAX)
+    }
+
+    fn shift(&self, event: &mut Event) {
+        let Some((whose, by)) = self.options.shift else {
+            return;
+        };
+        match event {
+            Event::Result(sample) if sample.agent == whose => sample.sent += by,
+            Event::Beat(agent, sent, _) if *agent == whose => *sent += by,
+            Event::Result(_) | Event::Beat(..) => {}
+        }
+    }
+
+    /// A probe that hangs is told before it is over: the agent knows after three seconds.
+    fn foresee(&mut self, at: Ms, event: &Event) {
+        let Event::Result(sample) = event else { return };
+        let end = sample.sent + signed(sample.ms);
+        let mut clock = self.clocks[sample.agent].clone();
+        clock.hear(end, at);
+        let began = clock.ours(sample.sent);
+        if sample.ms > SLOW && at.saturating_sub(began + sample.ms) <= STALLED {
+            let (agent, target) = (sample.agent, sample.target);
+            self.push(
+                began + SLOW,
+                Due::Slow {
+                    agent,
+                    target,
+                    began,
+                },
+            );
+        }
+    }
+
+    fn push(&mut self, at: Ms, due: Due) {
+        self.seq += 1;
+        self.due.push(Reverse(Later(at, self.seq, due)));
+    }
+
+    fn later(&mut self, at: Ms, due: Due) {
+        match due {
+            Due::Answer(sample) => {
+                let began = u64::try_from(sample.sent).unwrap_or(0);
+                self.result(&sample, began, at, Some(false));
+            }
+            Due::Slow {
+                agent,
+                target,
+                began,
+            } => {
+                let agent = &self.meta.agents[agent].id;
+                self.judges[target].handle_slow(agent, began, &self.mesh, at);
+                self.pass_on(target, at);
+            }
+        }
     }
 
     fn time(&mut self, now: Ms) {
+        self.now = now;
         self.mesh.handle_timeout(now);
         let is_changed = self.agents();
-        for judge in self.judges.values_mut() {
+        for target in 0..self.judges.len() {
+            self.maintain(target, now);
+            let judge = &mut self.judges[target];
             if is_changed || judge.poll_timeout() <= now {
                 judge.handle_timeout(&self.mesh, now);
+                self.pass_on(target, now);
             }
         }
-        self.pass_on(now);
     }
 
-    /// When something of an agent's clock was on our axis: what is in a frame has an age there,
-    /// which these worlds do not record.
-    fn ours(&mut self, agent: &str, end: u64, at: Ms, then: u64) -> Ms {
-        let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-        let ahead = signed(end) - signed(at);
-        let known = self.offsets.get(agent);
-        let is_better = known.is_none_or(|(offset, since)| {
-            ahead > *offset || at.saturating_sub(*since) > OFFSET_LIFE
-        });
-        if is_better {
-            self.offsets.insert(agent.to_owned(), (ahead, at));
-        }
-        let offset = self.offsets.get(agent).map_or(0, |(offset, _)| *offset);
-        u64::try_from(signed(then) - offset).unwrap_or(0)
+    fn maintain(&mut self, target: usize, now: Ms) {
+        let id = &self.meta.targets[target].id;
+        let mut declared = self.meta.maintenance.iter().filter(|m| m.x == *id);
+        let is_declared = declared.any(|m| (m.from..m.to).contains(&now));
+        self.judges[target].handle_maintenance(is_declared, now);
     }
 
-    fn heartbeat(&mut self, event: &Value) {
-        let (agent, at) = (text(&event["a"]), number(&event["t"]));
-        let sent = number(&event["ts"]);
-        let began = self.ours(&agent, sent, at, sent);
+    fn heartbeat(&mut self, agent: usize, sent: i64, test: &SelfTest, at: Ms) {
+        self.clocks[agent].beat(sent, at, self.meta.heartbeat);
+        let began = self.clocks[agent].ours(sent);
         if at.saturating_sub(began) > 30_000 {
-            return; // it says nothing of now
+            let name = &self.meta.agents[agent].id;
+            self.mesh.handle_heard(name, at);
+            return; // it says nothing else of now
         }
-        let test = self.test(&text(&event["ref"]), number(&event["lag"]));
-        self.mesh.handle_heartbeat(&agent, sent, test, at);
+        // Order is all that matters of when it was made.
+        let made = began + 1;
+        let test = self.test(test);
+        let name = &self.meta.agents[agent].id;
+        self.mesh.handle_heartbeat(name, made, test, at);
         if self.agents() {
             self.time(at);
         }
-        self.pass_on(at);
     }
 
-    fn test(&self, references: &str, lag: Ms) -> SelfTest {
-        let bits = references.bytes().enumerate();
-        let answered = bits.filter(|(_, bit)| *bit == b'1');
-        SelfTest {
-            asked: (1 << self.references) - 1,
-            answered: answered.fold(0, |set, (n, _)| set | 1 << n),
-            lag,
-            ..SelfTest::default()
+    const fn test(&self, test: &SelfTest) -> verdict::SelfTest {
+        verdict::SelfTest {
+            asked: (1 << self.meta.references) - 1,
+            answered: test.references,
+            peers: test.peers.1,
+            peers_ok: test.peers.0,
+            others: 0,
+            others_ok: 0,
+            lag: test.lag,
         }
     }
 
-    fn result(&mut self, event: &Value, is_confirmation: bool) {
-        let (agent, target) = (text(&event["a"]), text(&event["x"]));
-        let (at, sent, took) = (
-            number(&event["t"]),
-            number(&event["ts"]),
-            number(&event["ms"]),
-        );
-        let began = if is_confirmation {
-            sent
-        } else {
-            self.ours(&agent, sent + took, at, sent).saturating_sub(40)
-        };
+    fn result(&mut self, sample: &Sample, began: Ms, at: Ms, confirms: Option<bool>) {
         self.seq += 1;
-        let outcome = outcome(event);
+        let outcome = sample.failure.as_ref().map_or(Outcome::Ok, outcome);
         let is_failure = matches!(outcome, Outcome::Failed(_));
         let seen = Seen {
             began,
             seq: self.seq,
-            took,
+            took: sample.ms,
             outcome,
-            tool: None,
-            confirms: is_confirmation.then_some(false),
-            retry_after: None,
+            edge: sample.edge.clone(),
+            confirms,
+            ..Seen::default()
         };
-        if at.saturating_sub(began) < 30_000 {
-            self.mesh.handle_heard(&agent, at);
+        let agent = self.meta.agents[sample.agent].id.clone();
+        self.mesh.handle_heard(&agent, at);
+        let test = self.test(&sample.test);
+        let judge = &mut self.judges[sample.target];
+        judge.handle_outcome(&agent, &seen, &self.mesh, at);
+        if is_failure {
+            let attested = self.mesh.attest(&agent, &test, at);
+            judge.handle_attestation(&agent, self.seq, attested, &self.mesh, at);
         }
-        let test = self.test(&text(&event["ref"]), number(&event["lag"]));
-        if let Some(judge) = self.judges.get_mut(&target) {
-            judge.handle_outcome(&agent, &seen, &self.mesh, at);
-            if is_failure {
-                let attested = self.mesh.attest(&agent, &test, at);
-                judge.handle_attestation(&agent, self.seq, attested, &self.mesh, at);
-            }
-        }
+        self.pass_on(sample.target, at);
         if self.agents() {
             self.time(at);
         }
-        self.pass_on(at);
     }
 
-    /// Tells what has changed of agents; whether anything has.
+    /// Tells what has changed of agents; whether anyone's votes count otherwise now.
     fn agents(&mut self) -> bool {
         let mut is_changed = false;
         while let Some(change) = self.mesh.poll_change() {
             is_changed = true;
-            let state = if change.fault.is_some() {
-                "agent_fault"
-            } else {
-                "ok"
-            };
+            let is_fault = change.fault.is_some();
+            let state = if is_fault { "agent_fault" } else { "ok" };
             let line = json!({ "t": change.at, "a": change.agent, "state": state });
-            self.lines.push(line.to_string());
+            self.out.lines.push(line.to_string());
+            let at = self.meta.agents.iter().position(|a| a.id == change.agent);
+            let told = at.map(|at| Told::Agent(change.at, at, is_fault));
+            self.out.told.extend(told);
         }
         is_changed
     }
 
-    fn pass_on(&mut self, now: Ms) {
-        let mut asks = Vec::new();
-        for (target, judge) in &mut self.judges {
-            while let Some(ask) = judge.poll_ask() {
-                asks.push((target.clone(), ask));
-            }
-            while let Some(change) = judge.poll_transition() {
-                let line = json!({
-                    "t": change.at, "x": target, "state": change.verdict.as_str(),
-                    "scope": change.scope, "reason": change.reason, "why": change.why,
-                });
-                self.lines.push(line.to_string());
+    fn pass_on(&mut self, at: usize, now: Ms) {
+        let target = self.meta.targets[at].id.clone();
+        let mut asked = 0;
+        while let Some(ask) = self.judges[at].poll_ask() {
+            asked += 1;
+            let agent = self.meta.agents.iter().position(|a| a.id == ask.agent);
+            let timeout = ask.timeout.min(self.meta.timeout);
+            let answer = agent.and_then(|agent| self.source.probe(agent, at, now + 50, timeout));
+            if let Some((comes, sample)) = answer {
+                self.push(comes, Due::Answer(sample));
             }
         }
-        for (target, ask) in asks {
-            self.asked += 1;
-            self.probe(&ask.agent, &target, now + 50, ask.timeout.min(self.timeout));
+        self.out.on_demand += asked;
+        while let Some(change) = self.judges[at].poll_transition() {
+            let line = json!({
+                "t": change.at, "x": target, "state": change.verdict.as_str(),
+                "scope": change.scope, "reason": change.reason, "why": change.why,
+                "probes": std::mem::take(&mut asked),
+            });
+            self.out.lines.push(line.to_string());
+            let told = Told::Target(change.at, at, change.verdict.as_str());
+            self.out.told.push(told);
         }
-    }
-
-    /// A probe on demand, as the recorded world answers it.
-    fn probe(&mut self, agent: &str, target: &str, start: Ms, timeout: Ms) {
-        let world = self.world;
-        let lasts = |from: Ms, to: Ms| (from..to).contains(&start);
-        let mut held = 0;
-        for fate in world.fates.get(agent).into_iter().flatten() {
-            if lasts(fate.from, fate.to) {
-                if fate.mode == "dead" {
-                    return;
-                }
-                held = fate.to + 100;
-            }
+        while let Some((agent, stance, since)) = self.judges[at].poll_stance() {
+            let hosting = &self.meta.targets[at].hosting;
+            self.mesh
+                .handle_stance(&agent, &target, hosting, stance, since);
         }
-        let path = (agent.to_owned(), target.to_owned());
-        let usual = world.usual.get(&path).copied().unwrap_or(100);
-        let answers = world.answers.get(&path).into_iter().flatten();
-        let mut answers = answers.filter(|answer: &&Answer| lasts(answer.from, answer.to));
-        let answer = answers.next();
-        let ms = answer.map_or(usual, |answer| answer.ms).min(timeout);
-        let mut event =
-            json!({ "k": "r", "a": agent, "x": target, "ok": true, "ms": ms, "ts": start });
-        match answer {
-            Some(answer) if !answer.ok => {
-                event["ok"] = json!(false);
-                event["step"] = json!(answer.step);
-                event["err"] = json!(answer.err);
-            }
-            Some(answer) if answer.ms >= timeout => {
-                event["ok"] = json!(false);
-                event["step"] = json!("tools_list");
-                event["err"] = json!("timeout");
-            }
-            Some(_) | None => {}
+        let is_suspected = self.judges[at].suspicion().is_some();
+        let was = std::mem::replace(&mut self.suspected[at], is_suspected);
+        if is_suspected && !was {
+            self.out.told.push(Told::Suspected(now, at));
         }
-        let tests = world.tests.get(agent).into_iter().flatten();
-        let mut tests = tests.filter(|test| (test.from..test.to).contains(&(start + ms)));
-        let all = "1".repeat(usize::try_from(self.references).unwrap_or(0));
-        let test = tests.next();
-        event["ref"] = json!(test.map_or(&all, |test| &test.references));
-        event["lag"] = json!(test.map_or(5, |test| test.lag));
-        let at = (start + ms + 80).max(held);
-        event["t"] = json!(at);
-        self.seq += 1;
-        self.due.push(Reverse(Due {
-            at,
-            number: self.seq,
-            agent: agent.to_owned(),
-            target: target.to_owned(),
-            event: event.to_string(),
-        }));
     }
 }
 
-fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_default()
+fn signed(ms: Ms) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
-fn outcome(event: &Value) -> Outcome {
-    if event["ok"] == true {
-        return Outcome::Ok;
-    }
-    let (step, phase) = match event["step"].as_str() {
-        Some("dns") => (Step::Initialize, Phase::Dns),
-        Some("tcp") => (Step::Initialize, Phase::Connect),
-        Some("tls") => (Step::Initialize, Phase::Tls),
-        Some("tools_list") => (Step::ToolsList, Phase::Wait),
+fn outcome((step, err): &(String, String)) -> Outcome {
+    let (step, phase) = match step.as_str() {
+        "dns" => (Step::Initialize, Phase::Dns),
+        "tcp" => (Step::Initialize, Phase::Connect),
+        "tls" => (Step::Initialize, Phase::Tls),
+        "tools_list" => (Step::ToolsList, Phase::Wait),
         _ => (Step::Initialize, Phase::Wait),
     };
-    let reason = match (event["err"].as_str().unwrap_or_default(), phase) {
+    let reason = match (err.as_str(), phase) {
         ("nxdomain", _) => Reason::DnsNxdomain,
         ("cert_expired", _) => Reason::TlsCertExpired,
         ("http_401", _) => Reason::AuthTokenRejected,
@@ -327,4 +387,9 @@ fn outcome(event: &Value) -> Outcome {
         phase,
         reason,
     })
+}
+
+/// How many monitors and agents it was, for the table.
+pub(crate) fn hours(target_ms: Ms) -> u64 {
+    target_ms / as_u64(3_600_000)
 }

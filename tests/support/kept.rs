@@ -82,6 +82,8 @@ impl Kept {
             v1::record::Kind::Gap(gap) => self.gaps += gap.end_seq - gap.first_seq,
             v1::record::Kind::Window(_)
             | v1::record::Kind::Missed(_)
+            | v1::record::Kind::SurfaceSeen(_)
+            | v1::record::Kind::SurfacePart(_)
             | v1::record::Kind::Attestation(_) => {}
         }
     }

@@ -112,18 +112,29 @@ impl Probe {
         self
     }
 
-    /// Runs it.
-    pub async fn run(self) -> (Report, Option<EraRecord>) {
-        let dialer = Dialer::new(DialerOptions {
-            name_servers: self.name_servers,
+    /// What opens its connections.
+    #[must_use]
+    pub fn dialer(&self) -> Dialer {
+        Dialer::new(DialerOptions {
+            name_servers: self.name_servers.clone(),
             tls: TlsOptions {
-                extra_roots: self.ca_file,
+                extra_roots: self.ca_file.clone(),
                 ..TlsOptions::default()
             },
-            policy: self.policy,
+            policy: self.policy.clone(),
             ..DialerOptions::default()
         })
-        .unwrap();
+        .unwrap()
+    }
+
+    /// Runs it.
+    pub async fn run(self) -> (Report, Option<EraRecord>) {
+        let dialer = self.dialer();
+        self.run_over(&dialer).await
+    }
+
+    /// Runs it over a dialer that was made before: making one reads every authority of the system.
+    pub async fn run_over(self, dialer: &Dialer) -> (Report, Option<EraRecord>) {
         let job = probe::Job {
             contact: probe::Contact::default(),
             plan: self.plan,
@@ -138,7 +149,7 @@ impl Probe {
             examines_walls: self.examines_walls,
             wall: telemetry::clock::wall(),
         };
-        let (report, era) = probe::run(&dialer, job, &self.cancel).await;
+        let (report, era) = probe::run(dialer, job, &self.cancel).await;
         assert_eq!(
             report.total_us,
             report.steps.iter().map(|step| step.total_us).sum::<u64>(),

@@ -228,6 +228,7 @@ impl Stopped {
         config.admin_key_file = Some(self.key_file.to_path_buf());
         config.monitors_dir.clone_from(&self.monitors_dir);
         config.max_requests_per_minute = self.cap;
+        config.allow = vec!["127.0.0.0/8".parse().unwrap()];
         let stop = CancellationToken::new();
         let (bound, listening) = oneshot::channel();
         let running = coordinator::run(config.check().unwrap(), stop.clone(), bound);
@@ -322,6 +323,7 @@ pub fn config() -> agent::Config {
         allow: vec!["127.0.0.0/8".parse().unwrap()],
         extra_roots: Vec::new(),
         canaries: Vec::new(),
+        peering: agent::Peering::Off,
         contact: probe::Contact::default(),
         max_probes: 16,
         state_dir: None,

@@ -42,8 +42,16 @@ impl RealServer {
     /// # Panics
     /// Where the server does not listen within half a minute.
     #[must_use]
-    pub fn start(mut command: Command, args: &[&str]) -> Self {
-        let address = free_address();
+    pub fn start(command: Command, args: &[&str]) -> Self {
+        Self::start_at(free_address(), command, args)
+    }
+
+    /// The same at a chosen address, for a server that must know what stands in front of it.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_at(address: SocketAddr, mut command: Command, args: &[&str]) -> Self {
         let port = address.port().to_string();
         command.args(args.iter().map(|arg| arg.replace("{port}", &port)));
         let mut child = command

@@ -9,7 +9,19 @@ use std::path::PathBuf;
 use dial::{AddressPolicy, Allow, Dialer, DialerOptions, Family, Proxy, SetupError, TlsOptions};
 
 use crate::token::Token;
-pub use http::{Http, HttpTls, ProbeToken};
+pub use http::{Http, HttpTls, ProbeToken, Reread};
+
+/// What the agent has to do with the paths to other agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Peering {
+    /// Nothing.
+    Off,
+    /// It watches the paths to those whom the coordinator names.
+    #[default]
+    Watch,
+    /// And answers those that the coordinator names, over UDP at this address.
+    Listen(SocketAddr),
+}
 
 /// Validated settings.
 #[derive(Debug, Clone)]
@@ -36,6 +48,8 @@ pub struct Config {
     /// What the agent should reach whatever its targets do, `host:port`: its self-test. None for
     /// a network without a way out.
     pub canaries: Vec<String>,
+    /// Paths to other agents.
+    pub peering: Peering,
     /// Whom owners of targets can write to, in the `User-Agent` of every request.
     pub contact: probe::Contact,
     /// Where `/probe` and `/metrics` are served; nowhere where absent.
@@ -62,6 +76,12 @@ pub enum ConfigError {
     /// Too many.
     #[error("canaries: {0} are too many; name at most {max}", max = Config::MAX_CANARIES)]
     Canaries(usize),
+    /// Out of range.
+    #[error(
+        "http-max-requests-per-minute: {0} is not within 1 to {max}",
+        max = model::monitor::MAX_REQUESTS_PER_MINUTE
+    )]
+    MaxRequests(u32),
     /// A listener that others could reach, and that is not guarded.
     #[error(
         "http-listen: {0} is not loopback, and whoever reaches it could make this agent probe; {1}, or say --insecure-bind where something in front guards it"
@@ -153,6 +173,7 @@ mod tests {
             state_dir: None,
             spool_bytes: Config::SPOOL_BYTES,
             canaries: Config::CANARIES.map(str::to_owned).to_vec(),
+            peering: Peering::default(),
             contact: probe::Contact::default(),
             http: None,
         }

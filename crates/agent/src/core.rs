@@ -3,9 +3,13 @@
 mod attesting;
 mod evidence;
 mod holding;
+mod looking;
+mod naming;
+mod on_demand;
 mod orders;
 mod probing;
 mod state;
+mod surfaces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
@@ -15,7 +19,7 @@ use std::time::{Duration, Instant};
 use dial::Dialer;
 use mcp::EraCache;
 use rpc::{limits, v1};
-use schedule::{Holds, MissedReason, Timetable};
+use schedule::{MissedReason, Timetable};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{Id, JoinSet};
@@ -29,11 +33,17 @@ use crate::identity::Identity;
 use crate::item::Item;
 use crate::lag::Lag;
 use crate::link::{Claim, Link, LinkEvent, Route};
+use crate::origins::Origins;
 use crate::others::Others;
+use crate::peers::Peers;
 use crate::self_test::SelfTest;
 use crate::spool::Spool;
+use crate::surfaces::Surfaces;
 use crate::telling::{self, Telling};
 use attesting::Answer;
+use looking::Looks;
+use naming::Naming;
+use on_demand::OnDemand;
 use probing::{Done, Running};
 use state::Found;
 
@@ -54,11 +64,14 @@ struct Core {
     boot: Instant,
     items: BTreeMap<String, Item>,
     timetable: Timetable,
-    /// Origins that asked to be left alone.
-    holds: Holds,
+    /// What origins asked for, and had: shared with the exporter.
+    origins: Arc<Origins>,
     probes: JoinSet<Done>,
+    /// Probes that somebody waits for.
+    on_demand: OnDemand,
     cancel: CancellationToken,
     eras: EraCache,
+    naming: Naming,
     windows: Recorder,
     spool: Spool,
     disk: Option<Disk>,
@@ -78,7 +91,7 @@ struct Core {
     /// Makes the link begin anew.
     relink: Arc<Notify>,
     frames: Option<(Frames, mpsc::Sender<v1::ReportRequest>)>,
-    schedule_results: mpsc::Sender<v1::ScheduleResult>,
+    says: mpsc::Sender<v1::watch_request::Message>,
     next_beat: Instant,
     /// The link took no more: it is asked again then.
     blocked_until: Instant,
@@ -95,7 +108,11 @@ struct Core {
     self_test: SelfTest,
     /// Canaries that are being asked.
     asking: JoinSet<Answer>,
+    peers: Peers,
     others: Others,
+    /// Looks at walls.
+    looks: Looks,
+    surfaces: Surfaces,
     lag: Lag,
     /// What `/metrics` shows.
     telling: Arc<Telling>,
@@ -118,20 +135,23 @@ struct Inbox {
 struct Tells {
     relink: Arc<Notify>,
     claims: watch::Sender<Claim>,
-    schedule_results: mpsc::Sender<v1::ScheduleResult>,
+    says: mpsc::Sender<v1::watch_request::Message>,
     telling: Arc<Telling>,
+    origins: Arc<Origins>,
+    peers: Peers,
 }
 
 /// Runs the agent until `shutdown` fires, then drains.
 pub(crate) async fn run(
     config: Arc<Config>,
     identity: Identity,
+    peers: Peers,
     dialer: Dialer,
-    telling: Arc<Telling>,
+    (telling, origins): (Arc<Telling>, Arc<Origins>),
     shutdown: CancellationToken,
 ) -> Result<(), OpenError> {
     let (events, link_events) = mpsc::channel(QUEUE);
-    let (schedule_results, results) = mpsc::channel(QUEUE);
+    let (says, said) = mpsc::channel(QUEUE);
     let (claims, claimed) = watch::channel(Claim::default());
     let boot = now();
     let boot_id = format!("{:016x}", fastrand::u64(..));
@@ -146,17 +166,20 @@ pub(crate) async fn run(
             proxy: config.link_proxy.clone(),
         },
         boot_id,
+        peer_port: peers.port(),
         claimed,
         relink: Arc::clone(&relink),
-        results,
+        says: said,
         events,
         asked_pause_ms: 0,
     };
     let tells = Tells {
         relink,
         claims,
-        schedule_results,
+        says,
         telling,
+        origins,
+        peers,
     };
     let (damaged, items) = (take(&mut found.damaged), take(&mut found.items));
     let ends_ms = found.lease_ends_ms;
@@ -190,10 +213,12 @@ impl Core {
             boot,
             items: BTreeMap::new(),
             timetable: Timetable::default(),
-            holds: Holds::default(),
+            origins: tells.origins,
             probes: JoinSet::new(),
+            on_demand: OnDemand::default(),
             cancel: CancellationToken::new(),
             eras: EraCache::default(),
+            naming: Naming::default(),
             windows: Recorder::default(),
             spool: found.spool,
             disk: found.disk,
@@ -209,7 +234,7 @@ impl Core {
             streams: 0,
             relink: tells.relink,
             frames: None,
-            schedule_results: tells.schedule_results,
+            says: tells.says,
             next_beat: boot,
             blocked_until: boot,
             heard: boot,
@@ -220,7 +245,10 @@ impl Core {
             running: BTreeMap::new(),
             self_test,
             asking: JoinSet::new(),
+            peers: tells.peers,
             others: Others::default(),
+            looks: Looks::default(),
+            surfaces: Surfaces::default(),
             lag: Lag::new(boot),
             telling: tells.telling,
             acknowledged: None,
@@ -266,6 +294,8 @@ impl Core {
             Some(event) = inbox.link.recv() => self.handle_link(event),
             Some(done) = self.probes.join_next_with_id() => self.handle_done(done),
             Some(answer) = self.asking.join_next() => self.handle_answer(answer),
+            Some(look) = self.looks.running.join_next() => self.handle_look(look),
+            Some(ended) = self.on_demand.join_next() => self.handle_on_demand(ended),
             () = tokio::time::sleep_until(wake.into()) => {}
         }
     }
@@ -288,7 +318,10 @@ impl Core {
         let deadline = tokio::time::Instant::now() + DRAIN;
         let work = async {
             // What has failed already is vouched for: without that it would speak against us.
-            while !self.probes.is_empty() || self.self_test.is_waiting() {
+            while !self.probes.is_empty()
+                || !self.on_demand.is_idle()
+                || self.self_test.is_waiting()
+            {
                 self.test(now());
                 self.keep();
                 self.flush(true);

@@ -10,12 +10,14 @@
 //! [`probing::PROBES`] and by their time.
 
 mod blackbox;
+mod current;
 mod guard;
 mod listen;
 mod of_mcp;
 mod own;
 mod page;
 mod probing;
+mod sparing;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,12 +34,14 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use model::{Outcome, Report};
+use telemetry::signal::Hangup;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Http;
+use crate::origins::Origins;
 use crate::telling::Telling;
+use current::{Current, InForce};
 pub(crate) use listen::Listener;
 use page::Format;
 use probing::Eras;
@@ -55,11 +59,13 @@ const DRAIN: Duration = Duration::from_secs(6);
 
 /// What requests share.
 pub(crate) struct Served {
-    http: Http,
+    current: Arc<Current>,
     dialer: Dialer,
     /// Whom owners of targets can write to.
     contact: probe::Contact,
     telling: Arc<Telling>,
+    /// What is asked of origins, by the schedule too.
+    origins: Arc<Origins>,
     eras: Mutex<Eras>,
     /// Places for probes.
     places: Arc<Semaphore>,
@@ -71,6 +77,8 @@ pub(crate) struct Served {
     began: jiff::Timestamp,
     /// Requests to `/probe` that ran none, by status.
     refused: [(&'static str, AtomicU64); 5],
+    /// Those that ran none because their target was spared, by cause.
+    spared: [AtomicU64; 3],
 }
 
 /// A probe that was run.
@@ -94,24 +102,31 @@ impl Ran {
 
 impl Served {
     pub(crate) fn new(
-        http: Http,
+        current: Arc<Current>,
         dialer: Dialer,
         contact: probe::Contact,
-        telling: Arc<Telling>,
+        (telling, origins): (Arc<Telling>, Arc<Origins>),
         stopping: CancellationToken,
     ) -> Self {
         Self {
-            http,
+            current,
             dialer,
             contact,
             telling,
+            origins,
             eras: Mutex::default(),
             places: Arc::new(Semaphore::new(probing::PROBES)),
             running: TaskTracker::new(),
             stopping,
             began: telemetry::clock::wall(),
             refused: ["400", "401", "403", "500", "503"].map(|code| (code, AtomicU64::new(0))),
+            spared: Default::default(),
         }
+    }
+
+    /// The settings that are in force.
+    fn settings(&self) -> Arc<InForce> {
+        self.current.in_force()
     }
 
     /// An answer that says why no probe ran.
@@ -143,6 +158,7 @@ pub(crate) async fn serve(listener: Listener, served: Served) {
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEADERS);
     let graceful = GracefulShutdown::new();
+    follow(&served);
     let mut incoming = listener.accept(CONNECTIONS, served.stopping.clone());
     // A handshake that goes on is not waited for.
     let stopping = served.stopping.clone();
@@ -165,6 +181,25 @@ pub(crate) async fn serve(listener: Listener, served: Served) {
     if tokio::time::timeout(DRAIN, ended).await.is_err() {
         tracing::warn!("stopping with requests not answered");
     }
+}
+
+/// Reads the settings anew from now on, where that can be done.
+fn follow(served: &Arc<Served>) {
+    let Some(reread) = served.settings().http.reread.clone() else {
+        return;
+    };
+    let hangup = match Hangup::listen() {
+        Ok(hangup) => hangup,
+        Err(error) => {
+            tracing::error!(%error, "SIGHUP cannot be listened for: files are not read anew");
+            return;
+        }
+    };
+    let (current, stopping) = (Arc::clone(&served.current), served.stopping.clone());
+    let served = Arc::clone(served);
+    // A module may mean another server now.
+    let taken = move || served.eras(|eras| *eras = Eras::default());
+    tokio::spawn(current::follow(current, reread, hangup, taken, stopping));
 }
 
 fn router(served: Arc<Served>) -> Router {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use peer::Credentials;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -230,18 +231,26 @@ impl Identity {
         for authority in self.certificates(&self.row.authorities)? {
             roots.add(authority).map_err(tls)?;
         }
-        let key = KeyPair::from_pem(&self.row.key_pem)?;
-        let key = PrivateKeyDer::try_from(key.serialize_der())
-            .map_err(|error| IdentityError::Tls(error.to_owned()))?;
+        let Credentials { chain, key } = self.credentials()?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(tls)?
             .with_root_certificates(roots)
-            .with_client_auth_cert(self.certificates(&self.row.chain)?, key);
+            .with_client_auth_cert(chain, key);
         let mut config = config.map_err(tls)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(config)
+    }
+
+    /// What other agents are shown, and the coordinator.
+    pub(crate) fn credentials(&self) -> Result<Credentials, IdentityError> {
+        let key = KeyPair::from_pem(&self.row.key_pem)?;
+        let key = PrivateKeyDer::try_from(key.serialize_der());
+        Ok(Credentials {
+            chain: self.certificates(&self.row.chain)?,
+            key: key.map_err(|error| IdentityError::Tls(error.to_owned()))?,
+        })
     }
 
     /// How long until the certificate should be renewed: at half of its life, give or take a

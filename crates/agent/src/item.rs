@@ -5,6 +5,7 @@ pub(crate) mod way;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::{ClientInfo, Plan, ToolCall};
 use model::Profile;
@@ -18,6 +19,9 @@ use crate::others;
 
 pub(crate) use way::Way;
 
+/// Bytes of the names of headers that carry a credential.
+const MAX_CREDENTIAL_BYTES: usize = 256;
+
 /// A monitor as this agent has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
@@ -29,6 +33,12 @@ pub(crate) struct Item {
     pub(crate) origin: String,
     pub(crate) plan: Plan,
     pub(crate) headers: HeaderMap,
+    /// Whether the credential is a token that the coordinator renews.
+    pub(crate) is_renewed: bool,
+    /// Whether this agent looks at what somebody without a credential meets.
+    pub(crate) looks_at_wall: bool,
+    /// The names of those that carry a credential, sorted.
+    pub(crate) credential: String,
     /// What to ask beside the sequence; not by confirmations.
     pub(crate) health: Option<HealthSpec>,
     /// How it is reached.
@@ -64,7 +74,25 @@ impl Item {
         // None of them can fail a probe.
         plan.profile = Profile::Standard;
         (plan.subscribe, plan.idle) = (false, None);
+        // Slots say which tools there are.
+        plan.keep_listing = false;
         plan
+    }
+
+    /// Whether it asks the same of the target in the same way, credential included.
+    pub(crate) fn is_dressed_like(&self, other: &Self) -> bool {
+        self.headers == other.headers && self.looks_at_wall == other.looks_at_wall
+    }
+
+    /// What a stranger would send: the headers that are no credential.
+    pub(crate) fn bare_headers(&self) -> HeaderMap {
+        let mut bare = HeaderMap::new();
+        for (name, value) in &self.headers {
+            if !model::header::is_credential(name.as_str()) {
+                bare.append(name, value.clone());
+            }
+        }
+        bare
     }
 }
 
@@ -78,8 +106,16 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
     }
     let probe = item.probe.as_ref();
     let probe = probe.ok_or_else(|| ConvertError::new("probe", "is missing"))?;
-    let headers = headers(&probe.headers)?;
-    let plan = plan(probe, !headers.is_empty())?;
+    let mut headers = headers(&probe.headers)?;
+    carry(&mut headers, &probe.access_token)?;
+    let mut plan = plan(probe, !headers.is_empty())?;
+    let mut way = way::read(probe.network.as_ref())?;
+    if let Some(name) = &plan.instance.header {
+        let name: Result<HeaderName, _> = name.parse();
+        let name = name.map_err(|_| ConvertError::new("instance_json", "no legal header"))?;
+        way.network.instance_header = Some(name);
+    }
+    plan.keep_listing = probe.watch_contract;
     Ok(Item {
         monitor,
         generation: item.generation,
@@ -88,14 +124,17 @@ pub(crate) fn read(item: &v1::ScheduleItem) -> Result<Item, ConvertError> {
         origin: plan.url.origin(),
         hosting: others::hosting(&item.hosting, &plan.url),
         repeatable: probe.calls.iter().map(|call| call.idempotent).collect(),
-        way: way::read(probe.network.as_ref())?,
+        way,
         health: json("health_json", &probe.health_json)?,
+        is_renewed: !probe.access_token.is_empty(),
+        looks_at_wall: item.looks_at_wall,
+        credential: credential(&headers),
         plan,
         headers,
     })
 }
 
-fn plan(probe: &v1::ProbeSpec, has_credential: bool) -> Result<Plan, ConvertError> {
+pub(crate) fn plan(probe: &v1::ProbeSpec, has_credential: bool) -> Result<Plan, ConvertError> {
     let word = |field| {
         move |error: model::closed::UnknownWord| ConvertError::new(field, error.to_string())
     };
@@ -140,6 +179,7 @@ fn plan(probe: &v1::ProbeSpec, has_credential: bool) -> Result<Plan, ConvertErro
         plan.profile = probe.profile.parse().map_err(word("profile"))?;
     }
     plan.expect = json("expect_json", &probe.expect_json)?;
+    plan.instance = json("instance_json", &probe.instance_json)?;
     for entry in &probe.severities {
         let check = entry.check.parse().map_err(word("check"))?;
         let severity = entry.severity.parse().map_err(word("severity"))?;
@@ -167,7 +207,7 @@ fn tool_call(sent: &v1::ToolCall) -> Result<ToolCall, ConvertError> {
 }
 
 /// JSON within a message; nothing is the default.
-fn json<T: Default + serde::de::DeserializeOwned>(
+pub(crate) fn json<T: Default + serde::de::DeserializeOwned>(
     field: &'static str,
     text: &str,
 ) -> Result<T, ConvertError> {
@@ -180,7 +220,20 @@ fn json<T: Default + serde::de::DeserializeOwned>(
     })
 }
 
-fn headers(sent: &[v1::Header]) -> Result<HeaderMap, ConvertError> {
+/// Puts a token into the headers.
+fn carry(headers: &mut HeaderMap, token: &[u8]) -> Result<(), ConvertError> {
+    if token.is_empty() {
+        return Ok(());
+    }
+    // The value is never shown.
+    let value = HeaderValue::from_bytes(&[b"Bearer ", token].concat());
+    let mut value = value.map_err(|_| ConvertError::new("access_token", "is no legal header"))?;
+    value.set_sensitive(true);
+    headers.insert(AUTHORIZATION, value);
+    Ok(())
+}
+
+pub(crate) fn headers(sent: &[v1::Header]) -> Result<HeaderMap, ConvertError> {
     let mut headers = HeaderMap::new();
     for header in sent {
         let shown = model::text::line(&header.name, 40);
@@ -192,6 +245,15 @@ fn headers(sent: &[v1::Header]) -> Result<HeaderMap, ConvertError> {
         headers.append(name, value);
     }
     Ok(headers)
+}
+
+/// Names of the headers that carry the monitor's credential; never their values.
+fn credential(headers: &HeaderMap) -> String {
+    let secret = headers.iter().filter(|(_, value)| value.is_sensitive());
+    let names: BTreeSet<&str> = secret.map(|(name, _)| name.as_str()).collect();
+    let mut named = names.into_iter().collect::<Vec<_>>().join(",");
+    named.truncate(MAX_CREDENTIAL_BYTES);
+    named
 }
 
 /// An item as it is kept on disk.
@@ -313,10 +375,32 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_sent_as_bearer_and_taken_off_for_a_look() {
+        let mut sent = item();
+        let header = |name: &str| v1::Header {
+            name: name.into(),
+            value: b"v".to_vec(),
+            secret: true,
+        };
+        let probe = sent.probe.as_mut().unwrap();
+        probe.headers = vec![header("x-api-key"), header("x-tenant")];
+        probe.access_token = b"hunter2".to_vec();
+        let one = read(&sent).unwrap();
+        assert_eq!(one.headers[AUTHORIZATION], "Bearer hunter2");
+        assert!(one.is_renewed && one.plan.has_credential);
+        assert!(!format!("{one:?}").contains("hunter2"));
+        let bare = one.bare_headers();
+        assert_eq!(bare.keys().collect::<Vec<_>>(), ["x-tenant"]);
+        sent.probe.as_mut().unwrap().access_token = b"hunter3".to_vec();
+        let other = read(&sent).unwrap();
+        assert!(!one.is_dressed_like(&other) && one.is_dressed_like(&one.clone()));
+    }
+
+    #[test]
     fn a_bad_item_names_its_field_and_never_a_secret() {
         assert!(read(&item()).is_ok());
         type Break = fn(&mut v1::ScheduleItem);
-        let table: [(Break, &str); 11] = [
+        let table: [(Break, &str); 12] = [
             (|i| i.monitor_id.clear(), "monitor_id:"),
             (|i| i.lane = 256, "lane: is none of 256"),
             (|i| i.interval_ms = 0, "interval_ms:"),
@@ -344,6 +428,10 @@ mod tests {
                     i.probe.as_mut().unwrap().headers.push(header);
                 },
                 "headers: x-key has no legal value",
+            ),
+            (
+                |i| i.probe.as_mut().unwrap().access_token = b"s3cret\n".to_vec(),
+                "access_token: is no legal header",
             ),
             (
                 |i| with_network(i, |way| way.connect_to.push("a".into())),

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! What it says of itself, so that its own faults are not taken for a target's: `self_test`
-//! (canaries: public references), `others` (its monitors on other hostings), `lag` (its machine).
+//! (canaries: public references), `peers` (paths to other agents), `others` (its monitors on other
+//! hostings), `lag` (its machine).
 //! Each failure is followed by a record of these, the attestation.
 //!
 //! Invariants:
@@ -15,6 +16,8 @@
 //!   and the coordinator is known by the authority that the token pinned.
 //! - One task, the core, owns all state; probes and the link are tasks that talk to it by bounded
 //!   queues.
+//! - Which tools a target lists is said by a record of its own, and the tools themselves are handed in
+//!   by one agent, once somebody asks for them; credentials were taken out of them before.
 //! - A slot that is not run is a record too; nothing is left out in silence.
 //! - A record is sent once it is on disk, and leaves the disk once it is acknowledged: no restart
 //!   loses it or gives its sequence to another.
@@ -40,10 +43,13 @@ mod item;
 mod lag;
 mod link;
 mod module;
+mod origins;
 mod others;
+mod peers;
 mod record;
 mod self_test;
 mod spool;
+mod surfaces;
 mod telling;
 mod token;
 
@@ -51,12 +57,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use dial::Dialer;
+use dial::{AddressPolicy, Dialer};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, ConfigError, Http, HttpTls, ProbeToken};
+pub use config::{Config, ConfigError, Http, HttpTls, Peering, ProbeToken, Reread};
 pub use module::{DEFAULT_MODULE, ModuleError, Modules};
+use origins::Origins;
+use peers::Peers;
 use telling::Telling;
 pub use token::{Token, TokenError};
 
@@ -67,7 +75,8 @@ pub fn is_enrolled(state_dir: &std::path::Path) -> bool {
 }
 
 /// Runs an agent until `shutdown` fires, then drains. An agent that is not a member yet enrols
-/// first, and waits for its coordinator as long as it takes.
+/// first, and waits for its coordinator as long as it takes. One that is to serve HTTP only has no
+/// coordinator.
 ///
 /// # Errors
 /// The host's settings or the state folder cannot be used, or the token is refused.
@@ -86,7 +95,7 @@ pub async fn run_bound(
     bound: oneshot::Sender<SocketAddr>,
 ) -> anyhow::Result<()> {
     let dialer = config.dialer().context("setting the dialer up")?;
-    let telling = Arc::new(Telling::default());
+    let shared: Shared = (Arc::default(), Arc::default());
     let config = Arc::new(config);
     // Whatever ends the agent ends it too.
     let ends = shutdown.child_token();
@@ -96,13 +105,20 @@ pub async fn run_bound(
         tracing::info!(address = %listener.address, "serving /probe and /metrics");
         // Nobody may want to know.
         let _ = bound.send(listener.address);
-        let telling = Arc::clone(&telling);
         let contact = config.contact.clone();
-        let (http, dialer) = (http.clone(), dialer.clone());
-        let served = exporter::Served::new(http, dialer, contact, telling, ends.clone());
+        let dialer = dialer.clone();
+        let shared = shared.clone();
+        let current = Arc::clone(&listener.current);
+        let served = exporter::Served::new(current, dialer, contact, shared, ends.clone());
         serving = Some(tokio::spawn(exporter::serve(listener, served)));
     }
-    let ran = watch(config, dialer, telling, shutdown).await;
+    let ran = if config.http.as_ref().is_some_and(|http| http.only) {
+        tracing::info!("serving only: this agent is in no mesh");
+        shutdown.cancelled().await;
+        Ok(())
+    } else {
+        watch(config, dialer, shared, shutdown).await
+    };
     ends.cancel();
     if let Some(serving) = serving {
         serving.await.context("serving HTTP")?;
@@ -110,11 +126,14 @@ pub async fn run_bound(
     ran
 }
 
+/// What the schedule and the exporter share: what is told of both, and what both do to origins.
+type Shared = (Arc<Telling>, Arc<Origins>);
+
 /// Enrols where needed, and does what the coordinator says.
 async fn watch(
     config: Arc<Config>,
     dialer: Dialer,
-    telling: Arc<Telling>,
+    shared: Shared,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let folder = config.state_dir.as_deref();
@@ -145,7 +164,10 @@ async fn watch(
     };
     let (agent, region) = (identity.agent(), identity.region());
     tracing::info!(agent, region, "starting");
-    telling.became(agent, region);
-    core::run(config, identity, dialer, telling, shutdown).await?;
+    shared.0.became(agent, region);
+    let credentials = identity.credentials().context("the identity")?;
+    let policy = AddressPolicy::new(config.allow.clone());
+    let peers = Peers::begin(config.peering, policy, credentials).map_err(anyhow::Error::msg)?;
+    core::run(config, identity, peers, dialer, shared, shutdown).await?;
     Ok(())
 }

@@ -47,6 +47,14 @@ pub(crate) enum LinkEvent {
     Confirm(v1::ConfirmationRequest),
     /// Targets that asked others for a pause.
     Hold(v1::Hold),
+    /// A probe that somebody waits for.
+    OnDemand(v1::OnDemandRequest),
+    /// Nobody waits for the probe of this run any more.
+    OnDemandCancel(String),
+    /// Other agents, for path probes.
+    Peers(v1::PeerList),
+    /// The coordinator wants the tools that a target lists.
+    Surface(v1::SurfaceRequest),
     /// The link is gone, and is being opened again.
     Down,
     /// The coordinator knows the agent no more: its schedule holds no longer.
@@ -71,12 +79,14 @@ pub(crate) struct Link {
     pub(crate) identity: Identity,
     pub(crate) route: Route,
     pub(crate) boot_id: String,
+    /// Where other agents may measure the path to this one; 0 for nowhere.
+    pub(crate) peer_port: u16,
     /// What the spool is: read once for each stream.
     pub(crate) claimed: watch::Receiver<Claim>,
     /// The core wants another stream: its spool is another.
     pub(crate) relink: Arc<Notify>,
-    /// Answers to snapshots and deltas.
-    pub(crate) results: mpsc::Receiver<v1::ScheduleResult>,
+    /// What the core has to say over the watch stream.
+    pub(crate) says: mpsc::Receiver<v1::watch_request::Message>,
     pub(crate) events: mpsc::Sender<LinkEvent>,
     /// The pause that the coordinator asked for when it left, milliseconds.
     pub(crate) asked_pause_ms: u32,
@@ -171,8 +181,8 @@ impl Link {
                     };
                     self.watch_message(message).await?;
                 }
-                Some(result) = self.results.recv() => {
-                    let message = Some(v1::watch_request::Message::Result(result));
+                Some(message) = self.says.recv() => {
+                    let message = Some(message);
                     let sent = watch_requests.send(v1::WatchRequest { message }).await;
                     sent.map_err(|_| Status::unavailable("the watch stream is closed"))?;
                 }
@@ -231,12 +241,15 @@ impl Link {
             boot_id: self.boot_id.clone(),
             have_revision: 0,
             claim: None,
+            runs_on_demand: true,
+            peer_port: self.peer_port.into(),
         };
         let message = Some(v1::watch_request::Message::Hello(hello));
         // A fresh queue has room.
         let _ = sender.try_send(v1::WatchRequest { message });
         let mut client = ScheduleServiceClient::new(channel)
-            .max_decoding_message_size(limits::MAX_MESSAGE_BYTES);
+            .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(limits::MAX_MESSAGE_BYTES);
         let stream = client
             .watch(ReceiverStream::new(receiver))
             .await?
@@ -308,10 +321,14 @@ impl Link {
             v1::watch_response::Message::GoAway(go_away) => return Err(self.left(&go_away)),
             v1::watch_response::Message::Confirm(request) => LinkEvent::Confirm(request),
             v1::watch_response::Message::Hold(hold) => LinkEvent::Hold(hold),
-            // Of no use to an agent that has no peers or second endpoint yet.
-            v1::watch_response::Message::Peers(_) | v1::watch_response::Message::Endpoints(_) => {
-                return Ok(());
+            v1::watch_response::Message::Surface(request) => LinkEvent::Surface(request),
+            v1::watch_response::Message::OnDemand(request) => LinkEvent::OnDemand(request),
+            v1::watch_response::Message::OnDemandCancel(cancel) => {
+                LinkEvent::OnDemandCancel(cancel.run_id)
             }
+            v1::watch_response::Message::Peers(list) => LinkEvent::Peers(list),
+            // Of no use to an agent that has no second endpoint yet.
+            v1::watch_response::Message::Endpoints(_) => return Ok(()),
         };
         self.tell(event).await
     }

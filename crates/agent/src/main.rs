@@ -9,7 +9,8 @@ use std::str::FromStr;
 
 use clap::Parser;
 use dial::{AllowError, Proxy, ProxyError};
-use parallax_agent::{Config, Http, HttpTls, Modules, Token, TokenError, run};
+use parallax_agent::{Config, Http, HttpTls, Modules, Peering, Reread, Token, TokenError, run};
+use settings::Settings;
 use telemetry::daemon;
 use telemetry::logs::Format;
 
@@ -70,6 +71,13 @@ struct Cli {
     #[arg(long, env = "PARALLAX_CANARIES", value_name = "HOST:PORT", value_delimiter = ',',
         default_values = Config::CANARIES)]
     canaries: Vec<String>,
+    /// The UDP address at which other agents of the mesh may measure the path to this one; nowhere
+    /// unless it is set
+    #[arg(long, env = "PARALLAX_PEER_LISTEN", value_name = "ADDR")]
+    peer_listen: Option<String>,
+    /// Do not measure the paths to other agents
+    #[arg(long, env = "PARALLAX_NO_PEERS")]
+    no_peers: bool,
     /// Whom owners of targets can write to, in the `User-Agent` of every request: a page, or `mailto:`
     /// and an address
     #[arg(long, env = "PARALLAX_CONTACT", value_name = "URL", default_value = probe::Contact::DEFAULT)]
@@ -78,6 +86,9 @@ struct Cli {
     /// does, and /metrics of the agent; nowhere unless it is set
     #[arg(long, env = "PARALLAX_AGENT_HTTP_LISTEN", value_name = "ADDR")]
     http_listen: Option<String>,
+    /// Do nothing else than that: no mesh, no coordinator, no token, nothing kept
+    #[arg(long, env = "PARALLAX_EXPORTER_ONLY")]
+    exporter_only: bool,
     /// Certificate chain of that listener, PEM
     #[arg(long, env = "PARALLAX_AGENT_HTTP_TLS_CERT", value_name = "FILE")]
     http_tls_cert: Option<OsString>,
@@ -90,6 +101,11 @@ struct Cli {
     /// The file with a token that whoever asks for probes or metrics must send as a bearer
     #[arg(long, env = "PARALLAX_PROBE_TOKEN_FILE", value_name = "FILE")]
     probe_token_file: Option<OsString>,
+    /// Requests a minute that one origin may have when /probe is asked for it, those of the agent's
+    /// schedule counted
+    #[arg(long, env = "PARALLAX_AGENT_HTTP_MAX_REQUESTS_PER_MINUTE", value_name = "N",
+        default_value_t = Http::MAX_REQUESTS_PER_MINUTE)]
+    http_max_requests_per_minute: u32,
     /// How log lines look
     #[arg(long, env = "PARALLAX_LOG_FORMAT", default_value = "text")]
     log_format: Format,
@@ -101,11 +117,7 @@ fn main() -> ExitCode {
         Err(problem) => return problem.tell(NAME),
     };
     let log_format = settings.cli.log_format;
-    let modules = match settings.tables.get(MODULES).map(serde_json::to_value) {
-        Some(Ok(serde_json::Value::Object(tables))) => tables,
-        Some(_) | None => serde_json::Map::new(),
-    };
-    let checked = config(settings.cli.clone(), &modules);
+    let checked = config(&settings);
     if settings.only_check {
         return settings.show(NAME, checked.map(|_| ()));
     }
@@ -120,11 +132,13 @@ fn main() -> ExitCode {
 }
 
 /// The settings, checked.
-fn config(
-    cli: Cli,
-    modules: &serde_json::Map<String, serde_json::Value>,
-) -> Result<Config, String> {
-    let http = http(&cli, modules)?;
+fn config(settings: &Settings<Cli>) -> Result<Config, String> {
+    let cli = settings.cli.clone();
+    let http = http(settings)?.map(|http| Http {
+        reread: Some(reread(settings)),
+        ..http
+    });
+    let is_alone = http.as_ref().is_some_and(|http| http.only);
     let named = cli.state_dir.filter(|folder| !folder.is_empty());
     if named.is_some() && cli.in_memory {
         return Err("in-memory: contradicts state-dir; set one of them".to_owned());
@@ -132,15 +146,20 @@ fn config(
     let folder = named
         .map(PathBuf::from)
         .or_else(daemon::state_directory)
-        .filter(|_| !cli.in_memory);
-    if folder.is_none() && !cli.in_memory {
-        let way_out = "name a folder, or say --in-memory to lose at exit what is not handed in";
+        .filter(|_| !cli.in_memory && !is_alone);
+    if folder.is_none() && !cli.in_memory && !is_alone {
+        let way_out = "name a folder, or say --in-memory to lose at exit what is not handed in, or \
+                       --exporter-only where there is no mesh";
         return Err(format!("state-dir: is not set; {way_out}"));
     }
     let is_enrolled = folder.as_deref().is_some_and(parallax_agent::is_enrolled);
     let config = Config {
         coordinators: set(cli.coordinator),
-        token: token(cli.token_file, is_enrolled)?,
+        token: if is_alone {
+            None
+        } else {
+            token(cli.token_file, is_enrolled)?
+        },
         link_proxy: link_proxy(cli.link_proxy, cli.link_proxy_file)?,
         name_servers: parse(cli.resolver, |text, _: AddrParseError| {
             format!("resolver: `{text}` is no address and port; write it like 9.9.9.9:53")
@@ -154,6 +173,7 @@ fn config(
         state_dir: folder,
         spool_bytes: cli.spool_bytes,
         canaries: set(cli.canaries),
+        peering: peering(cli.peer_listen.as_deref(), cli.no_peers)?,
         contact: contact(&cli.contact)?,
         http,
     };
@@ -163,17 +183,78 @@ fn config(
     Ok(config)
 }
 
+/// How what is served is read anew: by the same command line, from the same files.
+fn reread(settings: &Settings<Cli>) -> Reread {
+    let token = settings.cli.probe_token_file.iter().map(PathBuf::from);
+    let files = settings.file.iter().cloned().chain(token).collect();
+    Reread::new(files, || {
+        let settings = settings::read_with::<Cli>(std::env::args_os(), &[MODULES]);
+        let settings = settings.map_err(|problem| problem.to_string())?;
+        let http = http(&settings)?;
+        let http = http.ok_or("http-listen: is not set any more; restart the agent")?;
+        Ok(Http {
+            reread: Some(reread(&settings)),
+            ..http
+        })
+    })
+}
+
+/// What makes no sense where there is no mesh.
+fn alone(cli: &Cli) -> Result<(), String> {
+    let is_set = |value: &Option<OsString>| value.as_ref().is_some_and(|value| !value.is_empty());
+    let has_proxy = cli.link_proxy.as_ref().is_some_and(|url| !url.is_empty());
+    let table = [
+        ("token-file", is_set(&cli.token_file)),
+        ("coordinator", !set(cli.coordinator.clone()).is_empty()),
+        ("link-proxy", has_proxy),
+        ("link-proxy-file", is_set(&cli.link_proxy_file)),
+        ("state-dir", is_set(&cli.state_dir)),
+        (
+            "peer-listen",
+            cli.peer_listen.as_ref().is_some_and(|at| !at.is_empty()),
+        ),
+    ];
+    match table.into_iter().find(|(_, is_set)| *is_set) {
+        None => Ok(()),
+        Some((other, _)) => Err(format!(
+            "exporter-only: contradicts {other}, which is of a mesh; set one of them"
+        )),
+    }
+}
+
+/// What the agent has to do with the paths to other agents.
+fn peering(listen: Option<&str>, is_off: bool) -> Result<Peering, String> {
+    match listen.filter(|text| !text.is_empty()) {
+        None if is_off => Ok(Peering::Off),
+        None => Ok(Peering::Watch),
+        Some(_) if is_off => Err("no-peers: contradicts peer-listen; set one of them".to_owned()),
+        Some(text) => text.parse().map(Peering::Listen).map_err(|_| {
+            let shown = model::text::line(text, 64);
+            format!("peer-listen: `{shown}` is no address and port; write it like 0.0.0.0:7444")
+        }),
+    }
+}
+
 /// What is served over HTTP. Modules are checked also where nothing is.
-fn http(
-    cli: &Cli,
-    modules: &serde_json::Map<String, serde_json::Value>,
-) -> Result<Option<Http>, String> {
+fn http(settings: &Settings<Cli>) -> Result<Option<Http>, String> {
+    let cli = &settings.cli;
+    let modules = match settings.tables.get(MODULES).map(serde_json::to_value) {
+        Some(Ok(serde_json::Value::Object(tables))) => tables,
+        Some(_) | None => serde_json::Map::new(),
+    };
     let variable = |name: &str| std::env::var(name).ok();
-    let modules = Modules::read(modules, &variable).map_err(|error| error.to_string())?;
+    let modules = Modules::read(&modules, &variable).map_err(|error| error.to_string())?;
     let listen = cli.http_listen.as_deref().filter(|text| !text.is_empty());
     let Some(listen) = listen else {
+        if cli.exporter_only {
+            let way_out = "say where to serve, like 127.0.0.1:9116";
+            return Err(format!("exporter-only: http-listen is not set; {way_out}"));
+        }
         return Ok(None);
     };
+    if cli.exporter_only {
+        alone(cli)?;
+    }
     let listen: SocketAddr = listen.parse().map_err(|_| {
         let shown = model::text::line(listen, 64);
         format!("http-listen: `{shown}` is no address and port; write it like 127.0.0.1:9116")
@@ -204,6 +285,9 @@ fn http(
         insecure_bind: cli.insecure_bind,
         probe_token: probe_token.transpose()?,
         modules,
+        max_requests_per_minute: cli.http_max_requests_per_minute,
+        only: cli.exporter_only,
+        reread: None,
     }))
 }
 

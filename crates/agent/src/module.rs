@@ -4,6 +4,7 @@
 mod read;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use http::HeaderMap;
 use mcp::{ClientInfo, Plan, ToolCall};
@@ -24,6 +25,8 @@ pub(crate) struct Module {
     way: Way,
     /// Origins that it may be used for; all where empty.
     targets: Vec<String>,
+    /// What it was read from beside its table.
+    files: Vec<PathBuf>,
 }
 
 /// The modules of an agent, by name. There always is [`DEFAULT_MODULE`].
@@ -66,6 +69,11 @@ impl Modules {
         self.0.get(name)
     }
 
+    /// The files that they name.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.0.values().flat_map(|module| &module.files)
+    }
+
     /// Their names, sorted.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.0.keys().map(String::as_str).collect()
@@ -80,6 +88,7 @@ impl Module {
             headers: HeaderMap::new(),
             way: Way::default(),
             targets: Vec::new(),
+            files: Vec::new(),
         }
     }
 
@@ -102,6 +111,13 @@ impl Module {
     /// What to ask beside the sequence.
     pub(crate) const fn health(&self) -> Option<&HealthSpec> {
         self.spec.health.as_ref()
+    }
+
+    /// How many requests a probe makes of a server that behaves, and how many a minute its targets
+    /// may have at most, where that is less than others may.
+    pub(crate) fn cost(&self) -> (u32, Option<u32>) {
+        let spec = &self.spec;
+        (spec.requests_per_probe(), spec.max_requests_per_minute)
     }
 
     /// What to do at a target.

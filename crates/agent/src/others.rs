@@ -184,4 +184,4 @@ fn network(ip: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

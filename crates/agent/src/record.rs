@@ -23,7 +23,13 @@ pub(crate) enum Cause {
 }
 
 /// The outcome record of a probe.
-pub(crate) fn outcome(item: &Item, cause: Cause, started: Duration, report: &Report) -> v1::Record {
+pub(crate) fn outcome(
+    item: &Item,
+    cause: Cause,
+    started: Duration,
+    report: &Report,
+    answerer: Option<v1::Answerer>,
+) -> v1::Record {
     let (slot, confirmation_id, confirmed_calls) = match cause {
         Cause::Slot(slot) => (slot, String::new(), false),
         Cause::Confirmation { id, with_calls } => (0, id, with_calls),
@@ -46,6 +52,7 @@ pub(crate) fn outcome(item: &Item, cause: Cause, started: Duration, report: &Rep
             .protocol_version
             .map(|v| v.to_string())
             .unwrap_or_default(),
+        answerer,
         ..Default::default()
     };
     convert::outcome_into(&report.outcome, &mut record);
@@ -58,6 +65,31 @@ pub(crate) fn outcome(item: &Item, cause: Cause, started: Duration, report: &Rep
     }
 }
 
+/// Who answered, as far as the report says.
+pub(crate) fn answerer(report: &Report) -> v1::Answerer {
+    let edge = report.edge.as_ref();
+    let pop = edge.and_then(|edge| edge.pop.as_deref());
+    let id = edge.and_then(|edge| edge.id.as_deref());
+    let server = report.server.as_ref();
+    let provider = edge.map_or("", |edge| edge.provider.as_str());
+    v1::Answerer {
+        edge_provider: provider.to_owned(),
+        edge_pop: cut(pop.unwrap_or_default(), limits::MAX_NAME_BYTES),
+        edge_id: cut(id.unwrap_or_default(), limits::MAX_NAME_BYTES),
+        instance: cut(
+            report.instance.as_deref().unwrap_or_default(),
+            limits::MAX_NAME_BYTES,
+        ),
+        server_name: cut(server.map_or("", |s| &s.name), limits::MAX_NAME_BYTES),
+        server_version: cut(server.map_or("", |s| &s.version), limits::MAX_NAME_BYTES),
+    }
+}
+
+/// As many whole characters of a text as `bytes` hold.
+fn cut(text: &str, bytes: usize) -> String {
+    text[..text.floor_char_boundary(bytes)].to_owned()
+}
+
 /// How far the probe came. What gives the session back is no part of the way.
 fn depth(report: &Report) -> Option<Step> {
     let mut steps = report.steps.iter().rev().map(|step| step.step);
@@ -68,6 +100,7 @@ fn depth(report: &Report) -> Option<Step> {
 pub(crate) fn attestation(
     failure: Failure,
     canaries: Masks,
+    peers: Masks,
     (others_asked, others_ok): (u32, u32),
     lag: Duration,
 ) -> v1::Record {
@@ -75,8 +108,8 @@ pub(crate) fn attestation(
         of_seq: failure.seq,
         canaries_asked: canaries.asked,
         canaries_ok: canaries.answered,
-        peers_asked: 0,
-        peers_ok: 0,
+        peers_asked: peers.asked,
+        peers_ok: peers.answered,
         others_asked,
         others_ok,
         scheduler_lag_us: micros(lag),
@@ -102,10 +135,7 @@ fn detail(report: &Report) -> v1::OutcomeDetail {
     let leaf = connection
         .and_then(|c| c.tls.as_ref())
         .and_then(|tls| tls.chain.first());
-    let mut text = report.summary.clone();
-    while text.len() > limits::MAX_TEXT_BYTES {
-        text.pop();
-    }
+    let text = cut(&report.summary, limits::MAX_TEXT_BYTES);
     v1::OutcomeDetail {
         steps: timings.collect(),
         edge: String::new(),
@@ -225,6 +255,13 @@ fn bytes_of_hex(hex: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(super::cut("größe", 3), "gr");
+        assert_eq!(super::cut("größe", 4), "grö");
+        assert_eq!(super::cut("a", 9), "a");
+    }
+
     #[test]
     fn a_fingerprint_travels_as_bytes() {
         assert_eq!(super::bytes_of_hex("00ff7f"), [0x00, 0xff, 0x7f]);

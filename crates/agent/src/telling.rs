@@ -18,14 +18,17 @@ pub(crate) enum Why {
     Confirmation,
     /// A request to `/probe`.
     Request,
+    /// Somebody waits for it at the coordinator.
+    OnDemand,
 }
 
 impl Why {
     /// All of them, with their words.
-    pub(crate) const ALL: [(Self, &'static str); 3] = [
+    pub(crate) const ALL: [(Self, &'static str); 4] = [
         (Self::Slot, "slot"),
         (Self::Confirmation, "confirmation"),
         (Self::Request, "request"),
+        (Self::OnDemand, "on_demand"),
     ];
 }
 
@@ -60,8 +63,8 @@ pub(crate) struct State {
 /// Written as things happen.
 #[derive(Debug, Default)]
 pub(crate) struct Telling {
-    started: [AtomicU64; 3],
-    ended: [[AtomicU64; 5]; 3],
+    started: [AtomicU64; 4],
+    ended: [[AtomicU64; 5]; 4],
     missed: [AtomicU64; 4],
     /// Who the agent is: name and region, once it is enrolled.
     who: Mutex<Option<(String, String)>>,

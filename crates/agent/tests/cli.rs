@@ -103,6 +103,31 @@ fn bad_settings_have_a_status_and_a_way_out() {
     );
 }
 
+#[test]
+fn an_exporter_alone_says_where_it_serves_and_has_no_mesh() {
+    let serving = "--http-listen=127.0.0.1:0";
+    let table: [(&[&str], &str); 3] = [
+        (
+            &["--exporter-only"],
+            "exporter-only: http-listen is not set; say where to serve",
+        ),
+        (
+            &["--exporter-only", serving, "--coordinator=a:1"],
+            "exporter-only: contradicts coordinator, which is of a mesh",
+        ),
+        (
+            &["--in-memory", serving, "--http-max-requests-per-minute=0"],
+            "http-max-requests-per-minute: 0 is not within 1 to 1000000",
+        ),
+    ];
+    for (args, message) in table {
+        let output = agent_without_disk("x:1").args(args).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{args:?}: {stderr}");
+        assert!(stderr.contains(message), "{args:?}: {stderr}");
+    }
+}
+
 /// Where nothing outside can be reached, the self-test is turned off, in any of the ways to set it.
 #[test]
 fn canaries_are_on_by_default_and_can_be_turned_off() {

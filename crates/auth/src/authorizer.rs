@@ -34,6 +34,10 @@ pub struct Credential {
     pub token_url: Option<Url>,
     /// The scope to ask for, in place of what the target says.
     pub scope: Option<String>,
+    /// `resource`, in place of what the metadata calls the target.
+    pub resource: Option<String>,
+    /// How the client proves itself, in place of what the metadata and the proof say.
+    pub method: Option<ClientAuthentication>,
 }
 
 /// Gets tokens for a credential, and keeps the last one while it is good.
@@ -209,12 +213,17 @@ impl Authorizer {
                 return Err(Refusal {
                     reason,
                     detail: format!("no authorization server was found: {said}"),
+                    is_final: false,
                 });
             }
         };
-        let method = choose(&credential.client.proof, server)
-            .map_err(|error| malformed(error.to_string()))?;
-        let resource = resource(net, found);
+        let method = match credential.method {
+            Some(method) => method,
+            None => choose(&credential.client.proof, server)
+                .map_err(|error| malformed(error.to_string()))?,
+        };
+        let named = credential.resource.clone();
+        let resource = named.unwrap_or_else(|| resource(net, found));
         let scope = scope(credential, found, challenge);
         let terms = Terms {
             method,
@@ -257,6 +266,7 @@ pub(crate) async fn request(
         return Err(Refusal {
             reason: Reason::ProberInternal,
             detail: "the key does not sign".to_owned(),
+            is_final: false,
         });
     };
     let body = written.body.expose().to_owned();
@@ -272,6 +282,7 @@ pub(crate) async fn request(
         Err(fault) => Err(Refusal {
             reason: Reason::AuthServerDown,
             detail: format!("{}: {}", fault.reason, fault.detail),
+            is_final: false,
         }),
     };
     read.map_err(|refusal| {
@@ -340,6 +351,7 @@ pub(crate) const fn malformed(detail: String) -> Refusal {
     Refusal {
         reason: Reason::AuthMalformed,
         detail,
+        is_final: false,
     }
 }
 

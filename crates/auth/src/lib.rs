@@ -4,7 +4,8 @@
 //! it, [`Discovery`] walks from a challenge to an authorization server, [`token`] writes requests
 //! and reads answers, [`Cache`] says how long a token is good. [`Net`] is the IO, and
 //! [`Authorizer`] puts both together. [`login`] is the flow of a user at a workstation, [`TokenSet`]
-//! what it leaves.
+//! what it leaves. [`renewal`] says when a token that others use is renewed, and what must be durable
+//! before.
 //!
 //! Invariants:
 //! - Every connection ends in [`dial`]. A URL that a challenge or a document names is of remote
@@ -24,6 +25,7 @@ pub mod login;
 pub mod metadata;
 mod net;
 pub mod place;
+pub mod renewal;
 mod secret;
 pub mod token;
 mod token_set;

@@ -20,6 +20,7 @@ use crate::secret::Secret;
 use crate::token::{Grant, Refusal, Terms};
 use crate::token_set::TokenSet;
 use pkce::Pkce;
+use registration::Registered;
 
 pub use callback::{BadCallback, read_callback};
 
@@ -47,6 +48,8 @@ pub struct Login {
     pub server: ServerMetadata,
     client: Client,
     method: ClientAuthentication,
+    /// When the secret of a client that was registered ends, seconds since the Unix epoch.
+    secret_expires_at: Option<i64>,
     endpoint: Url,
     resource: String,
     scope: Option<String>,
@@ -90,7 +93,11 @@ pub async fn begin(
             "the authorization endpoint {shown} is not https"
         )));
     }
-    let (client, method) = client(net, request, &server, redirect_uri).await?;
+    let Registered {
+        client,
+        method,
+        secret_expires_at,
+    } = client(net, request, &server, redirect_uri).await?;
     let resource = authorizer::resource(net, &found);
     let scope = scope(request, &found, challenge, &server);
     let (pkce, state) = (Pkce::new(random()), URL_SAFE_NO_PAD.encode(random()));
@@ -115,6 +122,7 @@ pub async fn begin(
         server,
         client,
         method,
+        secret_expires_at,
         endpoint,
         resource,
         scope,
@@ -155,6 +163,7 @@ impl Login {
                 Proof::Key(_) | Proof::Nothing => None,
             },
             method: self.method,
+            client_secret_expires_at: self.secret_expires_at,
             scope: self.scope,
             access_token: Secret::new(""),
             refresh_token: None,
@@ -186,7 +195,11 @@ fn server(net: &Net, found: &Discovered) -> Result<ServerMetadata, Refusal> {
         let origin = net.home().target.as_url().origin().ascii_serialization();
         return Ok(ServerMetadata::assumed(&origin));
     }
-    Err(Refusal { reason, detail })
+    Err(Refusal {
+        reason,
+        detail,
+        is_final: false,
+    })
 }
 
 /// Becomes a client: one that is known, one that describes itself at a URL, or a new one.
@@ -195,19 +208,26 @@ async fn client(
     request: &Request,
     server: &ServerMetadata,
     redirect_uri: &str,
-) -> Result<(Client, ClientAuthentication), Refusal> {
+) -> Result<Registered, Refusal> {
+    let known = |client: Client, method: ClientAuthentication| Registered {
+        client,
+        method,
+        secret_expires_at: None,
+    };
     let public = |id: &str| Client {
         id: id.to_owned(),
         proof: Proof::Nothing,
     };
     if let Some(client) = &request.client {
         let method = choose(&client.proof, Some(server));
-        return Ok((client.clone(), method.unwrap_or(ClientAuthentication::None)));
+        let method = method.unwrap_or(ClientAuthentication::None);
+        return Ok(known(client.clone(), method));
     }
     if let Some(document) = &request.metadata_document
         && server.takes_metadata_documents
     {
-        return Ok((public(document.as_str()), ClientAuthentication::None));
+        let client = public(document.as_str());
+        return Ok(known(client, ClientAuthentication::None));
     }
     let Some(endpoint) = server.registration_endpoint.as_ref() else {
         return Err(malformed(

@@ -43,7 +43,8 @@ pub struct Home {
     pub proxy: Option<Proxy>,
     /// The address at which it was reached, if it was; through a proxy nobody knows it.
     pub address: Option<IpAddr>,
-    /// URLs that the operator typed beside the target: an issuer, a token endpoint.
+    /// URLs that whoever named the target named beside it: an issuer, a token endpoint. They are
+    /// asked as the target is.
     pub typed: Vec<Url>,
     /// How to get there, beside what the URL says.
     pub way: Way,
@@ -173,15 +174,7 @@ impl Net {
         let mut outgoing = Outgoing::post(&url, "application/json", body);
         outgoing.headers.extend(headers);
         outgoing.wants_body = false;
-        let answer = self.send(AuthStep::Challenge, outgoing).await;
-        if let Ok(answer) = &answer
-            && self.home.address.is_none()
-            && self.home.proxy.is_none()
-        {
-            self.home.address = answer.address;
-            self.led = self.dialer.led_by(answer.address, self.home.origin);
-        }
-        answer
+        self.send(AuthStep::Challenge, outgoing).await
     }
 
     /// Sends a request and reads its answer.
@@ -192,6 +185,7 @@ impl Net {
     ) -> Result<Answer, Fault> {
         let began = Instant::now();
         let url = place::shown(&outgoing.url);
+        let is_home = self.is_home(&outgoing.url);
         let phase = Mutex::new(Phase::Dns);
         let enter = |next: Phase| {
             if let Ok(mut phase) = phase.lock() {
@@ -208,6 +202,15 @@ impl Net {
                 format!("no answer after {waited:.1} s"),
             ))
         });
+        // What the target leads to is no more private than where the target was reached.
+        if let Ok(answer) = &answer
+            && is_home
+            && self.home.address.is_none()
+            && self.home.proxy.is_none()
+        {
+            self.home.address = answer.address;
+            self.led = self.dialer.led_by(answer.address, self.home.origin);
+        }
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.exchanges.push(AuthExchange {
             step,
@@ -296,8 +299,8 @@ impl Net {
         url.origin() == self.home.target.as_url().origin()
     }
 
-    /// Connects as the URL deserves: the target's own origin as the target, what the operator typed
-    /// as typed, everything else as a stranger's word.
+    /// Connects as the URL deserves: the target's own origin, and what was named beside the target, as
+    /// the target; everything else as a stranger's word.
     async fn connect(
         &self,
         url: &Url,
@@ -318,7 +321,7 @@ impl Net {
         let (dialer, origin) = if self.is_home(url) {
             (&self.dialer, self.home.origin)
         } else if is_typed {
-            (&self.dialer, Origin::Operator)
+            (&self.dialer, self.home.origin)
         } else {
             (&self.led, Origin::Remote)
         };

@@ -143,6 +143,9 @@ pub struct Refusal {
     pub reason: Reason,
     /// What came back, in a few words; untrusted text in it is escaped.
     pub detail: String,
+    /// Whether the same grant is refused for ever: `invalid_grant` (RFC 6749 §5.2), which says that
+    /// it is expired, revoked or used up.
+    pub is_final: bool,
 }
 
 /// The texts that a token request makes secret: answers may repeat them.
@@ -176,6 +179,7 @@ pub fn read(status: u16, body: &[u8], secrets: &[&Secret]) -> Result<Token, Refu
     let down = |detail: String| Refusal {
         reason: Reason::AuthServerDown,
         detail,
+        is_final: false,
     };
     // Serde refuses what nests deeper than 128; the size is bounded by whoever read it.
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -193,7 +197,11 @@ pub fn read(status: u16, body: &[u8], secrets: &[&Secret]) -> Result<Token, Refu
         } else {
             Reason::AuthCredentialRefused
         };
-        return Err(Refusal { reason, detail });
+        return Err(Refusal {
+            reason,
+            detail,
+            is_final: error == "invalid_grant" && !is_ours && status < 500,
+        });
     }
     match status {
         200 => token(&json).map_err(|problem| down(format!("answers 200, but {problem}"))),
@@ -201,10 +209,12 @@ pub fn read(status: u16, body: &[u8], secrets: &[&Secret]) -> Result<Token, Refu
         400 | 401 | 403 => Err(Refusal {
             reason: Reason::AuthCredentialRefused,
             detail: format!("refused ({status}) without an error code"),
+            is_final: false,
         }),
         429 => Err(Refusal {
             reason: Reason::RateLimited,
             detail: "is asked too often (429)".to_owned(),
+            is_final: false,
         }),
         _ => Err(down(format!("answers {status}"))),
     }

@@ -33,6 +33,8 @@ pub struct TokenSet {
     pub client_secret: Option<Secret>,
     /// How it authenticates.
     pub method: ClientAuthentication,
+    /// When that secret ends, if the registration said so: seconds since the Unix epoch.
+    pub client_secret_expires_at: Option<i64>,
     /// What they allow.
     pub scope: Option<String>,
     /// The token to send.
@@ -72,6 +74,7 @@ impl TokenSet {
             method: field("token_endpoint_auth_method")?
                 .parse()
                 .map_err(|_| BadTokenSet("token_endpoint_auth_method"))?,
+            client_secret_expires_at: json["client_secret_expires_at"].as_i64(),
             scope: optional("scope"),
             access_token: Some(access)
                 .filter(is_header)
@@ -94,6 +97,7 @@ impl TokenSet {
             "client_id": self.client_id,
             "client_secret": shown(&self.client_secret),
             "token_endpoint_auth_method": self.method,
+            "client_secret_expires_at": self.client_secret_expires_at,
             "scope": self.scope,
             "access_token": self.access_token.expose(),
             "refresh_token": shown(&self.refresh_token),
@@ -139,8 +143,25 @@ impl TokenSet {
             return Err(Refusal {
                 reason: model::Reason::AuthCredentialRefused,
                 detail: "the access token has ended, and there is no refresh token".to_owned(),
+                is_final: true,
             });
         };
+        let token = self.exchange(&refresh, net, now).await?;
+        self.take(token, now);
+        Ok(())
+    }
+
+    /// Exchanges a refresh token for new tokens. They must be kept at once: the old refresh token may
+    /// be used up.
+    ///
+    /// # Errors
+    /// It is not accepted any more, or nobody answers.
+    pub async fn exchange(
+        &self,
+        refresh: &Secret,
+        net: &mut Net,
+        now: i64,
+    ) -> Result<Token, Refusal> {
         let client = Client {
             id: self.client_id.clone(),
             proof: match &self.client_secret {
@@ -156,10 +177,8 @@ impl TokenSet {
             now,
             nonce: authorizer::nonce(),
         };
-        let (endpoint, grant) = (&self.token_endpoint, Grant::Refresh(&refresh));
-        let token = authorizer::request(net, endpoint, &client, &grant, &terms).await?;
-        self.take(token, now);
-        Ok(())
+        let (endpoint, grant) = (&self.token_endpoint, Grant::Refresh(refresh));
+        authorizer::request(net, endpoint, &client, &grant, &terms).await
     }
 }
 
@@ -176,6 +195,7 @@ mod tests {
             client_id: "c".to_owned(),
             client_secret: None,
             method: ClientAuthentication::None,
+            client_secret_expires_at: Some(2_000),
             scope: Some("a b".to_owned()),
             access_token: Secret::new("hunter2"),
             refresh_token: Some(Secret::new("hunter3")),

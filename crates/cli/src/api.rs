@@ -61,6 +61,8 @@ pub(crate) enum Error {
         status: StatusCode,
         /// What it says.
         detail: String,
+        /// When to ask again, seconds, where it says so.
+        retry_after: Option<u64>,
     },
     /// Something else answers.
     #[error("--api: the answer has no {0}; is this the coordinator's API?")]
@@ -81,7 +83,7 @@ impl Error {
             Self::Answer(_) => exit::UNHEALTHY,
             Self::Unreachable { .. } => exit::UNREACHABLE,
             Self::Refused { status, .. } => match status.as_u16() {
-                401 | 403 => exit::REFUSED,
+                401 | 403 | 429 => exit::REFUSED,
                 400 | 422 => exit::USAGE,
                 _ => exit::UNHEALTHY,
             },
@@ -160,6 +162,17 @@ impl Options {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Error> {
+        self.answer_within(method, path, body, PATIENCE).await
+    }
+
+    /// Calls the API, and waits for so long; its whole answer.
+    pub(crate) async fn answer_within(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        patience: std::time::Duration,
+    ) -> Result<Answer, Error> {
         let unreachable = |problem: String| Error::Unreachable {
             api: self.api.to_string(),
             problem,
@@ -187,16 +200,19 @@ impl Options {
         let request = request.body(Full::new(body));
         // The key's bytes are not shown.
         let request = request.map_err(|_| unreachable("the key is no legal header".to_owned()))?;
-        let asked = tokio::time::timeout(PATIENCE, self.ask(request)).await;
+        let asked = tokio::time::timeout(patience, self.ask(request)).await;
         let (status, headers, body) =
             asked.map_err(|_| unreachable("no answer in time".to_owned()))??;
         let json: Value = serde_json::from_slice(&body).unwrap_or_default();
         if status.is_success() {
             return Ok(Answer { headers, json });
         }
+        let retry_after = headers.get(header::RETRY_AFTER);
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
         Err(Error::Refused {
             status,
             detail: told(status, &json),
+            retry_after,
         })
     }
 

@@ -2,15 +2,17 @@
 
 mod loopback;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use auth::login::{self, BadCallback, Login, Request};
 use auth::{Fault, Home, Net, Proof, Refusal, Way};
 use clap::{Args, Subcommand};
 use dial::{Dialer, DialerOptions, Origin, SetupError, TlsOptions};
+use http::Method;
 use model::target::TargetUrlError;
-use model::{Class, Period, TargetUrl};
+use model::{Class, MonitorId, Period, TargetUrl};
 
+use crate::api;
 use crate::probe::credential::{self, CredentialError};
 use crate::token_file::{self, BadFile};
 use crate::{exit, style};
@@ -25,7 +27,8 @@ pub(crate) struct AuthArgs {
 
 #[derive(Debug, Subcommand)]
 enum AuthCommand {
-    /// Sign in once, in a browser, and keep the tokens in a file for `probe --token-set`
+    /// Sign in once, in a browser, and keep the tokens in a file for `probe --token-set`, or as the
+    /// credential of a monitor
     Login(LoginArgs),
 }
 
@@ -36,8 +39,13 @@ struct LoginArgs {
     #[arg(value_name = "URL")]
     url: String,
     /// Where the tokens go, mode 0600; what is there is replaced
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "monitor")]
+    out: Option<PathBuf>,
+    /// The monitor whose credential they become; its `authorization` has the grant token_set
+    #[arg(long, value_name = "NAME", conflicts_with = "out")]
+    monitor: Option<String>,
+    #[command(flatten)]
+    api: api::Options,
     /// A client that the authorization server knows, in place of a registration
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
@@ -97,6 +105,12 @@ pub(crate) enum Error {
         command: PathBuf,
         source: std::io::Error,
     },
+    /// The coordinator.
+    #[error("{0}")]
+    Api(#[from] api::Error),
+    /// The monitor takes no tokens, or others.
+    #[error("--monitor {name}: {problem}")]
+    Monitor { name: String, problem: String },
     /// Nothing can be listened on, or written.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -105,7 +119,8 @@ pub(crate) enum Error {
 impl Error {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Url(_) => exit::USAGE,
+            Self::Url(_) | Self::Monitor { .. } => exit::USAGE,
+            Self::Api(error) => error.exit_code(),
             Self::Credential(error) => error.exit_code(),
             Self::File(_) | Self::Setup(_) | Self::Browser { .. } => exit::CONFIG,
             Self::Target { fault, .. } => match fault.reason.class() {
@@ -122,6 +137,16 @@ impl Error {
     }
 }
 
+/// Where the API has a monitor, or a part of it.
+fn path(name: &str, part: &str) -> Result<String, Error> {
+    let id: Result<MonitorId, _> = name.parse();
+    let id = id.map_err(|error: model::monitor::MonitorIdError| Error::Monitor {
+        name: model::text::line(name, 64),
+        problem: error.to_string(),
+    })?;
+    Ok(format!("/api/v1/monitors/{id}{part}"))
+}
+
 /// Runs `parallax auth`.
 pub(crate) async fn run(args: AuthArgs) -> Result<(), Error> {
     match args.command {
@@ -132,6 +157,10 @@ pub(crate) async fn run(args: AuthArgs) -> Result<(), Error> {
 async fn sign_in(args: &LoginArgs) -> Result<(), Error> {
     let target: TargetUrl = args.url.parse()?;
     let request = args.request()?;
+    if let Some(name) = &args.monitor {
+        // Before anybody signs in for nothing.
+        args.may_have(name, &target).await?;
+    }
     let dialer = Dialer::new(DialerOptions {
         tls: TlsOptions {
             extra_roots: args.ca_file.clone(),
@@ -152,7 +181,7 @@ async fn sign_in(args: &LoginArgs) -> Result<(), Error> {
     let challenge = probe::challenge(&mut net, &target).await;
     let challenge = challenge.map_err(|fault| Error::Target { url: target, fault })?;
     home.address = net.home().address;
-    let loopback = Loopback::bind().await?;
+    let mut loopback = Loopback::bind().await?;
     let login = login::begin(&mut net, &challenge, &request, &loopback.uri()).await;
     let login = login.map_err(Error::Refused)?;
     args.show(&login)?;
@@ -164,20 +193,57 @@ async fn sign_in(args: &LoginArgs) -> Result<(), Error> {
     let now = telemetry::clock::wall().as_second();
     let set = login.finish(&mut net, &code, now).await;
     let set = set.map_err(Error::Refused)?;
-    token_file::write("--out", &args.out, &set)?;
+    let place = args.hand_over(&set).await?;
     let renewed = match set.refresh_token {
         Some(_) => "they are renewed when needed",
         None => "they cannot be renewed: sign in again when they have ended",
     };
     style::eprint(&format!(
-        "signed in at {}; the tokens are in {}, and {renewed}\n",
+        "signed in at {}; the tokens are {place}, and {renewed}\n",
         model::text::line(&set.issuer, 160),
-        args.out.display()
     ));
     Ok(())
 }
 
 impl LoginArgs {
+    /// Whether the monitor is one for the tokens of this target.
+    async fn may_have(&self, name: &str, target: &TargetUrl) -> Result<(), Error> {
+        let refused = |problem: String| Error::Monitor {
+            name: model::text::line(name, 64),
+            problem,
+        };
+        let monitor = self.api.call(Method::GET, &path(name, "")?, None).await?;
+        let grant = monitor["spec"]["authorization"]["grant"].as_str();
+        if grant != Some("token_set") {
+            let way_out = "put its spec with \"authorization\": {\"grant\": \"token_set\"} first";
+            return Err(refused(format!("it takes no tokens; {way_out}")));
+        }
+        let url = monitor["spec"]["url"].as_str().unwrap_or_default();
+        let is_same = url.parse::<TargetUrl>().is_ok_and(|url| {
+            auth::place::canonical(url.as_url()) == auth::place::canonical(target.as_url())
+        });
+        if !is_same {
+            let url = model::text::line(url, 120);
+            return Err(refused(format!("it watches {url}; sign in there")));
+        }
+        Ok(())
+    }
+
+    /// Brings the tokens to where they belong; where that is.
+    async fn hand_over(&self, set: &auth::TokenSet) -> Result<String, Error> {
+        if let Some(name) = &self.monitor {
+            let body = serde_json::json!({ "tokens": set.write().expose() });
+            let path = path(name, "/credential")?;
+            self.api.call(Method::PUT, &path, Some(&body)).await?;
+            return Ok(format!("the credential of {name}"));
+        }
+        let out = self.out.as_deref().unwrap_or_else(|| Path::new(""));
+        let lock = token_file::lock("--out", out).await?;
+        token_file::write("--out", out, set, &lock)?;
+        drop(lock);
+        Ok(format!("in {}", out.display()))
+    }
+
     fn request(&self) -> Result<Request, Error> {
         let client = match &self.client_id {
             Some(id) => Some(auth::Client {

@@ -6,8 +6,9 @@ mod drift;
 mod network;
 mod waterfall;
 
+pub(crate) use drift::changes;
 use model::report::CheckReport;
-use model::{Outcome, Report, Severity, Transport};
+use model::{Outcome, Report, Severity, Step, Transport};
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -180,9 +181,17 @@ pub(crate) fn sentence(text: &str, tone: Tone, canvas: Canvas) -> String {
     })
 }
 
-/// What the failed step said came back.
+/// What the failed step said came back; of the step before the sequence, what came instead of a token.
 fn cause(report: &Report) -> Option<String> {
-    report.failed_step().and_then(|step| step.detail.clone())
+    match report.outcome {
+        Outcome::Failed(failure) if failure.step == Step::Authorize => {
+            report.auth.as_ref()?.detail.clone()
+        }
+        Outcome::Failed(_)
+        | Outcome::Ok
+        | Outcome::Degraded { .. }
+        | Outcome::Inconclusive { .. } => report.failed_step()?.detail.clone(),
+    }
 }
 
 /// Text behind a label, wrapped under itself.
@@ -236,5 +245,7 @@ fn fitting(word: &str, width: usize) -> usize {
     word.len()
 }
 
+#[cfg(test)]
+mod captures;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ mod api;
 mod apply;
 mod auth;
 mod checks;
+mod contract;
 mod doctor;
 mod exit;
 mod human;
@@ -49,6 +50,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// What the mesh says of all monitors, or of one
     Status(status::StatusArgs),
+    /// The tools that a server has, as the mesh sees them: show, compare, approve, export
+    Contract(contract::ContractArgs),
     /// Tokens that new agents join the mesh with
     Token(members::TokenArgs),
     /// List the agents, or turn one out
@@ -60,7 +63,11 @@ enum Command {
     /// Whether this host can probe: clock, DNS, IPv6, egress, TLS roots, disk, coordinator
     Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of `probe --output json`
-    Schema,
+    Schema {
+        /// Of `probe --regions … --output json`
+        #[arg(long)]
+        regions: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -95,6 +102,10 @@ fn main() -> ExitCode {
             Err(error) => fail(error.exit_code(), &error.to_string()),
         },
         Command::Status(args) => done(runtime.block_on(status::status(args))),
+        Command::Contract(args) => match runtime.block_on(contract::run(args)) {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => fail(error.exit_code(), &error.to_string()),
+        },
         Command::Token(args) => done(runtime.block_on(members::token(args))),
         Command::Agents(args) => done(runtime.block_on(members::agents(args))),
         Command::Key(args) => done(runtime.block_on(members::key(args))),
@@ -103,8 +114,12 @@ fn main() -> ExitCode {
             Ok(code) => ExitCode::from(code),
             Err(error) => fail(exit::INTERNAL, &format!("stdout: {error}")),
         },
-        Command::Schema => {
-            let schema = schemars::schema_for!(output::Document);
+        Command::Schema { regions } => {
+            let schema = if regions {
+                schemars::schema_for!(output::regional::Regional)
+            } else {
+                schemars::schema_for!(output::Document)
+            };
             let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
             printed(&format!("{text}\n"))
         }

@@ -120,6 +120,8 @@ enum KeyCommand {
 enum Scope {
     /// Read everything but secrets
     Read,
+    /// Run probes from the mesh too, and nothing else
+    Probe,
     /// Change everything too
     Admin,
 }
@@ -240,6 +242,7 @@ pub(crate) async fn key(args: KeyArgs) -> Result<(), Error> {
         KeyCommand::Create { name, scope, api } => {
             let scope = match scope {
                 Scope::Read => "read",
+                Scope::Probe => "probe",
                 Scope::Admin => "admin",
             };
             let body = json!({ "name": name, "scope": scope });

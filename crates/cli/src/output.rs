@@ -11,6 +11,7 @@ mod kubernetes;
 mod markdown;
 mod nagios;
 mod prom;
+pub(crate) mod regional;
 mod sarif;
 mod save;
 mod xml;
@@ -61,6 +62,11 @@ pub(crate) fn render(run: &Run, format: Format, canvas: Canvas) -> String {
         Format::Nagios => nagios::render(run),
         Format::Sarif => sarif::render(run),
     };
+    defused(text, format)
+}
+
+/// The text as it may be printed where this is.
+fn defused(text: String, format: Format) -> String {
     match format {
         // GitHub's runner reads commands out of everything that a step prints.
         Format::Human if github::is_runner() => github::defused_text(&text),

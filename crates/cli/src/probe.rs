@@ -9,6 +9,7 @@ pub(crate) mod load;
 mod network;
 mod progress;
 mod proxy;
+mod regions;
 pub(crate) mod repeat;
 mod session;
 pub(crate) mod wait;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use args::Args;
 use args::UsageError;
+pub(crate) use baseline::replace;
 use progress::Progress;
 use session::Session;
 
@@ -53,6 +55,9 @@ pub(crate) enum Error {
     /// The host's configuration cannot be used.
     #[error("{0}")]
     Setup(#[from] dial::SetupError),
+    /// The coordinator does not do what it is asked for.
+    #[error("{0}")]
+    Api(#[from] crate::api::Error),
     /// The evidence cannot be kept.
     #[error("{0}")]
     Save(#[from] SaveError),
@@ -73,6 +78,7 @@ impl Error {
             Self::Header(error) => error.exit_code(),
             Self::Credential(error) => error.exit_code(),
             Self::Proxy(error) => error.exit_code(),
+            Self::Api(error) => error.exit_code(),
             Self::Setup(_) | Self::Save(_) => exit::CONFIG,
             Self::Stdout(_) | Self::Signals(_) => exit::INTERNAL,
         }
@@ -100,6 +106,9 @@ pub(crate) async fn run(args: Args) -> Result<u8, Error> {
 }
 
 async fn probe(args: Args) -> Result<u8, Error> {
+    if !args.mesh.regions.is_empty() {
+        return regions::run(&args).await;
+    }
     let prober = Prober::of(&args).await?;
     let baseline = Arc::clone(&prober.baseline);
     let load = args.load.plan()?;
@@ -169,6 +178,9 @@ impl Prober {
         }
         args.check_http3(&target, proxy.is_some())?;
         let mut plan = plan(args, target)?;
+        if headers.contains_key(http::header::ORIGIN) && !plan.expect.origin.is_empty() {
+            return Err(UsageError::Origin.into());
+        }
         let baseline = baseline::Baseline::open(
             args.baseline.as_deref(),
             args.write_baseline.as_deref(),
@@ -242,6 +254,7 @@ fn plan(args: &Args, target: TargetUrl) -> Result<Plan, Error> {
     plan.total_timeout = args.timeout.duration();
     plan.severities = args.severity.iter().copied().collect();
     args.demands.add_to(&mut plan)?;
+    plan.instance = args.network.instance();
     plan.keep_listing = true;
     Ok(plan)
 }

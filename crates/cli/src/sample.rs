@@ -70,6 +70,7 @@ pub(crate) fn healthy() -> Report {
         more_connections: Vec::new(),
         edge: None,
         instance: None,
+        more_servers: Vec::new(),
         more_instances: Vec::new(),
         alt_svc: Vec::new(),
         http3: None,

@@ -140,7 +140,37 @@ async fn one(args: &StatusArgs, monitor: &str) -> Result<String, Error> {
         ]);
     }
     lines.push_str(&table(&rows));
+    lines.push_str(&answerers(&status["regions"]));
     Ok(lines)
+}
+
+/// Who answered each agent, where any of them knows.
+fn answerers(regions: &Value) -> String {
+    let mut rows = vec![["AGENT", "REGION", "SERVER", "INSTANCE", "EDGE"].map(str::to_owned)];
+    for region in regions.as_array().into_iter().flatten() {
+        for agent in region["agents"].as_array().into_iter().flatten() {
+            let (server, edge) = (&agent["server"], &agent["edge"]);
+            if server.is_null() && edge.is_null() && agent["instance"].is_null() {
+                continue;
+            }
+            let two = |one: &Value, other: &Value| {
+                let both = [one.as_str(), other.as_str()].into_iter().flatten();
+                let both: Vec<&str> = both.filter(|text| !text.is_empty()).collect();
+                text(&Value::from(both.join(" ")))
+            };
+            rows.push([
+                text(&agent["agent"]),
+                text(&region["region"]),
+                two(&server["name"], &server["version"]),
+                text(&agent["instance"]),
+                two(&edge["provider"], &edge["pop"]),
+            ]);
+        }
+    }
+    if rows.len() == 1 {
+        return String::new();
+    }
+    format!("\n{}", table(&rows))
 }
 
 fn json(value: &Value) -> String {
@@ -167,6 +197,19 @@ fn millis(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    #[test]
+    fn who_answered_is_shown_where_anybody_knows() {
+        let nobody = json!([{ "region": "eu", "agents": [{ "agent": "a", "server": null }] }]);
+        assert_eq!(super::answerers(&nobody), "");
+        let known = json!([{ "region": "eu", "agents": [{ "agent": "a", "instance": "pod-7",
+            "server": { "name": "docs", "version": "1.4" },
+            "edge": { "provider": "cloudflare", "pop": "FRA" } }] }]);
+        let shown = super::answerers(&known);
+        for part in ["docs 1.4", "pod-7", "cloudflare FRA"] {
+            assert!(shown.contains(part), "{shown}");
+        }
+    }
 
     #[test]
     fn times_are_shown_to_the_second_and_what_is_absent_as_a_dash() {

@@ -4,6 +4,7 @@
 //!   ([`canonical`]), with a fingerprint.
 //! - [`diff()`]: what changed between two surfaces, and what each change means to a client.
 //! - [`Lock`]: a surface as a file that people read and review.
+//! - [`Standing`]: how the tools that many agents see of one server stand to those that are pinned.
 //!
 //! Invariants:
 //! - Order that has no meaning changes nothing: of members, of tools, of `required`, `enum`, `type`
@@ -22,9 +23,13 @@ pub mod canonical;
 mod diff;
 pub mod limits;
 mod lock;
+mod packed;
 mod schema;
+mod standing;
 mod surface;
 
 pub use diff::diff;
 pub use lock::{Damaged, Lock, SCHEMA_VERSION, Seen};
+pub use packed::{Unpackable, digest_of, fingerprint_of};
+pub use standing::{Group, Known, NotPinned, Pinned, Sighting, Standing};
 pub use surface::{Surface, Unfit};

@@ -14,6 +14,22 @@ pub const MAX_DEPTH: usize = 64;
 /// A lock file. Indentation makes the canonical form larger, and by how much depends on its depth.
 pub const MAX_LOCK_BYTES: usize = 16 << 20;
 
+/// Surfaces that are known of one server, beside each other and one after the other. A rollout has two;
+/// who approves wants to see the last few.
+pub const MAX_KNOWN: usize = 8;
+
+/// Bytes of the packed surfaces that are held of one server.
+pub const MAX_HELD_BYTES: usize = 1 << 20;
+
+/// Agents whose sightings of one server are known: as many as may watch a monitor.
+pub const MAX_SIGHTINGS: usize = 64;
+
+/// Surfaces that were pinned, one after the other, and are remembered with who approved them.
+pub const MAX_HISTORY: usize = 100;
+
+/// Characters of what somebody who approves has to say.
+pub const MAX_COMMENT_CHARS: usize = 500;
+
 /// Changes of one class that are listed; more are only counted. Nobody reads so many, and each
 /// class has its own room, so that a flood of harmless changes hides no other.
 pub const MAX_CHANGES: usize = 250;

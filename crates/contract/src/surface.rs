@@ -1,11 +1,10 @@
 //! What a server offers to a client's model, in one canonical value.
 
-use std::fmt::Write as _;
-
 use serde_json::{Value, json};
 
 use crate::canonical;
 use crate::limits::{MAX_DEPTH, MAX_SURFACE_BYTES, MAX_TOOLS};
+use crate::packed;
 
 /// Why a list of tools is no surface. A fingerprint of half of it would be a lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +30,25 @@ pub struct Surface {
     tools: Vec<Value>,
     instructions: Option<String>,
     fingerprint: String,
+}
+
+impl Unfit {
+    /// The word for it: the same on the wire and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nameless(_) => "nameless",
+            Self::TooDeep(_) => "too_deep",
+            Self::TooLarge => "too_large",
+        }
+    }
+
+    /// The word again, of those that there are.
+    #[must_use]
+    pub fn word(text: &str) -> Option<&'static str> {
+        let all = [Self::Nameless(0), Self::TooDeep(0), Self::TooLarge];
+        all.into_iter().map(Self::as_str).find(|word| *word == text)
+    }
 }
 
 impl Surface {
@@ -77,6 +95,11 @@ impl Surface {
         &self.tools
     }
 
+    /// The canonical text that the fingerprint is made of.
+    pub(crate) fn text(&self) -> String {
+        canonical_text(&self.tools, self.instructions())
+    }
+
     /// What the server tells models about itself.
     #[must_use]
     pub fn instructions(&self) -> Option<&str> {
@@ -106,12 +129,8 @@ fn canonical_text(tools: &[Value], instructions: Option<&str>) -> String {
 
 fn sha256(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    let mut shown = "sha256:".to_owned();
-    for byte in digest.as_ref() {
-        // Writing to a string cannot fail.
-        let _ = write!(shown, "{byte:02x}");
-    }
-    shown
+    // It has the bytes of SHA-256.
+    packed::fingerprint_of(digest.as_ref()).unwrap_or_default()
 }
 
 fn is_shallow(value: &Value, levels: usize) -> bool {

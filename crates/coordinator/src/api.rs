@@ -1,11 +1,16 @@
 //! The HTTP API, metrics and health. Every error is a problem document (RFC 9457).
 
+mod body;
+mod contract;
+mod credential;
 mod health;
 mod keys;
 mod members;
 mod monitors;
 mod openapi;
 mod operation;
+mod peers;
+mod probes;
 mod problem;
 mod routes;
 mod status;
@@ -37,9 +42,20 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 type Shared<S> = State<Arc<Hub<S>>>;
 
 pub(crate) use keys::admin_key_file;
+pub(crate) use openapi::Time;
 
 /// How long the head of a request may take.
 const HEAD: Duration = Duration::from_secs(10);
+/// How long the body of a request may take: 64 KiB over any line.
+const BODY: Duration = Duration::from_secs(30);
+/// What a connection of HTTP/1.1 may have read and not handled: the largest head.
+const HEAD_BYTES: usize = 64 << 10;
+/// The largest head of HTTP/2, as RFC 9113 section 6.5.2 counts it.
+const HEAD_LIST_BYTES: u32 = 32 << 10;
+/// Headers of one request.
+const HEADERS: usize = 100;
+/// Requests at once of one connection of HTTP/2; their answers lie in memory until they are read.
+const STREAMS: u32 = 100;
 
 /// Serves the API until `shutdown` fires, and what is being answered then.
 pub(crate) async fn serve<S: Store>(
@@ -53,11 +69,15 @@ pub(crate) async fn serve<S: Store>(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD);
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(HEAD);
+        .keep_alive_interval(HEAD)
+        .max_header_list_size(HEAD_LIST_BYTES)
+        .max_concurrent_streams(STREAMS);
     let graceful = GracefulShutdown::new();
     loop {
         let connection = tokio::select! {
@@ -99,6 +119,7 @@ fn router<S: Store>(hub: Arc<Hub<S>>, open_metrics: bool) -> Router {
         .fallback(unknown)
         .layer(Extension(document))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(axum::middleware::map_request(body::within_its_time))
         .with_state(hub)
 }
 

@@ -95,6 +95,7 @@ impl Members {
             agent: place.agent.clone(),
             region: place.region.clone(),
             provider: place.provider.clone(),
+            ..Witness::default()
         })
     }
 }

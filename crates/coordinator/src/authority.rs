@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use peer::key_of;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
@@ -117,7 +117,7 @@ impl Authority {
 
     /// What a token pins: SHA-256 of the authority's public key.
     pub(crate) fn pin(&self) -> [u8; 32] {
-        key_sha256(&self.certificate).unwrap_or_default()
+        key_of(&self.certificate).unwrap_or_default()
     }
 
     /// A certificate for the listener that agents connect to.
@@ -163,7 +163,7 @@ impl Authority {
         lasts(&mut params, now, AGENT_LIFE);
         request.params = params;
         let leaf = request.signed_by(&self.issuer)?.der().clone();
-        let key_sha256 = key_sha256(&leaf)
+        let key_sha256 = key_of(&leaf)
             .ok_or_else(|| AuthorityError::Damaged("no key in a new certificate".to_owned()))?;
         Ok(Issued {
             chain: vec![leaf, self.certificate.clone()],
@@ -175,13 +175,6 @@ impl Authority {
 fn lasts(params: &mut CertificateParams, now: SystemTime, life: Duration) {
     params.not_before = (now - BACKDATED).into();
     params.not_after = (now + life).into();
-}
-
-/// SHA-256 of a certificate's public key (its `SubjectPublicKeyInfo`).
-pub(crate) fn key_sha256(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    let hash = digest(&SHA256, certificate.public_key().raw);
-    hash.as_ref().try_into().ok()
 }
 
 /// When a certificate ends.

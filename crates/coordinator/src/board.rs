@@ -1,6 +1,8 @@
 //! What is known of every target, region by region: fed by the ledger, read by API and metrics.
 //! Beside what was counted stands what is judged of it.
 
+mod answerer;
+mod contract;
 mod judged;
 mod region;
 mod sparing;
@@ -17,9 +19,11 @@ use tokio::sync::Notify;
 use verdict::{AgentChange, Ask, Judge, Mesh, Ms, Transition};
 use window::{Latencies, Samples};
 
+use answerer::Answerer;
+pub(crate) use contract::{Come, ToolsSaid};
 pub(crate) use judged::Said;
-pub(crate) use region::{Percentiles, RegionView};
-use region::{Region, Voice};
+use region::Region;
+pub(crate) use region::{Percentiles, RegionView, Voice};
 
 use crate::axis::Axis;
 use crate::fleet::Identity;
@@ -51,6 +55,8 @@ pub(crate) struct Board {
     state: Mutex<State>,
     /// Rings when something is to be passed on, or is due earlier than before.
     news: Notify,
+    /// Rings when a contract is to be looked after.
+    contract_news: Notify,
     rejected: AtomicU64,
     gap_records: AtomicU64,
     /// When evidence last came, on the axis; 0 for never.
@@ -70,6 +76,7 @@ struct State {
     holds: VecDeque<(String, Ms)>,
     transitions: VecDeque<(String, Transition)>,
     changes: VecDeque<AgentChange>,
+    contracts: contract::Contracts,
 }
 
 #[derive(Debug)]
@@ -83,6 +90,7 @@ struct Watched {
     regions: BTreeMap<String, Region>,
     judge: Judge,
     due: Ms,
+    contract: contract::Contract,
 }
 
 /// A region of a monitor, as metrics read it.
@@ -100,6 +108,7 @@ impl Board {
             axis,
             state: Mutex::default(),
             news: Notify::new(),
+            contract_news: Notify::new(),
             rejected: AtomicU64::default(),
             gap_records: AtomicU64::default(),
             last_evidence: AtomicU64::default(),
@@ -123,6 +132,7 @@ impl Board {
             regions: BTreeMap::new(),
             judge: Judge::new(policy.clone(), at),
             due: at,
+            contract: contract::Contract::default(),
         });
         if watched.generation != monitor.generation {
             // What agents said of another meaning of the monitor says nothing of this one.
@@ -137,6 +147,10 @@ impl Board {
         for region in &spec.regions {
             watched.regions.entry(region.clone()).or_default();
         }
+        if watched.contract.set(&spec.contract, at) {
+            state.mark_contract(&id);
+            self.contract_news.notify_one();
+        }
         state.settle(&id);
         drop(state);
         self.news.notify_one();
@@ -150,8 +164,10 @@ impl Board {
             state.watch(monitor, &before, &[]);
             state.due.remove(&(watched.due, monitor.to_owned()));
         }
+        state.mesh.handle_target_gone(monitor);
         state.asks.retain(|(of, ..)| of != monitor);
         state.transitions.retain(|(of, _)| of != monitor);
+        state.contracts.remove(monitor);
     }
 
     /// How many monitors there are.
@@ -199,10 +215,14 @@ impl Board {
             era: model::text::line(&record.era, 16),
             protocol_version: model::text::line(&record.protocol_version, 16),
             detail: detail.map(|text| model::text::line(text, 200)),
+            answerer: record.answerer.as_ref().map(Answerer::of),
+            named_us: record.answerer.as_ref().map(|_| record.started_at_us),
             boot: sighting.boot.to_owned(),
             order_us: record.started_at_us,
         };
         if region.hear(&sighting.identity.agent, voice) {
+            let agent = &sighting.identity.agent;
+            let outcome = state.held_to_contract(&monitor, agent, outcome);
             let seen = judged::seen(record, outcome, sighting, &self.axis);
             state.hear(&monitor, sighting, &seen, &self.axis);
             drop(state);

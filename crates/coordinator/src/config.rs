@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use dial::{AddressPolicy, Allow, Dialer, DialerOptions, SetupError, TlsOptions};
+
 /// Settings; [`Config::check`] says whether they can be used.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -32,6 +34,10 @@ pub struct Config {
     /// Requests a minute that all monitors of an origin may make together by schedule; where they
     /// want more, they are probed less often.
     pub max_requests_per_minute: u32,
+    /// Networks that authorization servers may be in beside public addresses.
+    pub allow: Vec<Allow>,
+    /// Authorities that are trusted for them beside the system's, PEM files.
+    pub extra_roots: Vec<PathBuf>,
 }
 
 /// Where everything is kept.
@@ -101,7 +107,21 @@ impl Config {
             storage,
             retention_hours: Self::RETENTION_HOURS,
             max_requests_per_minute: Self::MAX_REQUESTS_PER_MINUTE,
+            allow: Vec::new(),
+            extra_roots: Vec::new(),
         }
+    }
+
+    /// A dialer by these settings, for authorization servers.
+    pub(crate) fn dialer(&self) -> Result<Dialer, SetupError> {
+        Dialer::new(DialerOptions {
+            tls: TlsOptions {
+                extra_roots: self.extra_roots.clone(),
+                ..TlsOptions::default()
+            },
+            policy: AddressPolicy::new(self.allow.clone()),
+            ..DialerOptions::default()
+        })
     }
 
     /// Checks the settings.

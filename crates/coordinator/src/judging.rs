@@ -15,6 +15,7 @@ use verdict::{Ask, Ms, Transition};
 
 use crate::Hub;
 use crate::axis::shown;
+use crate::pauses::Pauses;
 
 /// Transitions of a monitor that are read at the start: to stand as it stood, and to know of the
 /// last outage.
@@ -60,6 +61,7 @@ pub(crate) fn begin<S: Store>(hub: &Arc<Hub<S>>, tasks: &mut JoinSet<()>) {
 
 /// Works until it is aborted.
 async fn run<S: Store>(hub: Arc<Hub<S>>, told: mpsc::Sender<(String, Transition)>) {
+    let mut pauses = Pauses::default();
     loop {
         let now = Instant::now();
         let due = hub
@@ -76,7 +78,7 @@ async fn run<S: Store>(hub: Arc<Hub<S>>, told: mpsc::Sender<(String, Transition)
             hub.orders.ask(&ask.agent, request);
         }
         while let Some((monitor, pause)) = hub.board.poll_hold() {
-            hold(&hub, &monitor, pause);
+            hold(&hub, &mut pauses, &monitor, pause);
         }
         while let Some(change) = hub.board.poll_change() {
             let fault = change.fault.map_or("none", model::verdict::Fault::as_str);
@@ -123,11 +125,18 @@ fn request(monitor_id: String, generation: u64, ask: &Ask) -> v1::ConfirmationRe
 
 /// Tells everybody who watches anything on the origin of a monitor to leave it alone for so long.
 /// They come back by their slots, which are spread over the interval.
-fn hold<S: Store>(hub: &Hub<S>, monitor: &str, pause: Ms) {
-    let id = monitor.parse::<MonitorId>().ok();
-    let Some((origin, monitors)) = id.and_then(|id| hub.loads.of_origin(&id)) else {
+fn hold<S: Store>(hub: &Hub<S>, pauses: &mut Pauses, monitor: &str, pause: Ms) {
+    let Ok(id) = monitor.parse::<MonitorId>() else {
+        return;
+    };
+    let Some((origin, monitors)) = hub.loads.of_origin(&id) else {
         return; // just deleted
     };
+    let interval = hub.loads.interval(&id).unwrap_or_default();
+    let now = Instant::now().into_std();
+    if !pauses.begin(&origin, Duration::from_millis(pause), interval, now) {
+        return;
+    }
     let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for monitor in &monitors {
         for agent in hub.assigned.watchers(monitor).into_iter().flatten() {
@@ -137,6 +146,9 @@ fn hold<S: Store>(hub: &Hub<S>, monitor: &str, pause: Ms) {
             }
         }
     }
+    let lasts = Duration::from_millis(pause);
+    hub.on_demand
+        .hold(&origin, lasts, Instant::now().into_std());
     let origin = model::text::line(&origin, 120);
     tracing::warn!(
         %monitor, %origin, agents = told.len(), pause_ms = pause,

@@ -79,3 +79,6 @@ pub(crate) fn millis(wall: jiff::Timestamp) -> u64 {
 pub(crate) fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -254,6 +254,10 @@ fn show(board: &Board, delivery: &Delivery<'_>, seq: u64, record: v1::Record) {
         Some(v1::record::Kind::Missed(missed)) => {
             board.missed(&sighting(missed.missed_at_us), &missed)
         }
+        Some(v1::record::Kind::SurfaceSeen(seen)) => {
+            board.surface_seen(&sighting(seen.seen_at_us), &seen)
+        }
+        Some(v1::record::Kind::SurfacePart(part)) => board.surface_part(part),
         // A gap was counted when its lane was filled.
         Some(v1::record::Kind::Gap(_)) => Ok(()),
         None => Err(rpc::convert::ConvertError::new("kind", "is missing")),

@@ -23,6 +23,8 @@ mod authority;
 mod axis;
 mod board;
 mod config;
+mod contracts;
+mod credentials;
 mod fleet;
 mod folder;
 mod grpc;
@@ -31,7 +33,10 @@ mod keeper;
 mod ledger;
 mod loads;
 mod metrics;
+mod on_demand;
 mod orders;
+mod pauses;
+mod peering;
 mod planner;
 mod registry;
 mod roster;
@@ -51,15 +56,20 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, ConfigError, Durability, Storage};
 
+use dial::{Dialer, SetupError};
+
 use assigning::Assigned;
 use authority::Authority;
 use axis::Axis;
 use board::Board;
+use credentials::{Credentials, renewer};
 use fleet::Fleet;
 use folder::Folder;
 use ledger::Ledger;
 use loads::Loads;
+use on_demand::OnDemand;
 use orders::Orders;
+use peering::Peering;
 
 /// How long open streams and requests may take to end.
 const SHUTDOWN: Duration = Duration::from_secs(10);
@@ -89,6 +99,12 @@ pub(crate) struct Hub<S> {
     pub(crate) loads: Loads,
     /// What is asked of agents at once.
     pub(crate) orders: Orders,
+    /// The credentials of monitors.
+    pub(crate) credentials: Credentials,
+    /// Probes that users wait for.
+    pub(crate) on_demand: OnDemand,
+    /// Which agents watch the paths to which others.
+    pub(crate) peering: Peering,
     /// Whether everybody may read the verdicts.
     pub(crate) public_summary: bool,
     /// When this coordinator began.
@@ -173,9 +189,16 @@ async fn run_on<S: Store>(
         .context("taking the shards over")?;
     let started = tokio::time::Instant::now().into_std();
     let board = Board::new(Axis::begin(started, telemetry::clock::wall()));
+    let credentials = Credentials::default();
     for monitor in store.monitors().await.context("reading the monitors")? {
         board.set(&monitor, started);
+        credentials.set(&monitor);
     }
+    // Without one nothing else is worse.
+    let dialer = config.dialer();
+    contracts::begin(&store, &board)
+        .await
+        .context("reading the contracts")?;
     let now = telemetry::clock::wall().into();
     let authority = Authority::open(&store, now).await.context("authority")?;
     if let Some(path) = &config.admin_key_file {
@@ -189,7 +212,8 @@ async fn run_on<S: Store>(
     } = listeners;
     let agents = tls::for_agents(&authority, authority.server(now)?)?;
     let http_tls = config.http_tls.as_ref();
-    let http_tls = http_tls.map(|(chain, key)| tls::from_files(chain, key));
+    let http_tls =
+        http_tls.map(|(chain, key)| listen::tls::from_files(chain, key, &["h2", "http/1.1"]));
     let incoming = Incoming {
         grpc: tls::incoming(grpc, Some(agents), true, shutdown.clone()),
         http: tls::incoming(http, http_tls.transpose()?, false, shutdown.clone()),
@@ -204,6 +228,9 @@ async fn run_on<S: Store>(
         assigned: Assigned::default(),
         loads: Loads::new(config.max_requests_per_minute),
         orders: Orders::default(),
+        credentials,
+        on_demand: OnDemand::default(),
+        peering: Peering::default(),
         public_summary: config.public_summary,
         started,
         writes: Mutex::new(()),
@@ -222,7 +249,7 @@ async fn run_on<S: Store>(
     tracing::info!(grpc = %addresses.grpc, http = %addresses.http, "listening");
     // A test that did not wait for the addresses has no use for them.
     let _ = bound.send(addresses);
-    run_hub(hub, incoming, config, shutdown).await
+    run_hub(hub, incoming, config, dialer, shutdown).await
 }
 
 /// Works until `shutdown` fires, or the store fails.
@@ -230,12 +257,17 @@ async fn run_hub<S: Store>(
     hub: Arc<Hub<S>>,
     incoming: Incoming,
     config: &Config,
+    dialer: Result<Dialer, SetupError>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    // Not among the tasks that are aborted: what was asked for is kept first.
+    let renewer = tokio::spawn(renewer::run(Arc::clone(&hub), dialer));
     let mut tasks = JoinSet::new();
     tasks.spawn(keeper::forget(Arc::clone(&hub), config.retention_hours));
     judging::begin(&hub, &mut tasks);
     tasks.spawn(assigning::run(Arc::clone(&hub)));
+    tasks.spawn(peering::run(Arc::clone(&hub)));
+    tasks.spawn(contracts::run(Arc::clone(&hub)));
     if hub.folder.is_some() {
         tasks.spawn(folder::run(Arc::clone(&hub)));
     }
@@ -253,6 +285,10 @@ async fn run_hub<S: Store>(
         }
     };
     tasks.shutdown().await;
+    shutdown.cancel();
+    if let Err(error) = renewer.await {
+        tracing::error!(%error, "the renewer of credentials failed");
+    }
     // Streams that have just ended may hold the store for a moment: it is closed when this returns.
     for _ in 0..CLOSING {
         if last.strong_count() == 0 {

@@ -191,6 +191,27 @@ impl Loads {
         all.collect()
     }
 
+    /// What an origin bears a minute, and what the schedule makes of it: the lowest of the caps of
+    /// its monitors and of the mesh, and the sum of its monitors' requests.
+    pub(crate) fn of(&self, origin: &str) -> (u32, u32) {
+        let state = self.lock();
+        let ids = state.origins.get(origin).into_iter();
+        let ids = ids.flat_map(|origin| &origin.monitors);
+        let known = ids.filter_map(|id| state.monitors.get(id));
+        let (mut cap, mut all) = (self.cap, 0.0);
+        for known in known {
+            cap = known.demand.cap.map_or(cap, |own| own.min(cap));
+            all += known.demand.per_minute(known.interval());
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a sum of rates, each far below"
+        )]
+        let all = all.ceil() as u32;
+        (cap, all)
+    }
+
     /// A monitor's origin, and all monitors of it.
     pub(crate) fn of_origin(&self, id: &MonitorId) -> Option<(String, Vec<MonitorId>)> {
         let state = self.lock();

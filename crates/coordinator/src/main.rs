@@ -66,6 +66,13 @@ struct Cli {
     #[arg(long, env = "PARALLAX_MAX_REQUESTS_PER_MINUTE", value_name = "N",
         default_value_t = Config::MAX_REQUESTS_PER_MINUTE)]
     max_requests_per_minute: u32,
+    /// A network that authorization servers may be in beside public addresses: 10.1.0.0/16 or
+    /// 10.1.0.0/16#8443
+    #[arg(long, env = "PARALLAX_ALLOW", value_delimiter = ',')]
+    allow: Vec<String>,
+    /// A PEM file with authorities to trust for them beside the system's; repeatable
+    #[arg(long, env = "PARALLAX_EXTRA_ROOTS", value_delimiter = ',')]
+    extra_roots: Vec<String>,
     /// How log lines look
     #[arg(long, env = "PARALLAX_LOG_FORMAT", default_value = "text")]
     log_format: Format,
@@ -146,6 +153,14 @@ fn config(cli: Cli) -> Result<Config, String> {
     config.monitors_dir = monitors_dir.map(PathBuf::from);
     config.retention_hours = cli.retention_hours;
     config.max_requests_per_minute = cli.max_requests_per_minute;
+    for network in cli.allow.iter().filter(|text| !text.is_empty()) {
+        let network = network.parse();
+        config
+            .allow
+            .push(network.map_err(|error: dial::AllowError| error.to_string())?);
+    }
+    let roots = cli.extra_roots.iter().filter(|path| !path.is_empty());
+    config.extra_roots = roots.map(PathBuf::from).collect();
     config.check().map_err(|error| error.to_string())
 }
 

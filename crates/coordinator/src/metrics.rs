@@ -1,6 +1,9 @@
 //! `/metrics`: what the board knows, in the names that the documentation promises.
 
+mod contract;
+mod credential;
 mod load;
+mod peers;
 mod said;
 
 use std::collections::BTreeMap;
@@ -21,8 +24,11 @@ use model::verdict::Fault;
 use model::{MonitorId, RegionState};
 
 use crate::board::{STATES, Said};
+use crate::board::{STATES, Said, ToolsSaid};
+use crate::credentials::Standing;
 use crate::fleet::AgentView;
 use crate::folder::Folder;
+use crate::peering::Path;
 
 /// The text of `/metrics`.
 ///
@@ -45,12 +51,20 @@ struct Snapshot {
     faults: Vec<Option<Fault>>,
     monitors: Vec<(String, BTreeMap<String, String>)>,
     said: Vec<Said>,
+    tools: Vec<ToolsSaid>,
     /// Asked for, and not given to anybody.
     confirmations: (u64, u64),
     /// How often agents were told to leave a target alone.
     holds: u64,
+    /// Probes on demand: reports, and agents that gave none, by why.
+    on_demand: Vec<(&'static str, u64)>,
     /// What each monitor costs: requests a minute, how often it is probed, whether less than wanted.
     loads: Vec<(MonitorId, f64, Duration, bool)>,
+    credentials: Vec<Standing>,
+    /// Tokens that were asked for, by result.
+    token_requests: Vec<(&'static str, u64)>,
+    /// The paths between agents.
+    peers: Vec<Path>,
     rejected: u64,
     gaps: u64,
     /// Whether the folder is followed, where there is one.
@@ -112,9 +126,14 @@ impl Snapshot {
             agents,
             monitors: hub.board.labels(),
             said: hub.board.said(),
+            tools: hub.board.tools_said(),
             confirmations: hub.orders.counts(),
             holds: hub.orders.holds(),
+            on_demand: hub.on_demand.counts(),
             loads: hub.loads.all(),
+            credentials: hub.credentials.all(telemetry::clock::wall()),
+            token_requests: hub.credentials.asked(),
+            peers: hub.peering.paths(now),
             rejected,
             gaps,
             folder_ok: hub.folder.as_ref().map(Folder::is_ok),
@@ -133,11 +152,15 @@ impl Collector for Scrape {
         self.states(&mut out)?;
         self.monitors(&mut out)?;
         self.verdicts(&mut out)?;
+        self.contracts(&mut out)?;
         self.confirmations(&mut out)?;
+        self.on_demand(&mut out)?;
         self.loads(&mut out)?;
+        self.credentials(&mut out)?;
         self.faults(&mut out)?;
         self.latencies(&mut out)?;
         self.agents(&mut out)?;
+        self.peers(&mut out)?;
         self.own(&mut out)
     }
 }

@@ -27,14 +27,28 @@ pub(crate) async fn plan<S: Store>(
     let mut plan = Plan::new();
     for id in assigned.of(&identity.agent) {
         // One that is gone was only just deleted.
-        if let Some(monitor) = store.monitor(&id).await? {
-            let ordinal = store.ordinal(&id, &identity.agent).await?;
-            let wanted = monitor.spec.interval.duration();
-            let interval = loads.interval(&id).unwrap_or(wanted);
-            plan.insert(id, item(&monitor, interval, ordinal, since_epoch));
+        if let Some(item) = one(store, loads, identity, &id, since_epoch).await? {
+            plan.insert(id, item);
         }
     }
     Ok(plan)
+}
+
+/// One monitor, as an agent that watches it gets it.
+pub(crate) async fn one<S: Store>(
+    store: &S,
+    loads: &Loads,
+    identity: &Identity,
+    id: &MonitorId,
+    since_epoch: Duration,
+) -> Result<Option<v1::ScheduleItem>, StoreError> {
+    let Some(monitor) = store.monitor(id).await? else {
+        return Ok(None);
+    };
+    let ordinal = store.ordinal(id, &identity.agent).await?;
+    let wanted = monitor.spec.interval.duration();
+    let interval = loads.interval(id).unwrap_or(wanted);
+    Ok(Some(item(&monitor, interval, ordinal, since_epoch)))
 }
 
 /// What turns `old` into `new`: items to set, monitors to drop. Slot times differ with the moment
@@ -42,7 +56,14 @@ pub(crate) async fn plan<S: Store>(
 pub(crate) fn delta(old: &Plan, new: &Plan) -> (Vec<v1::ScheduleItem>, Vec<String>) {
     let changed = |id: &MonitorId, item: &v1::ScheduleItem| {
         old.get(id).is_none_or(|known| {
-            known.generation != item.generation || known.interval_ms != item.interval_ms
+            let token = |item: &v1::ScheduleItem| {
+                let probe = item.probe.as_ref();
+                probe.map(|probe| probe.access_token.clone())
+            };
+            known.generation != item.generation
+                || known.interval_ms != item.interval_ms
+                || known.looks_at_wall != item.looks_at_wall
+                || token(known) != token(item)
         })
     };
     let upserts = new.iter().filter(|(id, item)| changed(id, item));
@@ -69,41 +90,51 @@ fn item(
         interval_ms: millis(interval),
         next_slot,
         next_slot_in_ms: millis(begins.saturating_sub(since_epoch)),
-        probe: Some(v1::ProbeSpec {
-            url: spec.url.to_string(),
-            era: spec.era.to_string(),
-            calls: spec.calls.iter().map(tool_call).collect(),
-            step_timeout_ms: millis(spec.step_timeout.duration()),
-            call_timeout_ms: millis(spec.call_timeout.duration()),
-            total_timeout_ms: millis(spec.total_timeout.duration()),
-            headers: spec
-                .headers
-                .iter()
-                .map(|(name, value)| v1::Header {
-                    name: name.clone(),
-                    value: value.expose().as_bytes().to_vec(),
-                    secret: true,
-                })
-                .collect(),
-            severities: spec
-                .severities
-                .iter()
-                .map(|(check, severity)| v1::SeverityOverride {
-                    check: check.to_string(),
-                    severity: severity.to_string(),
-                })
-                .collect(),
-            lists: spec.lists.iter().map(ToString::to_string).collect(),
-            subscribe: spec.subscribe,
-            profile: spec.profile.to_string(),
-            expect_json: demanded(&spec.expect),
-            health_json: spec.health.as_ref().map_or_else(String::new, |health| {
-                serde_json::to_string(health).unwrap_or_default()
-            }),
-            idle_ms: spec.idle_stream.map_or(0, |idle| millis(idle.duration())),
-            network: Some(network(spec)),
-        }),
+        probe: Some(probe(spec)),
+        looks_at_wall: false,
         hosting: spec.hosting.clone().unwrap_or_default(),
+    }
+}
+
+/// What an agent is to do of a target, with the credentials for it.
+pub(crate) fn probe(spec: &MonitorSpec) -> v1::ProbeSpec {
+    v1::ProbeSpec {
+        url: spec.url.to_string(),
+        era: spec.era.to_string(),
+        calls: spec.calls.iter().map(tool_call).collect(),
+        step_timeout_ms: millis(spec.step_timeout.duration()),
+        call_timeout_ms: millis(spec.call_timeout.duration()),
+        total_timeout_ms: millis(spec.total_timeout.duration()),
+        headers: spec
+            .headers
+            .iter()
+            .map(|(name, value)| v1::Header {
+                name: name.clone(),
+                value: value.expose().as_bytes().to_vec(),
+                secret: true,
+            })
+            .collect(),
+        severities: spec
+            .severities
+            .iter()
+            .map(|(check, severity)| v1::SeverityOverride {
+                check: check.to_string(),
+                severity: severity.to_string(),
+            })
+            .collect(),
+        lists: spec.lists.iter().map(ToString::to_string).collect(),
+        subscribe: spec.subscribe,
+        profile: spec.profile.to_string(),
+        expect_json: demanded(&spec.expect),
+        health_json: spec.health.as_ref().map_or_else(String::new, |health| {
+            serde_json::to_string(health).unwrap_or_default()
+        }),
+        idle_ms: spec.idle_stream.map_or(0, |idle| millis(idle.duration())),
+        network: Some(network(spec)),
+        instance_json: demanded(&spec.instance),
+        // Put in by whoever has it.
+        access_token: Vec::new(),
+        watch_contract: spec.contract.watch,
     }
 }
 

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use store::{Kind, Put, Store, StoreError};
 
-use crate::{Hub, assigning};
+use crate::{Hub, assigning, contracts, credentials};
 
 /// Monitors of one coordinator: what its memory is for.
 pub(crate) const MAX_MONITORS: usize = 100_000;
@@ -29,6 +29,7 @@ pub(crate) enum ManagedBy {
 /// What a put does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "PutChange")]
 pub(crate) enum Change {
     /// There was no such monitor.
     Created,
@@ -220,7 +221,11 @@ pub(crate) async fn follow<S: Store>(
 
 /// Everything that is wrong with a spec.
 fn check(spec: &MonitorSpec) -> Result<(), Refused> {
-    let problems = spec.problems();
+    let mut problems = spec.problems();
+    problems.extend(credentials::problems(spec));
+    if problems.is_empty() {
+        problems.extend(contracts::problem(spec));
+    }
     if problems.is_empty() {
         Ok(())
     } else {
@@ -240,13 +245,16 @@ async fn free<S: Store>(hub: &Hub<S>, id: &MonitorId) -> Result<(), Refused> {
 fn show<S: Store>(hub: &Hub<S>, monitor: &Monitor) {
     let now = tokio::time::Instant::now().into_std();
     hub.board.set(monitor, now);
+    hub.credentials.set(monitor);
 }
 
 /// Removes a monitor and all that belongs to it; whether there was one.
 async fn drop_one<S: Store>(hub: &Hub<S>, id: &MonitorId) -> Result<bool, StoreError> {
     let existed = hub.store.delete_monitor(id).await?;
     hub.board.remove(id.as_str());
+    hub.credentials.remove(id);
     assigning::forget(hub, id).await?;
+    contracts::forget(&hub.store, id).await?;
     unmark(&hub.store, id).await?;
     Ok(existed)
 }

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::future::Future as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use listen::{Acceptor, Patient};
+use peer::key_of;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -41,8 +39,10 @@ const STRANGERS: usize = 128;
 const STRANGER: Duration = Duration::from_secs(30);
 /// Connections that may wait to be served.
 const QUEUE: usize = 64;
-/// How long to leave a listener alone that fails, as it does when files run out.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long a peer may leave unread what is written to it.
+const UNREAD: Duration = Duration::from_secs(30);
+
+type Tcp = Patient<TcpStream>;
 
 /// Who is on the other side, as the handshake proved it.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +58,8 @@ pub(crate) struct Shown {
     pub(crate) agent: (String, [u8; 32]),
     /// When the certificate ends.
     pub(crate) ends_at: jiff::Timestamp,
+    /// Where the connection comes from, once it is known.
+    pub(crate) address: Option<SocketAddr>,
 }
 
 impl Shown {
@@ -69,7 +71,7 @@ impl Shown {
 
 /// A connection.
 pub(crate) struct Accepted {
-    io: Either<TcpStream, TlsStream<TcpStream>>,
+    io: Either<Tcp, TlsStream<Tcp>>,
     peer: Peer,
     /// When it is cut off, whatever it does.
     cut: Option<Pin<Box<Sleep>>>,
@@ -138,28 +140,6 @@ pub(crate) fn for_agents(authority: &Authority, leaf: Leaf) -> anyhow::Result<Se
     Ok(config)
 }
 
-/// TLS for API and metrics, from PEM files.
-pub(crate) fn from_files(certificate: &Path, key: &Path) -> anyhow::Result<ServerConfig> {
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("http-tls-cert: {}", certificate.display()))?;
-    anyhow::ensure!(
-        !chain.is_empty(),
-        "http-tls-cert: {}: it has no PEM certificate",
-        certificate.display()
-    );
-    let key_der = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("http-tls-key: {}", key.display()))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key_der)
-        .with_context(|| format!("http-tls-key: {}: does not fit", key.display()))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
-}
-
 /// What a listener needs for each connection.
 struct Doors {
     acceptor: Option<TlsAcceptor>,
@@ -221,25 +201,17 @@ pub(crate) fn incoming(
         strangers: for_agents.then(|| Arc::new(Semaphore::new(STRANGERS))),
         shaking: Mutex::default(),
     });
+    let mut listener = Acceptor::new(listener);
     tokio::spawn(async move {
         let accept = async {
-            loop {
-                let permit = Arc::clone(&doors.connections).acquire_owned().await;
-                let (Ok(permit), connection) = (permit, listener.accept().await) else {
-                    return;
-                };
-                match connection {
-                    Ok((stream, address)) => {
-                        let (doors, accepted) = (Arc::clone(&doors), accepted.clone());
-                        tokio::spawn(async move {
-                            welcome(&doors, stream, address, permit, &accepted).await;
-                        });
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection cannot be accepted");
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                }
+            // Nobody closes the semaphore.
+            while let Ok(permit) = Arc::clone(&doors.connections).acquire_owned().await {
+                let (stream, address) = listener.accept().await;
+                let (doors, accepted) = (Arc::clone(&doors), accepted.clone());
+                tokio::spawn(async move {
+                    let stream = Patient::new(stream, UNREAD);
+                    welcome(&doors, stream, address, permit, &accepted).await;
+                });
             }
         };
         tokio::select! {
@@ -252,7 +224,7 @@ pub(crate) fn incoming(
 
 async fn welcome(
     doors: &Doors,
-    stream: TcpStream,
+    stream: Tcp,
     address: SocketAddr,
     permit: OwnedSemaphorePermit,
     accepted: &mpsc::Sender<Accepted>,
@@ -268,7 +240,10 @@ async fn welcome(
     let shaken = tokio::time::timeout(HANDSHAKE, shaken).await;
     drop(turn);
     match shaken {
-        Ok(Ok(connection)) => {
+        Ok(Ok(mut connection)) => {
+            if let Some(shown) = &mut connection.peer.shown {
+                shown.address = Some(address);
+            }
             // Nobody takes it while the coordinator leaves.
             let _ = accepted.send(connection).await;
         }
@@ -277,12 +252,7 @@ async fn welcome(
     }
 }
 
-async fn shake(
-    doors: &Doors,
-    stream: TcpStream,
-    permit: OwnedSemaphorePermit,
-) -> io::Result<Accepted> {
-    stream.set_nodelay(true)?;
+async fn shake(doors: &Doors, stream: Tcp, permit: OwnedSemaphorePermit) -> io::Result<Accepted> {
     let mut connection = Accepted {
         io: Either::Left(stream),
         peer: Peer::default(),
@@ -300,8 +270,9 @@ async fn shake(
     let leaf = session.peer_certificates().and_then(<[_]>::first);
     let shown = leaf.and_then(|leaf| {
         Some(Shown {
-            agent: (authority::agent_of(leaf)?, authority::key_sha256(leaf)?),
+            agent: (authority::agent_of(leaf)?, key_of(leaf)?),
             ends_at: authority::ends_at(leaf)?,
+            address: None,
         })
     });
     if shown.is_none()

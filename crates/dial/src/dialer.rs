@@ -170,6 +170,9 @@ impl Dialer {
         known: &[IpAddr],
         watch: Watch<'_>,
     ) -> Result<Connection, DialError> {
+        if endpoint.is_https() {
+            self.tls.seed();
+        }
         watch(Progress::Phase(Phase::Dns));
         let (vetted, resolution) = self.resolve(endpoint, origin, known, Wait::First).await?;
         if let Some(resolution) = &resolution {

@@ -83,6 +83,7 @@ impl Dialer {
             let detail = "HTTP/3 is for https only: QUIC has no form without TLS";
             return Err(DialError::new(Reason::ProberInternal, detail));
         }
+        self.tls.seed();
         watch(Progress::Phase(Phase::Dns));
         let (vetted, resolution) = self.resolve(endpoint, origin, known, Wait::First).await?;
         if let Some(resolution) = &resolution {

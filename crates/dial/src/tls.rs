@@ -116,6 +116,13 @@ impl Tls12And13 {
         })
     }
 
+    /// Draws the first random bytes of this process, if nobody did: they are seeded from the jitter
+    /// of the CPU, which takes a tenth of a second that is not the target's.
+    pub(crate) fn seed(&self) {
+        // Where there is no randomness, the handshake says so.
+        let _ = self.provider.secure_random.fill(&mut [0; 32]);
+    }
+
     /// One handshake.
     pub(crate) async fn handshake(
         &self,

@@ -23,6 +23,10 @@ pub struct Findings {
     pub transport: Option<Transport>,
     /// What the server says it is.
     pub server: Option<ServerInfo>,
+    /// Other servers, or versions of it, that gave results of the same probe.
+    pub more_servers: Vec<ServerInfo>,
+    /// The instances that answered, as the plan's paths find them; the first one first.
+    pub instances: Vec<String>,
     /// How many tools it listed, once the list was complete.
     pub tools: Option<u32>,
     /// How many items the other lists had, each once it was complete.

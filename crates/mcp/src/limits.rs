@@ -35,6 +35,10 @@ pub const MAX_EVENT_ID_BYTES: usize = 1024;
 /// How often one request's stream is resumed: a server that closes early does it once or twice.
 pub const MAX_RESUMES: u32 = 8;
 
+/// How long a response stream may stay open after its response (2026-07-28
+/// transports/streamable-http: the response should end it): far more than a network takes.
+pub const STREAM_END: Duration = Duration::from_secs(2);
+
 /// How long to wait before a stream is resumed, where it does not say (2025-11-25 transports,
 /// "Resumability"; browsers wait about so long).
 pub const DEFAULT_RETRY: Duration = Duration::from_secs(1);
@@ -67,8 +71,12 @@ pub const MAX_CURSOR_BYTES: usize = 8 << 10;
 /// Sessions of one probe that are given back: a handshake may be refused and tried again.
 pub const MAX_SESSIONS: usize = 4;
 
-/// How long a call that cleans up may take once the probe has failed, beyond its budget.
+/// How long all calls that clean up may take together once the probe has failed, beyond its budget.
 pub const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long they may take once the probe was cancelled, and how long giving its sessions back may take
+/// then: together less than the 5 s for which an agent that stops waits for its probes.
+pub const CANCELLED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long closing a session may take, beyond the budget of the probe: a guest cleans up after
 /// itself also when the evening was long.

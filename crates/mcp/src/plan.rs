@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use model::expect::{CallExpect, Expect, JsonPath};
+use model::instance::InstanceSpec;
 use model::monitor::CallSpec;
 use model::{CheckId, EraPolicy, ListKind, Profile, Severity, TargetUrl};
 
@@ -107,6 +108,8 @@ pub struct Plan {
     pub profile: Profile,
     /// What the target must be beyond the protocol.
     pub expect: Expect,
+    /// Where the instance that answers names itself.
+    pub instance: InstanceSpec,
     /// Whether the shell adds a credential: then a 401 means that it was rejected.
     pub has_credential: bool,
     /// Whether the endpoint is reached through a proxy: what takes too long before there is a
@@ -155,6 +158,7 @@ impl Plan {
             idle: None,
             profile: Profile::Standard,
             expect: Expect::default(),
+            instance: InstanceSpec::default(),
             has_credential: false,
             is_proxied: false,
             step_timeout: Self::STEP_TIMEOUT,

@@ -15,7 +15,7 @@ use crate::reply::Fault;
 
 pub(crate) use call::{Called, call};
 pub(crate) use items::Items;
-pub(crate) use tools::Tools;
+pub(crate) use tools::{Tools, order};
 
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
@@ -79,11 +79,7 @@ pub(crate) fn discover(result: &Value, findings: &mut Findings) -> Result<Discov
     // Otherwise the result would not have been read as modern.
     findings.pass(CheckId::DiscVersionListed);
     cache_hints(step, result, None, findings);
-    // Drafts before the release had serverInfo beside capabilities.
-    let info = result["_meta"]
-        .get(SERVER_INFO)
-        .or_else(|| result.get("serverInfo"));
-    let server = server_info(info);
+    let server = server_info(info_of(step, result));
     demand_server_info(CheckId::DiscServerInfo, step, server.as_ref(), findings);
     Ok(Discovered {
         server,
@@ -164,7 +160,15 @@ fn cache_hints(step: Step, result: &Value, scope: Option<&str>, findings: &mut F
     );
 }
 
-fn server_info(info: Option<&Value>) -> Option<ServerInfo> {
+/// The `serverInfo` of a result. Drafts before 2026-07-28 had that of `server/discover` beside the
+/// capabilities, as `initialize` has it.
+pub(crate) fn info_of(step: Step, result: &Value) -> Option<&Value> {
+    let is_greeting = matches!(step, Step::Discover | Step::Initialize);
+    let beside = || result.get("serverInfo").filter(|_| is_greeting);
+    result["_meta"].get(SERVER_INFO).or_else(beside)
+}
+
+pub(crate) fn server_info(info: Option<&Value>) -> Option<ServerInfo> {
     let info = info.filter(|info| info.is_object())?;
     let text = |key: &str| model::text::line(info[key].as_str().unwrap_or_default(), 128);
     Some(ServerInfo {

@@ -3,11 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use crate::exchange::Head;
+use crate::limits::MAX_RETRY_AFTER;
 
 /// What a `Retry-After` asks for, seconds from the answer. A date counts from the server's own
 /// (`Date`, section 6.6.1), whose clock it is of, or else from ours, since the Unix epoch; one that
 /// has passed is 0. None where there is no legal value.
-pub(crate) fn seconds(head: &Head, wall: Option<Duration>) -> Option<u64> {
+fn seconds(head: &Head, wall: Option<Duration>) -> Option<u64> {
     let value = head.header("retry-after")?.trim();
     // More than fits is as good as for ever.
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -18,6 +19,14 @@ pub(crate) fn seconds(head: &Head, wall: Option<Duration>) -> Option<u64> {
     let now = theirs.or(wall)?;
     let left = until.saturating_sub(now);
     Some(left.as_secs() + u64::from(left.subsec_nanos() > 0))
+}
+
+/// What a response that turns a client away asks for (`Retry-After`), seconds, at most
+/// [`MAX_RETRY_AFTER`]; `wall` is the time now since the Unix epoch, for dates of a server that does
+/// not say what time it thinks it is.
+#[must_use]
+pub fn retry_after(head: &Head, wall: Option<Duration>) -> Option<u64> {
+    seconds(head, wall).map(|seconds| seconds.min(MAX_RETRY_AFTER))
 }
 
 /// An HTTP date in any of the three forms of RFC 9110 section 5.6.7, since the Unix epoch.

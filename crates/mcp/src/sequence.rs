@@ -8,7 +8,9 @@ mod flow;
 mod handshake;
 mod hearing;
 mod http_sse;
+mod identity;
 mod input;
+mod origins;
 mod replies;
 mod resume;
 mod running;
@@ -25,7 +27,7 @@ use http::HeaderValue;
 
 use crate::exchange::{Command, ExchangeId, Head};
 use crate::findings::Findings;
-use crate::limits::BODY_GRACE;
+use crate::limits::{BODY_GRACE, CANCELLED_TIMEOUT};
 use crate::plan::Plan;
 use crate::reply::Fault;
 use crate::request::Dialect;
@@ -59,8 +61,10 @@ pub struct Sequence {
     input_rounds: u32,
     /// What earlier calls left for later ones.
     captured: BTreeMap<String, Value>,
-    /// Requests that are wrong on purpose, still to be sent.
+    /// Requests that are wrong on purpose, or have an `Origin`, still to be sent.
     trials: VecDeque<strict::Trial>,
+    /// The server asked for a pause, or time is up: nothing is sent that need not be.
+    spares: bool,
     server_requests: usize,
     /// Exchanges that answer requests of the server; dropped once they are accepted.
     asides: BTreeSet<ExchangeId>,
@@ -70,6 +74,10 @@ pub struct Sequence {
     /// The probe has failed, and what it made is being cleaned up.
     cleaning: bool,
     closing: bool,
+    /// By when what was made must be cleaned up, once the probe has failed.
+    clean_until: Option<Instant>,
+    /// By when all must be over, once the probe was cancelled.
+    end_until: Option<Instant>,
 }
 
 impl Sequence {
@@ -114,12 +122,15 @@ impl Sequence {
             input_rounds: 0,
             captured: BTreeMap::new(),
             trials: VecDeque::new(),
+            spares: false,
             server_requests: 0,
             asides: BTreeSet::new(),
             to_close: Vec::new(),
             session_lost: false,
             cleaning: false,
             closing: false,
+            clean_until: None,
+            end_until: None,
         };
         let first = match (era, transport) {
             (Era::Modern, _) => Step::Discover,
@@ -208,6 +219,9 @@ impl Sequence {
 
     /// A piece of a response's body came.
     pub fn handle_chunk(&mut self, exchange: ExchangeId, chunk: &[u8], now: Instant) {
+        if self.is_followed(exchange) {
+            return;
+        }
         let progress = match self.reader_of(exchange) {
             Some((reader, findings)) => reader.handle_chunk(chunk, findings),
             None => return,
@@ -225,6 +239,9 @@ impl Sequence {
         if self.stream.as_ref().is_some_and(|s| s.exchange == exchange) {
             self.stream = None;
             self.fail(ending::stream_ended(), now);
+            return;
+        }
+        if self.is_followed(exchange) && self.followed(true, now) {
             return;
         }
         if self.may_resume(exchange, now) {
@@ -281,7 +298,10 @@ impl Sequence {
             self.resume();
             return;
         }
-        let Some(running) = self.running.as_mut().filter(|r| r.deadline <= now) else {
+        if self.running.as_ref().is_none_or(|r| r.deadline > now) || self.followed(false, now) {
+            return;
+        }
+        let Some(running) = self.running.as_mut() else {
             return;
         };
         if !running.awaits_stream(self.dialect.transport)
@@ -310,9 +330,19 @@ impl Sequence {
 
     /// The user or the shell wants the probe to end. A session is still closed.
     pub fn handle_cancel(&mut self, now: Instant) {
-        if self.closing || self.is_done() {
+        if self.is_done() || self.end_until.is_some() {
             return;
         }
+        let until = now + CANCELLED_TIMEOUT;
+        if self.closing {
+            self.end_until = Some(until);
+            if let Some(running) = self.running.as_mut() {
+                running.deadline = running.deadline.min(until);
+            }
+            return;
+        }
+        self.clean_until = Some(self.clean_until.map_or(until, |at| at.min(until)));
+        self.end_until = Some(until + CANCELLED_TIMEOUT);
         self.fallback = None;
         self.fail(
             Fault {

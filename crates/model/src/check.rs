@@ -17,7 +17,7 @@ crate::closed_words! {
     pub enum Profile ("profile") {
         /// What any client would meet.
         Standard = "standard",
-        /// Also how requests that are wrong on purpose are refused: some twenty requests more.
+        /// Also how requests that are wrong on purpose are refused: some ten requests more.
         Strict = "strict",
     }
 }
@@ -42,7 +42,11 @@ impl CheckId {
     pub fn may_become(self, severity: Severity) -> bool {
         let is_demand = matches!(
             self,
-            Self::ListExpected | Self::CallExpected | Self::ServerExpected | Self::EraExpected
+            Self::ListExpected
+                | Self::CallExpected
+                | Self::ServerExpected
+                | Self::EraExpected
+                | Self::OriginExpected
         );
         is_demand || self.rule().severity != Severity::Fail || severity == Severity::Fail
     }
@@ -97,6 +101,7 @@ checks! {
     HttpAccept406 = "http.accept_406": Note in Strict, "transports/streamable-http#sending-messages", "a client that takes only JSON is answered with JSON or 406";
     SseParse = "sse.parse": Fail in Standard, "WHATWG HTML §9.2", "event streams are well framed";
     SseEndpointFirst = "sse.endpoint_first": Fail in Standard, "2024-11-05 transports#http-with-sse", "the first event names a message endpoint of the same origin";
+    SseTerminated = "sse.terminated": Note in Strict, "2026-07-28 transports/streamable-http#receiving-messages", "a response stream ends within 2 s of its response";
     SseNoServerRequest = "sse.no_server_request": Note in Standard, "2026-07-28 transports/streamable-http#receiving-messages", "response streams carry no requests of the server";
     SseNoForeignNotif = "sse.no_foreign_notif": Note in Standard, "2026-07-28 transports/streamable-http#receiving-messages", "response streams carry only notifications that belong to the request";
     SseResume = "sse.resume": Degrade in Standard, "2025-11-25 transports#resumability-and-redelivery", "a stream that closes early is resumed by Last-Event-ID and brings the answer";
@@ -110,10 +115,10 @@ checks! {
     RpcReservedCode = "rpc.reserved_code": Note in Standard, "2026-07-28 basic#error-codes", "errors use no code that the specification reserves or retired";
     EraAnswered = "era.answered": Note in Standard, "2026-07-28 basic/versioning", "a request of the other era is answered promptly, without 5xx";
     InitVersion = "init.version": Fail in Standard, "2025-11-25 basic/lifecycle#version-negotiation", "the server names a published protocol revision";
-    InitVersionEcho = "init.version_echo": Note in Standard, "2025-11-25 basic/lifecycle#version-negotiation", "the server negotiates instead of rejecting the offered revision";
+    InitVersionEcho = "init.version_echo": Note in Standard, "2025-11-25 basic/lifecycle#version-negotiation", "the server negotiates instead of rejecting the offered revision; strict: it answers one that nobody knows with one of its own";
     InitRequired = "init.required": Fail in Standard, "2025-11-25 schema InitializeResult", "the result has protocolVersion, capabilities and serverInfo";
     InitServerInfo = "init.server_info": Note in Standard, "2025-11-25 schema Implementation", "serverInfo has a name and a version that are not empty";
-    InitSessionAscii = "init.session_ascii": Note in Standard, "2025-11-25 transports#session-management", "the session id is visible ASCII";
+    InitSessionAscii = "init.session_ascii": Note in Standard, "2025-11-25 transports#session-management", "the session id is visible ASCII, and of one session only";
     SessStable = "sess.stable": Fail in Standard, "2025-11-25 transports#session-management", "the session lives as long as it is used";
     SessDelete = "sess.delete": Note in Standard, "2025-11-25 transports#session-management", "DELETE of the session is answered with 2xx or 405";
     SessRequired400 = "sess.required_400": Note in Strict, "2025-11-25 transports#session-management", "a request without its session is answered with 400";
@@ -135,6 +140,7 @@ checks! {
     ListSchemaValid = "list.schema_valid": Note in Standard, "server/tools#tool; JSON Schema 2020-12", "schemas of tools are valid and refer to nothing elsewhere";
     ListXMcpHeader = "list.x_mcp_header": Note in Standard, "2026-07-28 transports/streamable-http#custom-headers", "x-mcp-header annotations are valid: clients must drop a tool where they are not";
     ListPagination = "list.pagination": Fail in Standard, "server/utilities/pagination", "the list ends, and no cursor comes twice";
+    ListOrderStable = "list.order_stable": Note in Strict, "2026-07-28 server/tools#listing-tools", "tools are listed in the same order again";
     ListCacheHints = "list.cache_hints": Note in Standard, "2026-07-28 server/utilities/caching", "results carry ttlMs and cacheScope, the same scope on all pages";
     CallContent = "call.content": Note in Standard, "server/tools#tool-result", "content is an array of known blocks";
     CallIsError = "call.is_error": Fail in Standard, "server/tools#error-handling", "the configured call succeeds";
@@ -146,7 +152,9 @@ checks! {
     ListExpected = "list.expected": Fail in Standard, "the monitor's `expect.tools`", "every tool that must be there is listed";
     CallExpected = "call.expected": Fail in Standard, "the monitor's `calls[].expect`", "the result of the call is what the monitor demands";
     ServerExpected = "server.expected": Fail in Standard, "the monitor's `expect.server_name` and `server_version`", "the server gives itself the name and version that it must have";
+    ServerUniform = "server.uniform": Note in Standard, "2026-07-28 basic#_meta", "all results come from one version of the server";
     EraExpected = "era.expected": Fail in Standard, "the monitor's `expect.era` and `protocol_version`", "the era and revision are those that must be spoken";
+    OriginExpected = "origin.expected": Fail in Standard, "the monitor's `expect.origin`; 2026-07-28 transports/streamable-http#security-warning", "the origins that must be let in are, and those that must be kept out are";
     PerfStep = "perf.step": Degrade in Standard, "the monitor's `expect.max_step` and `calls[].expect.max`", "every step takes no longer than it may";
     PerfTotal = "perf.total": Degrade in Standard, "the monitor's `expect.max_total`", "the probe takes no longer than it may";
     HttpSize = "http.size": Degrade in Standard, "the monitor's `expect.max_response_bytes`", "no answer is larger than it may be";
@@ -156,6 +164,7 @@ checks! {
     AuthAs = "auth.as": Note in Standard, "RFC 8414 §3.3; basic/authorization", "the authorization server's metadata is found, its issuer is identical, it has S256 and https endpoints";
     AuthToken = "auth.token": Fail in Standard, "RFC 6749 §4.4", "the credential is good for a token, and the token opens the server";
     AuthUniform = "auth.uniform": Note in Standard, "basic/authorization", "all steps agree about whether they want a credential";
+    AuthAddresses = "auth.addresses": Degrade in Standard, "RFC 9110 §11.6.1; basic/authorization", "every address of the name turns strangers away in the same way, or none does";
     AuthExpiry = "auth.expiry": Degrade in Standard, "RFC 7519 §4.1.4", "the credential lasts for 72 more hours, better 14 days";
 }
 

@@ -33,6 +33,26 @@ impl ChangeClass {
     }
 }
 
+/// Whether a text is the fingerprint of a tool surface: `sha256:` and 64 lower-case hexadecimal digits.
+#[must_use]
+pub fn is_fingerprint(text: &str) -> bool {
+    let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    let digits = text.strip_prefix("sha256:").unwrap_or_default();
+    digits.len() == 64 && digits.bytes().all(is_digit)
+}
+
+crate::closed_words! {
+    /// How a tool surface became the one that a server is held against.
+    pub enum PinnedBy ("way to pin") {
+        /// It was the first that any agent saw.
+        FirstSeen = "first_seen",
+        /// The monitor's `contract.pin` says so.
+        Monitor = "monitor",
+        /// Somebody approved it.
+        Approval = "approval",
+    }
+}
+
 /// One difference between two tool surfaces. All text is escaped ([`crate::text::line`]) and cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {

@@ -2,6 +2,7 @@
 //! severity can be chosen like that of every other one.
 
 mod assertion;
+mod origin;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,9 +14,10 @@ use serde_json::Value;
 
 use crate::monitor::FieldError;
 use crate::period::Period;
-use crate::{Era, Revision, Step, TargetUrl};
+use crate::{Era, Revision, Step, TargetUrl, json_schema};
 
 pub use assertion::Assertion;
+pub use origin::{MAX_ORIGINS, OriginExpect, WebOrigin, WebOriginError};
 
 /// Assertions on the result of one call.
 const MAX_ASSERTIONS: usize = 32;
@@ -43,6 +45,9 @@ pub struct Expect {
     /// The revision that must be agreed on (`era.expected`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol_version: Option<Revision>,
+    /// Origins that must be let in or kept out (`origin.expected`).
+    #[serde(skip_serializing_if = "OriginExpect::is_empty")]
+    pub origin: OriginExpect,
     /// How many days every certificate must still be valid, 14 where absent
     /// (`net.cert_expiry`).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,6 +128,7 @@ impl Expect {
                 texts(&format!("{pointer}/{field}"), text, &mut problems);
             }
         }
+        problems.extend(self.origin.problems(&format!("{pointer}/origin")));
         if let (Some(era), Some(revision)) = (self.era, self.protocol_version)
             && revision.era() != era
         {
@@ -148,6 +154,10 @@ impl CallExpect {
         {
             let detail = "a JSON Schema is an object";
             problems.push(FieldError::new(format!("{pointer}/schema"), detail));
+        }
+        let schema = self.schema.as_ref().filter(|_| problems.is_empty());
+        if let Some(why) = schema.and_then(json_schema::refusal) {
+            problems.push(FieldError::new(format!("{pointer}/schema"), why));
         }
         problems.extend(assertion_problems(&self.assertions, pointer));
         problems
@@ -312,6 +322,14 @@ mod tests {
             serde_json::from_value(json!({ "assert": [{ "path": "$.a" }], "schema": 7 })).unwrap();
         let pointers: Vec<_> = call.problems("/e").into_iter().map(|p| p.pointer).collect();
         assert_eq!(pointers, ["/e/schema", "/e/assert/0"]);
+        let schema = json!({ "properties": { "a": { "$ref": "https://example.com/s.json" } } });
+        let call: CallExpect = serde_json::from_value(json!({ "schema": schema })).unwrap();
+        let problems = call.problems("/e");
+        assert_eq!(problems[0].pointer, "/e/schema");
+        assert_eq!(
+            problems[0].detail,
+            "refers to another document, https://example.com/s.json"
+        );
         let unknown = serde_json::from_value::<Expect>(json!({ "tool": [] }));
         assert!(
             unknown

@@ -16,6 +16,14 @@ pub fn is_value(text: &str) -> bool {
     text.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f))
 }
 
+/// Whether a header's name says that its value gets past a wall.
+#[must_use]
+pub fn is_credential(name: &str) -> bool {
+    const WORDS: [&str; 6] = ["auth", "key", "token", "secret", "cookie", "password"];
+    let name = name.to_ascii_lowercase();
+    WORDS.iter().any(|word| name.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

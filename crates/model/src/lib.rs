@@ -12,21 +12,26 @@
 //! - [`reason`]: the closed list of why something failed, each with a [`Class`].
 //! - [`check`]: the rules that a probe examines, each with an id, a severity and its source.
 //! - [`outcome`] and [`report`]: what one probe found.
+//! - [`regional`]: what several agents found that probed at once, because somebody asked.
 //! - [`contract`]: what changed in a tool surface, and how bad that is.
 //! - [`text`]: what a target wrote, made safe to show.
 
 pub mod check;
 pub mod closed;
 pub mod contract;
+pub mod credential;
 pub mod era;
 pub mod expect;
 pub mod file;
 pub mod flow;
 pub mod header;
+pub mod instance;
+pub mod json_schema;
 pub mod monitor;
 pub mod outcome;
 pub mod period;
 pub mod reason;
+pub mod regional;
 pub mod report;
 pub mod route;
 pub mod step;

@@ -1,5 +1,7 @@
 //! What is to be watched.
 
+mod authorization;
+mod contract;
 mod id;
 mod load;
 mod network;
@@ -13,9 +15,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::expect::{CallExpect, Expect, HealthSpec, JsonPath};
+use crate::instance::InstanceSpec;
 use crate::period::Period;
 use crate::{CheckId, ConnectTo, EraPolicy, ListKind, Profile, Severity, TargetUrl};
 
+pub use authorization::{Authorization, Grant};
+pub use contract::{ContractPin, ContractSpec};
 pub use id::{LANES, MonitorId, MonitorIdError};
 pub use problems::{FieldError, MAX_REQUESTS_PER_MINUTE, call_problems, is_id, label_problems};
 pub use secret::Secret;
@@ -116,6 +121,12 @@ pub struct MonitorSpec {
     /// What the target must be beyond the protocol.
     #[serde(default)]
     pub expect: Expect,
+    /// Where the instance that answers names itself.
+    #[serde(default, skip_serializing_if = "InstanceSpec::is_empty")]
+    pub instance: InstanceSpec,
+    /// The tools as a contract: what they are held against, and what a change means.
+    #[serde(default)]
+    pub contract: ContractSpec,
     /// How long one step may take, up to 60 s.
     #[serde(default = "ten_seconds")]
     pub step_timeout: Period,
@@ -128,6 +139,12 @@ pub struct MonitorSpec {
     /// Headers for every request; their values are never shown again.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
+    /// Where its access tokens come from; agents get those and nothing else of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Authorization>,
+    /// When its credential ends, RFC 3339, where nobody but the operator knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_expires_at: Option<String>,
     /// Severities that differ from the check table.
     #[serde(default)]
     pub severities: BTreeMap<CheckId, Severity>,
@@ -246,10 +263,14 @@ impl MonitorSpec {
             profile: Profile::Standard,
             health: None,
             expect: Expect::default(),
+            instance: InstanceSpec::default(),
+            contract: ContractSpec::default(),
             step_timeout: ten_seconds(),
             call_timeout: ten_seconds(),
             total_timeout: thirty_seconds(),
             headers: BTreeMap::new(),
+            authorization: None,
+            credential_expires_at: None,
             severities: BTreeMap::new(),
             max_agents: ten(),
             max_requests_per_minute: None,
@@ -316,5 +337,11 @@ mod tests {
         let spec: MonitorSpec = serde_json::from_str(spec).unwrap();
         let pointers: Vec<_> = spec.problems().into_iter().map(|p| p.pointer).collect();
         assert_eq!(pointers, ["/interval", "/severities/rpc.id"]);
+        let spec = r#"{"url":"https://x/","headers":{"Origin":"https://a"},
+            "expect":{"origin":{"accepted":["https://b"],"refused":["https://b"]}},
+            "severities":{"origin.expected":"note"}}"#;
+        let spec: MonitorSpec = serde_json::from_str(spec).unwrap();
+        let pointers: Vec<_> = spec.problems().into_iter().map(|p| p.pointer).collect();
+        assert_eq!(pointers, ["/expect/origin/refused/0", "/headers/Origin"]);
     }
 }

@@ -51,6 +51,10 @@ pub struct Report {
     /// What the server says it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerInfo>,
+    /// Other servers, or versions of it, that gave results of the same probe, at most 8: a mixed
+    /// rollout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_servers: Vec<ServerInfo>,
     /// The first connection of the probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
@@ -60,8 +64,8 @@ pub struct Report {
     /// The edge of a content delivery network that answered, as its response headers say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge: Option<Edge>,
-    /// The instance of the server that answered first: the value of the header that the user named.
-    /// Untrusted, escaped.
+    /// The instance of the server that answered first, by the header or paths that the user named.
+    /// Untrusted, escaped, at most 96 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
     /// Other instances that answered requests of the same probe, at most 8.
@@ -309,6 +313,12 @@ pub struct HealthReport {
     /// What is wrong, escaped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// When it wants to be asked again, where it turned the probe away: seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_seconds: Option<u64>,
+    /// The instance that answered, by the path that the user named. Untrusted, escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// The phases that ran, each in microseconds; they sum to `total_us`.
     pub phases_us: BTreeMap<Phase, u64>,
     /// How long it took. Part of no step, and of no total of the probe.

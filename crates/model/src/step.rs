@@ -29,6 +29,9 @@ crate::closed_words! {
         /// `subscriptions/listen` until it is acknowledged, or the legacy era's `GET` stream; only
         /// where the monitor asks for it.
         Subscribe = "subscribe",
+        /// The cheapest request of the era once more, with an `Origin`; only where the monitor says
+        /// which are let in or kept out.
+        Origin = "origin",
         /// A request that is wrong on purpose, to see that it is refused as it should be; only in
         /// the strict profile.
         Strict = "strict",
@@ -52,7 +55,7 @@ impl Step {
             Self::PromptsList => Some("prompts/list"),
             Self::ToolsCall => Some("tools/call"),
             Self::Subscribe => Some("subscriptions/listen"),
-            Self::Authorize | Self::Stream | Self::Strict | Self::Close => None,
+            Self::Authorize | Self::Stream | Self::Origin | Self::Strict | Self::Close => None,
         }
     }
 }

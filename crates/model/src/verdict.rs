@@ -33,6 +33,8 @@ crate::closed_words! {
         SelfTest = "self_test",
         /// Its slots begin late: the machine is starved.
         Lag = "lag",
+        /// It is alone in what it says of most targets of several hostings. Reported; its votes count.
+        Minority = "minority",
     }
 }
 
@@ -43,5 +45,11 @@ crate::closed_words! {
         WeakQuorum = "weak_quorum",
         /// Too few references vouch for the witnesses' own networks.
         WeaklyAttested = "weakly_attested",
+        /// The tools that its server lists are not those that are pinned.
+        ContractDrift = "contract_drift",
+        /// A credential that worked until then is refused: somebody revoked or changed it.
+        CredentialRefused = "credential_refused",
+        /// It fails again and again, and comes back each time.
+        Flapping = "flapping",
     }
 }

@@ -168,7 +168,7 @@ fn bearer(lines: &[String]) -> Option<mcp::challenge::Challenge> {
 }
 
 /// A first request of the modern era: it opens no session at a server of either era.
-fn opening(plan: &Plan) -> (HeaderMap, String) {
+pub(crate) fn opening(plan: &Plan) -> (HeaderMap, String) {
     let mut plan = plan.clone();
     plan.era = EraPolicy::Auto;
     plan.known = None;

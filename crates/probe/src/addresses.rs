@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::driver;
 use crate::job::Job;
-use crate::report;
+use crate::stranger::{self, Wall};
+use crate::{redact, report};
 
 /// Addresses that are probed at a time: few enough that they do not measure each other.
 const AT_ONCE: usize = 4;
@@ -48,22 +49,35 @@ pub(crate) async fn probe_each(
             let (dialer, cancel) = (dialer.clone(), cancel.clone());
             let (job, endpoint) = (alone(job), endpoint.clone().pinned(ip));
             probes.spawn(async move {
-                let probed = driver::once(&dialer, job, Some(endpoint), &cancel).await;
-                (n, ip, report::assemble(probed, None).report)
+                let once = driver::once(&dialer, job.clone(), Some(endpoint.clone()), &cancel);
+                let probed = once.await;
+                let challenges = probed.challenges.clone().unwrap_or_default();
+                let report = report::assemble(probed, None).report;
+                // Who has a key does not see whether there is a wall.
+                let mut wall = if job.plan.has_credential {
+                    let ask = stranger::ask(&dialer, &job, endpoint);
+                    cancel.run_until_cancelled(ask).await.unwrap_or_default()
+                } else {
+                    Wall::of_probe(&report, &challenges)
+                };
+                if let Some(url) = &mut wall.metadata {
+                    redact::text(url, &driver::secrets(&job));
+                }
+                (n, ip, report, wall)
             });
         }
         let Some(probed) = probes.join_next().await else {
             break;
         };
         // A panic is a bug of ours: that address is left out, the others go on.
-        if let Ok((n, ip, report)) = probed {
-            found.insert(n, (ip, report));
+        if let Ok((n, ip, report, wall)) = probed {
+            found.insert(n, (ip, report, wall));
         }
     }
     let port = job.plan.url.port();
     let rows = found.into_values();
     let rows: Vec<Row> = rows
-        .map(|(ip, report)| Row::of(ip, port, &report))
+        .map(|(ip, report, wall)| Row::of(ip, port, &report, wall))
         .collect();
     let differences = compare(&rows);
     Compared {
@@ -98,6 +112,16 @@ impl Compared {
             Step::Close,
             detail,
         );
+        if self
+            .addresses
+            .iter()
+            .any(|address| address.walled.is_some())
+        {
+            let unlike = of(Kind::Walls).or(of(Kind::Challenges));
+            let detail = unlike.map_or("", |difference| &difference.detail);
+            let id = CheckId::AuthAddresses;
+            findings.demand(unlike.is_none(), id, Step::Authorize, detail);
+        }
         let kinds = [
             Kind::Versions,
             Kind::Revisions,
@@ -122,7 +146,7 @@ struct Row {
 }
 
 impl Row {
-    fn of(ip: IpAddr, port: u16, report: &Report) -> Self {
+    fn of(ip: IpAddr, port: u16, report: &Report, wall: Wall) -> Self {
         let connection = report.connection.as_ref();
         let tls = connection.and_then(|connection| connection.tls.as_ref());
         let address = connection.map(|connection| connection.address.clone());
@@ -141,6 +165,8 @@ impl Row {
             certificate_not_after: tls.and_then(model::report::Tls::not_after),
             instance: report.instance.clone(),
             edge: report.edge.clone(),
+            walled: wall.is_there,
+            resource_metadata: wall.metadata,
             kernel_rtt_us: connection.and_then(|connection| connection.kernel_rtt_us),
             total_us: report.total_us,
         };
@@ -184,6 +210,24 @@ fn compare(rows: &[Row]) -> Vec<Difference> {
     // Also of those that are refused for it.
     let all: Vec<&Row> = rows.iter().collect();
     differences.extend(groups(Kind::Certificates, &all, certificate));
+    differences.extend(groups(Kind::Walls, &all, |row| {
+        let is_walled = row.report.walled?;
+        let said = if is_walled {
+            "strangers are turned away"
+        } else {
+            "strangers are let in"
+        };
+        Some(said.to_owned())
+    }));
+    let walled = all.iter().filter(|row| row.report.walled == Some(true));
+    let walled: Vec<&Row> = walled.copied().collect();
+    differences.extend(groups(Kind::Challenges, &walled, |row| {
+        let named = row.report.resource_metadata.as_ref();
+        Some(named.map_or_else(
+            || "no resource_metadata".to_owned(),
+            |url| format!("resource_metadata {url}"),
+        ))
+    }));
     differences
 }
 
@@ -293,6 +337,8 @@ mod tests {
                 certificate_not_after: None,
                 instance: None,
                 edge: None,
+                walled: None,
+                resource_metadata: None,
                 kernel_rtt_us: None,
                 total_us: 0,
             },
@@ -347,6 +393,49 @@ mod tests {
         let mut lost = row("2001:db8::1", Some(Reason::TcpUnreachable), "");
         lost.has_route = false;
         assert_eq!(kinds(&[row("192.0.2.1", None, "1"), lost]), [Kind::NoRoute]);
+    }
+
+    /// One replica that lets strangers in.
+    #[test]
+    fn walls_that_differ_are_a_check_of_their_own() {
+        let walled = |ip: &str, is_walled: Option<bool>, metadata: Option<&str>| {
+            let mut row = row(ip, None, "1");
+            row.report.walled = is_walled;
+            row.report.resource_metadata = metadata.map(str::to_owned);
+            row
+        };
+        let examined = |rows: Vec<Row>| {
+            let mut findings = Findings::default();
+            let compared = Compared {
+                differences: compare(&rows),
+                addresses: rows.into_iter().map(|row| row.report).collect(),
+            };
+            compared.examine(&mut findings);
+            let rows = findings.examined(|id| id.rule().severity);
+            let row = rows
+                .into_iter()
+                .find(|(row, _)| row.id == CheckId::AuthAddresses);
+            row.map(|(row, _)| row.detail.unwrap_or_default())
+        };
+        let open = examined(vec![
+            walled("192.0.2.1", Some(true), Some("https://h/x")),
+            walled("192.0.2.2", Some(false), None),
+            walled("192.0.2.3", None, None),
+        ]);
+        let said =
+            "strangers are let in at 192.0.2.2:443; strangers are turned away at 192.0.2.1:443";
+        assert_eq!(open.as_deref(), Some(said));
+        let bare = examined(vec![
+            walled("192.0.2.1", Some(true), Some("https://h/x")),
+            walled("192.0.2.2", Some(true), None),
+        ]);
+        assert!(
+            bare.unwrap()
+                .contains("no resource_metadata at 192.0.2.2:443")
+        );
+        let alike = [Some(true), Some(true)].map(|is| walled("192.0.2.1", is, Some("u")));
+        assert_eq!(examined(alike.into()).as_deref(), Some(""));
+        assert_eq!(examined(vec![walled("192.0.2.1", None, None)]), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One exchange: send a request, read its response, stamp everything where it happens.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -9,10 +10,11 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use mcp::limits::CLOSE_BYTES;
 use mcp::{ExchangeId, Head};
 use model::{Class, Phase, Reason};
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::body::Told;
 use crate::clock::now;
@@ -86,7 +88,12 @@ impl Outlet {
         };
         let mut waiting = self.lock();
         let in_order = waiting.is_empty();
-        if !in_order || matches!(self.events.try_send(event), Err(TrySendError::Full(_))) {
+        if !in_order
+            || matches!(
+                self.events.try_send(event),
+                Err(mpsc::error::TrySendError::Full(_))
+            )
+        {
             waiting.push((phase, at));
         }
     }
@@ -151,10 +158,7 @@ async fn converse(
     outlet: &Outlet,
 ) -> Result<(), Fault> {
     let (sender, response) = open(link, request, headers, outlet).await?;
-    let first_byte = match &sender {
-        Sender::H1(_, stamp) => stamp.at(),
-        Sender::H2(_) | Sender::H3(_) => None,
-    };
+    let first_byte = sender.stamp().and_then(FirstByte::at);
     let (parts, mut body) = response.into_parts();
     link.observe(&parts.headers);
     let head = Head {
@@ -196,7 +200,6 @@ async fn open(
                 reason: Reason::ProberInternal,
                 detail: format!("the request cannot be built: {error}"),
             })?;
-        outlet.phase(Phase::Send, now());
         if let Sender::H3(connection) = &mut sender {
             match over_h3(connection, dressed, request, outlet).await {
                 Ok(response) => return settled(sender, response),
@@ -205,40 +208,14 @@ async fn open(
             }
             continue;
         }
-        let has_body = !http_body::Body::is_end_stream(dressed.body());
-        let response = async {
-            match &mut sender {
-                Sender::H1(connection, stamp) => {
-                    FirstByte::arm(stamp);
-                    connection.try_send_request(dressed).await
-                }
-                Sender::H2(connection) => connection.try_send_request(dressed).await,
-                // Answered above.
-                Sender::H3(_) => std::future::pending().await,
-            }
-        };
-        let sent = async {
-            let at = if has_body { taken.await.ok() } else { None };
-            outlet.phase(Phase::Wait, at.unwrap_or_else(now));
-            std::future::pending::<()>().await;
-        };
-        let answered = tokio::select! {
-            biased;
-            // First, so that a quick answer does not hide that the request was sent.
-            () = sent => continue,
-            answered = response => answered,
-        };
-        match answered {
+        match ask(&mut sender, dressed, taken, outlet).await {
             Ok(response) => return settled(sender, response.map(Answer::Stream)),
             Err(mut error) => {
                 let is_unsent = error.take_message().is_some();
                 let error = error.into_error();
                 let fault = fault::of_http(&error, false);
                 let is_gone = matches!(fault.reason, Reason::HttpConnClosed | Reason::TcpReset);
-                let is_silent = match &sender {
-                    Sender::H1(_, stamp) => stamp.at().is_none(),
-                    Sender::H2(_) | Sender::H3(_) => false,
-                };
+                let is_silent = sender.stamp().is_some_and(|stamp| stamp.at().is_none());
                 let may_repeat = is_used && is_gone && is_silent && request.may_repeat();
                 if (is_unsent || may_repeat) && !retried {
                     retried = true;
@@ -254,6 +231,52 @@ async fn open(
     }
 }
 
+/// Sends a request over a connection and waits for the head of its answer, telling where sending ends.
+async fn ask(
+    sender: &mut Sender,
+    request: Request<Told>,
+    taken: oneshot::Receiver<Instant>,
+    outlet: &Outlet,
+) -> Result<Response<Incoming>, Box<TrySendError<Request<Told>>>> {
+    outlet.phase(Phase::Send, now());
+    let has_body = !http_body::Body::is_end_stream(request.body());
+    let stamp = sender.stamp().cloned();
+    let response = async {
+        match sender {
+            Sender::H1(connection, stamp) => {
+                stamp.arm();
+                connection.try_send_request(request).await
+            }
+            Sender::H2(connection) => connection.try_send_request(request).await,
+            // Asked in `over_h3`.
+            Sender::H3(_) => std::future::pending().await,
+        }
+    };
+    let mut is_sent = false;
+    let sent = async {
+        let at = if has_body { taken.await.ok() } else { None };
+        let at = match (at, &stamp) {
+            (Some(at), Some(stamp)) => Some(stamp.written(at).await),
+            (at, _) => at,
+        };
+        outlet.phase(Phase::Wait, at.unwrap_or_else(now));
+        is_sent = true;
+        std::future::pending::<Infallible>().await
+    };
+    let answered = tokio::select! {
+        biased;
+        // First, so that a quick answer does not hide that the request was sent.
+        never = sent => match never {},
+        answered = response => answered,
+    };
+    if answered.is_ok() && !is_sent {
+        // It answers what it has not read to the end.
+        let first_byte = stamp.as_ref().and_then(FirstByte::at);
+        outlet.phase(Phase::Wait, first_byte.unwrap_or_else(now));
+    }
+    answered.map_err(Box::new)
+}
+
 /// Sends the request over HTTP/3. A connection that does not take it is left.
 async fn over_h3(
     connection: &mut h3::Sender,
@@ -261,6 +284,7 @@ async fn over_h3(
     request: &mcp::Request,
     outlet: &Outlet,
 ) -> Result<Response<Answer>, h3::Failed> {
+    outlet.phase(Phase::Send, now());
     let sent = || outlet.phase(Phase::Wait, now());
     let body = Bytes::copy_from_slice(&request.body);
     let asked = connection.ask(dressed.map(|_| ()), body, &sent).await;

@@ -11,13 +11,14 @@ use http::{HeaderMap, HeaderValue, Method};
 use mcp::{ExchangeId, Head};
 use model::expect::HealthSpec;
 use model::report::HealthReport;
-use model::{Phase, Reason};
+use model::{Phase, Reason, instance};
 use tokio::sync::mpsc;
 
 use crate::clock::now;
 use crate::exchange::{self, Event, Outlet, What};
 use crate::job::Job;
 use crate::link::Link;
+use crate::network::Network;
 use crate::redact;
 
 /// How much of the body is read.
@@ -31,19 +32,38 @@ pub(crate) async fn ask(dialer: &Dialer, job: &Job, secrets: &[String]) -> Optio
     let mut heard = Heard::default();
     let patience = job.plan.step_timeout;
     if let Some(endpoint) = Endpoint::of(&spec.url) {
-        let endpoint = endpoint
-            .through(job.proxy.clone())
-            .detoured(&job.network.connect_to);
-        let conversation = heard.converse(dialer, job, spec, endpoint);
+        let (endpoint, network) = way(job, spec, endpoint);
+        let conversation = heard.converse(dialer, job, spec, (endpoint, network));
         if tokio::time::timeout(patience, conversation).await.is_err() {
             heard.give_up(patience);
         }
     }
-    let mut report = heard.report(spec);
-    if let Some(detail) = &mut report.detail {
-        redact::text(detail, secrets);
-    }
+    let mut report = heard.report(job, spec);
+    let texts = report.detail.iter_mut().chain(&mut report.instance);
+    texts.for_each(|text| redact::text(text, secrets));
     Some(report)
+}
+
+/// The way to the page: what stands for the target's name in TLS, and for its host and port in `Host`,
+/// stands for no other one; rules of where to connect name whom they are for.
+fn way(job: &Job, spec: &HealthSpec, endpoint: Endpoint) -> (Endpoint, Network) {
+    let mut network = job.network.clone();
+    if spec.url.as_url().host() != job.plan.url.as_url().host() {
+        network.sni = None;
+    }
+    if !is_of_target(job, spec) {
+        network.host = None;
+    }
+    let endpoint = endpoint
+        .through(job.proxy.clone())
+        .detoured(&network.connect_to)
+        .named(network.sni.clone());
+    (endpoint, network)
+}
+
+/// Whether the page is of the target's own origin.
+fn is_of_target(job: &Job, spec: &HealthSpec) -> bool {
+    spec.url.as_url().origin() == job.plan.url.as_url().origin()
 }
 
 /// What was heard so far.
@@ -63,12 +83,10 @@ impl Heard {
         dialer: &Dialer,
         job: &Job,
         spec: &HealthSpec,
-        endpoint: Endpoint,
+        (endpoint, network): (Endpoint, Network),
     ) {
-        let target = job.plan.url.as_url();
         // A credential goes to the target and to nobody else.
-        let is_same = spec.url.as_url().origin() == target.origin();
-        let mut headers = if is_same {
+        let mut headers = if is_of_target(job, spec) {
             job.headers.clone()
         } else {
             HeaderMap::new()
@@ -89,7 +107,7 @@ impl Heard {
             Alpn::Http3 => Alpn::Any,
             Alpn::Any | Alpn::Http1 => job.alpn,
         };
-        let link = Link::new(dialer.clone(), endpoint, job.origin, alpn, &job.network);
+        let link = Link::new(dialer.clone(), endpoint, job.origin, alpn, &network);
         let (outlet, mut events) = mpsc::channel(EVENT_QUEUE);
         let outlet = Outlet::new(ExchangeId::BESIDE, outlet);
         let task = exchange::run(Arc::new(link), request, Arc::new(headers), outlet);
@@ -163,7 +181,14 @@ impl Heard {
         self.fault = Some((reason, detail));
     }
 
-    fn report(self, spec: &HealthSpec) -> HealthReport {
+    fn report(self, job: &Job, spec: &HealthSpec) -> HealthReport {
+        let body = || serde_json::from_slice(&self.body).ok();
+        let path = job.plan.instance.health.as_ref().filter(|_| !self.is_cut);
+        let name = path.and_then(|path| instance::name(path, &body()?));
+        let wall = job.wall.duration_since(jiff::Timestamp::UNIX_EPOCH);
+        let wall = Duration::try_from(wall).ok();
+        let refused = self.head.as_ref().filter(|head| !head.is_success());
+        let retry_after = refused.and_then(|head| mcp::retry_after(head, wall));
         let status = self.head.as_ref().map(|head| head.status.as_u16());
         let (reason, problem) = match &self.fault {
             Some((reason, detail)) => (Some(*reason), Some(detail.clone())),
@@ -180,6 +205,8 @@ impl Heard {
             http_status: status,
             reason,
             detail: problem.map(|detail| model::text::line(&detail, 200)),
+            retry_after_seconds: retry_after,
+            instance: name,
             total_us: phases_us.values().sum(),
             phases_us,
         }

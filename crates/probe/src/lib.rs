@@ -33,6 +33,7 @@ mod redact;
 mod report;
 mod seen;
 mod stamp;
+mod stranger;
 
 pub use access::challenge;
 pub use contact::{Contact, ContactError};

@@ -41,6 +41,16 @@ pub(crate) enum Sender {
     H3(h3::Sender),
 }
 
+impl Sender {
+    /// When it wrote and read, where it is for one request at a time.
+    pub(crate) const fn stamp(&self) -> Option<&FirstByte> {
+        match self {
+            Self::H1(_, stamp) => Some(stamp),
+            Self::H2(_) | Self::H3(_) => None,
+        }
+    }
+}
+
 /// The connections of one probe.
 pub(crate) struct Link {
     pub(crate) dialer: Dialer,
@@ -230,6 +240,7 @@ impl Link {
             io,
             first_byte: first_byte.clone(),
             gauge,
+            is_dirty: false,
         };
         if is_h2 {
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())

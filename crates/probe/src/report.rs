@@ -5,7 +5,7 @@ use std::time::Duration;
 use auth::Refusal;
 use mcp::{EraRecord, Findings, Listing, Plan, Sequence};
 use model::report::{Connection, HealthReport, Http3Report, SCHEMA_VERSION};
-use model::{CheckId, Outcome, Reason, Report, Step};
+use model::{CheckId, Outcome, Reason, Report, Step, instance};
 
 use crate::access::{self, Access};
 use crate::addresses::Compared;
@@ -123,7 +123,9 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
     let era = era_of(&findings);
     let total_us: u64 = findings.steps.iter().map(|step| step.total_us).sum();
     let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-    let mut instances = facts.instances.into_iter();
+    let of_page = health.as_ref().and_then(|seen| pause_of(seen, &plan));
+    let instances = instances(facts.instances, findings.instances, health.as_ref());
+    let mut instances = instances.into_iter();
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
         url: plan.url,
@@ -134,6 +136,7 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         protocol_version: findings.revision,
         transport: findings.transport,
         server: findings.server,
+        more_servers: findings.more_servers,
         connection: facts.connection,
         more_connections: facts.more_connections,
         auth: access.auth,
@@ -151,7 +154,7 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         largest_response_bytes: findings.largest_response,
         contract: None,
         health,
-        retry_after_seconds: findings.retry_after,
+        retry_after_seconds: findings.retry_after.or(of_page),
         steps: findings.steps,
         checks: checks.into_iter().map(|(check, _)| check).collect(),
         total_us,
@@ -164,6 +167,25 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         era,
         listing,
     }
+}
+
+/// The pause that the health page asks for, where it is of the target's own origin and so speaks for it.
+fn pause_of(seen: &HealthReport, plan: &Plan) -> Option<u64> {
+    let is_own = seen.url.origin() == plan.url.origin();
+    seen.retry_after_seconds.filter(|_| is_own)
+}
+
+/// The instances that answered, as they are named by headers, results and the health page.
+fn instances(
+    mut named: Vec<String>,
+    of_results: Vec<String>,
+    health: Option<&HealthReport>,
+) -> Vec<String> {
+    let of_page = health.and_then(|seen| seen.instance.clone());
+    for name in of_results.into_iter().chain(of_page) {
+        instance::add(&mut named, name);
+    }
+    named
 }
 
 fn examine_health(health: Option<&HealthReport>, sequence: &mut Sequence) {
@@ -194,6 +216,7 @@ fn redact(report: &mut Report, secrets: &[String]) {
     let server = report
         .server
         .iter_mut()
+        .chain(&mut report.more_servers)
         .flat_map(|s| [&mut s.name, &mut s.version]);
     let instances = report.instance.iter_mut().chain(&mut report.more_instances);
     let edge = report

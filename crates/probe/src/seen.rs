@@ -6,6 +6,7 @@ use std::time::Duration;
 use dial::tcp_info::TcpInfo;
 use dial::{DialError, Endpoint, Resolution, Session};
 use http::{HeaderMap, HeaderName};
+use model::instance;
 use model::report::{
     Alternative, ClientCertificate, Connection, Edge, Overrides, Resumption, Socket,
 };
@@ -16,10 +17,6 @@ use crate::{alt_svc, edge, h3};
 
 /// Further connections that are told of.
 const MAX_SOCKETS: usize = 8;
-/// Further instances that are told of.
-const MAX_INSTANCES: usize = 8;
-/// Characters of an instance's name.
-const MAX_INSTANCE: usize = 96;
 
 /// What was seen of the network, for the report.
 #[derive(Debug, Default)]
@@ -192,10 +189,9 @@ impl Seen {
         let Some(value) = named.and_then(|name| headers.get(name)) else {
             return;
         };
-        let instance = model::text::line_of_bytes(value.as_bytes(), MAX_INSTANCE);
-        let is_new = !instance.is_empty() && !self.instances.contains(&instance);
-        if is_new && self.instances.len() <= MAX_INSTANCES {
-            self.instances.push(instance);
+        let name = model::text::line_of_bytes(value.as_bytes(), instance::MAX_NAME);
+        if !name.is_empty() {
+            instance::add(&mut self.instances, name);
         }
     }
 

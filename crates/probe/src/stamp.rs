@@ -1,7 +1,8 @@
-//! When the first byte of a response came in.
+//! When a request was written, and when the first byte of its response came in.
 //!
 //! hyper tells when a head is complete; a head that drips in would then count as waiting. So the
-//! byte stream itself remembers when it first read something after it was armed.
+//! byte stream itself remembers when it first read something after it was armed. And hyper takes a
+//! body before it is written: a request that the server does not read would count as waiting too.
 
 use std::io;
 use std::pin::Pin;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use dial::Io;
 use dial::tcp_info::TcpInfo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 
 use crate::meter::Metered;
 
@@ -22,6 +24,8 @@ pub(crate) struct FirstByte {
     base: Instant,
     /// Nanoseconds since `base`; zero while armed.
     nanos: Arc<AtomicU64>,
+    /// When the kernel last had all that there was to write.
+    written: Arc<watch::Sender<Option<Instant>>>,
 }
 
 impl FirstByte {
@@ -29,7 +33,18 @@ impl FirstByte {
         Self {
             base,
             nanos: Arc::default(),
+            written: Arc::new(watch::Sender::new(None)),
         }
+    }
+
+    /// When the kernel had everything that was there to write at `taken`, or when an answer came before
+    /// that. Pending where neither comes.
+    pub(crate) async fn written(&self, taken: Instant) -> Instant {
+        let mut written = self.written.subscribe();
+        let later = |at: &Option<Instant>| at.is_some_and(|at| at >= taken);
+        let found = written.wait_for(later).await;
+        let at = found.ok().and_then(|at| *at).unwrap_or(taken);
+        self.at().map_or(at, |first| at.min(first))
     }
 
     /// The next byte that is read is the first one.
@@ -76,6 +91,8 @@ pub(crate) struct Stamped {
     pub(crate) io: Metered,
     pub(crate) first_byte: FirstByte,
     pub(crate) gauge: Gauge,
+    /// Something was written, and not flushed since.
+    pub(crate) is_dirty: bool,
 }
 
 impl Drop for Stamped {
@@ -106,11 +123,18 @@ impl AsyncWrite for Stamped {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.is_dirty = true;
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        if self.is_dirty && matches!(polled, Poll::Ready(Ok(()))) {
+            self.is_dirty = false;
+            let at = crate::clock::now();
+            self.first_byte.written.send_replace(Some(at));
+        }
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -31,8 +31,20 @@ pub const MAX_STREAMS: u32 = 16;
 pub const LANES: u32 = 256;
 /// How often an agent sends a heartbeat.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The longest name in a record of what answered.
+pub const MAX_NAME_BYTES: usize = 128;
+/// The largest report of a probe on demand, as JSON: one that fills every list of it has some 100 KiB.
+pub const MAX_REPORT_BYTES: usize = 256 << 10;
 /// The longest text in a record.
 pub const MAX_TEXT_BYTES: usize = 512;
+
+/// The largest tool surface that travels, compressed. Canonical JSON shrinks to about a tenth, so that
+/// all but the largest go (`contract::limits::MAX_SURFACE_BYTES`).
+pub const MAX_SURFACE_BYTES: usize = 512 << 10;
+/// Bytes of one of its parts: a whole slice of them fits into a frame.
+pub const SURFACE_PART_BYTES: usize = 2 << 10;
+/// How often an agent says which surface it sees, though that is the one it said.
+pub const SURFACE_AGAIN: Duration = Duration::from_secs(3600);
 
 /// An HTTP/2 ping is sent after so much silence …
 pub const KEEPALIVE: Duration = Duration::from_secs(20);

@@ -61,6 +61,13 @@ impl Holds {
         }
     }
 
+    /// When an origin may be asked again; `None` where it may now.
+    #[must_use]
+    pub fn until(&self, origin: &str, now: Instant) -> Option<Instant> {
+        let end = self.origins.get(origin)?.end();
+        end.filter(|end| *end > now)
+    }
+
     /// Whether an origin is to be left alone now, and why.
     #[must_use]
     pub fn held(&self, origin: &str, now: Instant) -> Option<Held> {
@@ -131,6 +138,8 @@ mod tests {
         ];
         for (after, held) in table {
             assert_eq!(holds.held(A, t + s(after)), held, "{after}");
+            let until = held.map(|_| t + s(60));
+            assert_eq!(holds.until(A, t + s(after)), until, "{after}");
         }
     }
 

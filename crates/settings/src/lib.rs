@@ -10,6 +10,7 @@ mod file;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
@@ -31,6 +32,8 @@ pub struct Settings<C> {
     pub effective: Vec<Setting>,
     /// Tables of the file that are no settings, as far as the daemon knows of them.
     pub tables: BTreeMap<&'static str, toml::Table>,
+    /// The file, where there is one.
+    pub file: Option<PathBuf>,
     /// Whether they are only to be shown and checked.
     pub only_check: bool,
 }
@@ -71,6 +74,7 @@ pub fn read_with<C: Parser>(
     let given = command.clone().try_get_matches_from(&args)?;
     let path = given.get_one::<OsString>(CONFIG);
     let path = path.filter(|path| !path.is_empty());
+    let file = path.map(PathBuf::from);
     let mut from_file = Vec::new();
     let mut found = BTreeMap::new();
     let matches = match path {
@@ -93,6 +97,7 @@ pub fn read_with<C: Parser>(
         cli: C::from_arg_matches(&matches)?,
         effective,
         tables: found,
+        file,
         only_check,
     })
 }

@@ -48,13 +48,17 @@ pub(crate) fn fence(shard: u16) -> Vec<u8> {
 }
 
 /// What is kept by name. The numbers are never used again.
-const KINDS: [(Kind, u8); 6] = [
+const KINDS: [(Kind, u8); 10] = [
     (Kind::Authority, 1),
     (Kind::Agent, 2),
     (Kind::Token, 3),
     (Kind::ApiKey, 4),
     (Kind::Assignment, 5),
     (Kind::Managed, 6),
+    (Kind::Credential, 9),
+    (Kind::Wall, 10),
+    (Kind::Contract, 7),
+    (Kind::Surface, 8),
 ];
 
 /// An entry.
@@ -134,6 +138,10 @@ mod tests {
             Kind::ApiKey,
             Kind::Assignment,
             Kind::Managed,
+            Kind::Credential,
+            Kind::Wall,
+            Kind::Contract,
+            Kind::Surface,
         ];
         for kind in kinds {
             assert_eq!(entry_of(&entry(kind, "x")), Some((kind, "x".to_owned())));

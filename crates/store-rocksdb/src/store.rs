@@ -242,8 +242,9 @@ impl Store for RocksStore {
         }
         // An identity or a token that was handed out must not be forgotten by a power cut. Who
         // watches a monitor can be worked out again, and is written for every monitor there is. That
-        // a file has a monitor is written before the monitor, and so is never lost without it.
-        let is_handed_out = !matches!(kind, Kind::Assignment | Kind::Managed);
+        // a file has a monitor is written before the monitor, and so is never lost without it. A
+        // surface is asked for again.
+        let is_handed_out = !matches!(kind, Kind::Assignment | Kind::Managed | Kind::Surface);
         let mut options = WriteOptions::default();
         options.set_sync(is_handed_out || self.durability == Durability::Power);
         self.db.write_opt(batch, &options).map_err(io)?;

@@ -1,5 +1,6 @@
 //! What every store must do, as assertions. A store's own tests call [`all`].
 
+mod contract;
 mod transitions;
 
 use delivery::{Applied, Span};
@@ -19,6 +20,7 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S) {
     fences(&fresh()).await;
     history(&fresh()).await;
     entries(&fresh()).await;
+    contract::surfaces_by_monitor(&fresh()).await;
     transitions::compared_and_set(&fresh()).await;
     transitions::bounded(&fresh()).await;
     transitions::gone_with_their_monitor(&fresh()).await;

@@ -35,6 +35,16 @@ pub enum Kind {
     Assignment,
     /// That a file has a monitor; the id is the monitor's.
     Managed,
+    /// The tokens of a monitor, and what was given in place of its spec's secrets; the id is the
+    /// monitor's.
+    Credential,
+    /// What a stranger meets at a monitor's target; the id is the monitor's.
+    Wall,
+    /// How the tools of a monitor's server stand to those that are pinned; the id is the monitor's.
+    Contract,
+    /// A tool surface of a monitor's server, packed; the id is the monitor's, a space, and the
+    /// fingerprint. One that is lost can be had again.
+    Surface,
 }
 
 /// Why the store did not do what was asked.

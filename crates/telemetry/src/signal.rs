@@ -1,6 +1,7 @@
-//! SIGINT and SIGTERM: the first asks for an orderly end, the second ends at once.
+//! SIGINT and SIGTERM: the first asks for an orderly end, the second ends at once. SIGHUP, where a
+//! daemon has a use for it.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// The exit status after SIGINT, as shells count it.
@@ -33,4 +34,27 @@ pub fn shutdown() -> std::io::Result<CancellationToken> {
         std::process::exit(i32::from(INTERRUPTED));
     });
     Ok(token)
+}
+
+/// SIGHUP, which asks a daemon to read its files anew. Once there is one of these, it ends the process
+/// no more.
+#[derive(Debug)]
+pub struct Hangup(Signal);
+
+impl Hangup {
+    /// Listens for the signal.
+    ///
+    /// # Errors
+    /// The signal handler cannot be installed.
+    pub fn listen() -> std::io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one; those that come together count once.
+    pub async fn recv(&mut self) {
+        if self.0.recv().await.is_none() {
+            // The runtime delivers no more.
+            std::future::pending::<()>().await;
+        }
+    }
 }

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
@@ -17,6 +20,7 @@ const MAX_PACKET: usize = 512;
 #[derive(Debug)]
 pub struct NameServer {
     address: SocketAddr,
+    late_ms: Arc<AtomicU64>,
     _guard: DropGuard,
 }
 
@@ -27,8 +31,22 @@ impl NameServer {
     /// # Errors
     /// No socket is to be had.
     pub async fn start(names: &[(&str, &[IpAddr])], ttl: u32) -> io::Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), names, ttl).await
+    }
+
+    /// The same at a chosen address.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub async fn start_at(
+        bind: SocketAddr,
+        names: &[(&str, &[IpAddr])],
+        ttl: u32,
+    ) -> io::Result<Self> {
+        let socket = Arc::new(UdpSocket::bind(bind).await?);
         let address = socket.local_addr()?;
+        let late_ms = Arc::new(AtomicU64::new(0));
+        let late = Arc::clone(&late_ms);
         let names: BTreeMap<String, Vec<IpAddr>> = names
             .iter()
             .map(|(name, addresses)| ((*name).to_owned(), addresses.to_vec()))
@@ -41,15 +59,31 @@ impl NameServer {
                 let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
                     continue;
                 };
-                if let Some(reply) = reply(&buffer[..length], &names, ttl) {
+                let Some(reply) = reply(&buffer[..length], &names, ttl) else {
+                    continue;
+                };
+                let late = Duration::from_millis(late.load(Ordering::Relaxed));
+                if late.is_zero() {
                     let _ = socket.send_to(&reply, from).await;
+                } else {
+                    let socket = Arc::clone(&socket);
+                    tokio::spawn(async move {
+                        tokio::time::sleep(late).await;
+                        let _ = socket.send_to(&reply, from).await;
+                    });
                 }
             }
         }));
         Ok(Self {
             address,
+            late_ms,
             _guard: token.drop_guard(),
         })
+    }
+
+    /// Answers so many milliseconds late from now on.
+    pub fn late(&self, millis: u64) {
+        self.late_ms.store(millis, Ordering::Relaxed);
     }
 
     /// Where it listens.

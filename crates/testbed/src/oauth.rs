@@ -7,12 +7,14 @@ mod documents;
 mod token;
 mod wall;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{any, get, post};
+use tokio::time::Instant;
 
 use crate::listen::{self, Listening};
 use crate::server;
@@ -77,8 +79,10 @@ pub(crate) struct Seen {
     pub(crate) paths: Vec<String>,
     /// Token requests, as their forms.
     pub(crate) tokens: Vec<BTreeMap<String, String>>,
-    /// Access tokens that open the wall.
-    pub(crate) valid: BTreeSet<String>,
+    /// Access tokens that open the wall, and until when.
+    pub(crate) valid: BTreeMap<String, Instant>,
+    /// How long new ones do.
+    pub(crate) life: Option<Duration>,
     /// The refresh token that is good, once.
     pub(crate) refresh: Option<String>,
 }
@@ -116,7 +120,8 @@ impl State {
 #[derive(Debug)]
 pub struct Walled {
     state: Arc<State>,
-    _listening: [Listening; 2],
+    _resource: Listening,
+    issuer: Option<Listening>,
 }
 
 impl Walled {
@@ -147,8 +152,14 @@ impl Walled {
         let _ = state.origins.set((origin(&resource), origin(&issuer)));
         Ok(Self {
             state,
-            _listening: [resource, issuer],
+            _resource: resource,
+            issuer: Some(issuer),
         })
+    }
+
+    /// Closes the port of the authorization server; the MCP server goes on.
+    pub fn close_issuer(&mut self) {
+        self.issuer = None;
     }
 
     /// The MCP endpoint.
@@ -175,6 +186,22 @@ impl Walled {
     /// Lets no token in that was given so far.
     pub fn revoke(&self) {
         self.state.seen().valid.clear();
+    }
+
+    /// Gives tokens that live so long from now on; else it is an hour.
+    pub fn shorten(&self, life: Duration) {
+        self.state.seen().life = Some(life);
+    }
+
+    /// Takes no refresh token that was given so far.
+    pub fn sign_out(&self) {
+        self.state.seen().refresh = None;
+    }
+
+    /// The refresh token that is good now.
+    #[must_use]
+    pub fn refresh_token(&self) -> Option<String> {
+        self.state.seen().refresh.clone()
     }
 
     /// What was asked for beside MCP, in order.

@@ -1,31 +1,42 @@
 //! One target: votes, suspicion, confirmations, verdict.
 
+mod assign;
 mod ballot;
 mod confirm;
 mod decide;
+mod edge;
+mod flap;
 mod hold;
 mod latency;
 mod region;
 mod says;
+mod stance;
 mod stand;
 mod standing;
+mod suspect;
 mod tally;
 mod terms;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::Cell;
+use std::collections::VecDeque;
 
 use model::verdict::Verdict;
-use model::{Outcome, Reason, RegionState};
+use model::{Outcome, Reason};
 
 use crate::Ms;
-use crate::mesh::{Attested, Mesh};
+use crate::mesh::{Attested, Mesh, Stance};
 use crate::transition::{Evidence, Transition};
 use crate::witness::{Panel, Set, Witness};
 use ballot::{Ballot, Pending, Say, Says};
+use edge::Edges;
+use flap::Flaps;
+use region::Region;
+use stance::Stances;
 
+pub use flap::Flap;
 pub use region::RegionView;
 pub use standing::Standing;
-pub use terms::{Ask, Call, Policy, Seen};
+pub use terms::{Ask, Call, Policy, SPAN, Seen, Suspicion};
 
 /// How long the self-test after a failure may take to come.
 const ATTEST: Ms = 3000;
@@ -77,7 +88,15 @@ pub struct Judge {
     due: Vec<(Ms, usize)>,
     asks: VecDeque<Ask>,
     transitions: VecDeque<Transition>,
-    regions: BTreeMap<String, (RegionState, Ms)>,
+    regions: Vec<Region>,
+    /// Who has no vote, as the mesh said when it was last asked.
+    faulty: Cell<(u64, Set)>,
+    /// What was last told of how each agent stands to the others.
+    stances: Stances,
+    told_stances: VecDeque<(String, Stance, Ms)>,
+    edges: Edges,
+    flaps: Flaps,
+    is_maintained: bool,
     next_look: Ms,
     /// While evidence of the past is read again nothing is decided.
     is_reading: bool,
@@ -110,7 +129,13 @@ impl Judge {
             due: Vec::new(),
             asks: VecDeque::new(),
             transitions: VecDeque::new(),
-            regions: BTreeMap::new(),
+            regions: Vec::new(),
+            faulty: Cell::new((u64::MAX, 0)),
+            stances: Stances::default(),
+            told_stances: VecDeque::new(),
+            edges: Edges::default(),
+            flaps: Flaps::default(),
+            is_maintained: false,
             next_look: now,
             is_reading: false,
         }
@@ -137,44 +162,6 @@ impl Judge {
         }
     }
 
-    /// These agents watch it now. What those say who stay is kept.
-    pub fn assign(&mut self, witnesses: Vec<Witness>, now: Ms) {
-        if self.panel.witnesses() == witnesses {
-            return;
-        }
-        let panel = Panel::new(witnesses);
-        let levels = 1 + self.policy.calls.len();
-        let ballots = panel.witnesses().iter().map(|witness| {
-            let known = self.panel.find(&witness.agent);
-            let known = known.map(|at| std::mem::take(&mut self.ballots[at]));
-            known.unwrap_or_else(|| Ballot::new(levels))
-        });
-        self.ballots = ballots.collect();
-        self.panel = panel;
-        self.due.clear();
-        self.next_look = self.next_look.min(now);
-    }
-
-    /// The monitor has another meaning now: what was said of the old one says nothing of it. The
-    /// verdict stays until witnesses have spoken anew.
-    pub fn handle_policy(&mut self, policy: Policy, now: Ms) {
-        let levels = 1 + policy.calls.len();
-        self.policy = policy;
-        self.ballots = vec![Ballot::new(levels); self.panel.witnesses().len()];
-        (self.incident, self.few_since) = (None, None);
-        self.due.clear();
-        self.regions.clear();
-        self.next_look = now;
-    }
-
-    /// The monitor is probed more or less often from now on, and means the same.
-    pub fn handle_interval(&mut self, interval: Ms, now: Ms) {
-        if self.policy.interval != interval {
-            self.policy.interval = interval;
-            self.next_look = self.next_look.min(now);
-        }
-    }
-
     /// A probe is over.
     pub fn handle_outcome(&mut self, agent: &str, seen: &Seen, mesh: &Mesh, now: Ms) {
         let Some(at) = self.panel.find(agent) else {
@@ -191,7 +178,9 @@ impl Judge {
         let ballot = &mut self.ballots[at];
         (ballot.began, ballot.heard) = (Some(seen.began), Some(now));
         ballot.asked_until = None;
+        ballot.slow_since = None;
         ballot.pending = None;
+        self.edges.take(at, seen, now);
         if seen.outcome.reason() == Some(Reason::RateLimited) && mesh.fault(agent).is_none() {
             // One agent's word widens the whole target by little: it may be told only to that one.
             let limited = |ballot: &&Ballot| ballot.levels.iter().any(|vote| vote.say.is_limited());
@@ -233,7 +222,7 @@ impl Judge {
         });
         let early = ballot.early.iter().position(|(seq, _)| *seq == seen.seq);
         let early = early.map(|n| ballot.early.remove(n));
-        self.suspect(at, flips, mesh, now);
+        self.suspect(at, seen.began, flips, mesh, now);
         if let Some((seq, attested)) = early {
             self.attest(at, seq, attested, mesh, now);
         }
@@ -345,12 +334,10 @@ impl Judge {
         }
     }
 
-    /// Since when something looks wrong and is not decided.
+    /// What of its monitor matters here.
     #[must_use]
-    pub fn suspected_since(&self) -> Option<Ms> {
-        let is_open = matches!(self.standing.verdict, Verdict::Up | Verdict::Unknown);
-        let incident = self.incident.as_ref().filter(|_| is_open);
-        incident.map(|incident| incident.began)
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// The agents that watch it.
@@ -360,14 +347,31 @@ impl Judge {
     }
 
     /// How many independent witnesses an outage needs: three, that no region and provider
-    /// together can make; two where the panel has no more than three.
+    /// together can make; two where the panel has no more than three; or what the policy says, and
+    /// never less than two.
     #[must_use]
     pub fn quorum(&self) -> u32 {
-        if self.panel.independent(self.panel.all()) <= 3 {
+        if let Some(quorum) = self.policy.quorum {
+            quorum.max(2)
+        } else if self.panel.independent(self.panel.all()) <= 3 {
             2
         } else {
             3
         }
+    }
+
+    /// Who has no vote.
+    fn faulty(&self, mesh: &Mesh) -> Set {
+        let (known, faulty) = self.faulty.get();
+        if known == mesh.version() {
+            return faulty;
+        }
+        let is_faulty =
+            |(at, w): (usize, &Witness)| u64::from(mesh.fault(&w.agent).is_some()) << at;
+        let members = self.panel.members(self.panel.all());
+        let faulty = members.map(is_faulty).fold(0, |all, one| all | one);
+        self.faulty.set((mesh.version(), faulty));
+        faulty
     }
 
     fn set_of(&self, holds: impl Fn(usize, &Ballot) -> bool) -> Set {

@@ -17,10 +17,10 @@ pub mod mesh;
 pub mod transition;
 pub mod witness;
 
-pub use judge::{Ask, Call, Judge, Policy, RegionView, Seen};
-pub use mesh::{AgentChange, Attested, Mesh, SelfTest};
+pub use judge::{Ask, Call, Judge, Policy, RegionView, Seen, Suspicion};
+pub use mesh::{AgentChange, Attested, Mesh, SelfTest, Stance};
 pub use transition::{Evidence, Transition};
-pub use witness::{Panel, Witness};
+pub use witness::{Panel, Place, Witness};
 
 /// Milliseconds on the caller's axis.
 pub type Ms = u64;

@@ -11,15 +11,25 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use model::verdict::Fault;
 
 use crate::Ms;
+use minority::Stances;
+
+mod examine;
+mod minority;
+
+pub use minority::Stance;
 
 /// Nothing heard for three heartbeats of 15 s, and two seconds for the way.
 const SILENT: Ms = 47_000;
+/// So many agents are not silent all at once by themselves: when nothing comes from any of them for
+/// longer than a heartbeat, it is we who do not hear. For two minutes, not for ever.
+const CROWD: usize = 3;
+const QUIET: Ms = 17_000;
+const DEAF: Ms = 120_000;
 /// Slots that begin so late say more of the agent than of the target.
 const LAGGING: Ms = 1000;
-/// Fewer references than this vouch weakly.
-const ENOUGH: u32 = 3;
-/// Agents that must report before a reference may be judged by them.
-const REPORTERS: usize = 3;
+/// How long a failure waits for its self-test, and how many of one agent do.
+const WAITING: Ms = 3000;
+const MAX_WAITING: usize = 8;
 /// References of one agent: bits of a mask.
 const MAX_REFERENCES: usize = 16;
 
@@ -30,6 +40,10 @@ pub struct SelfTest {
     pub asked: u64,
     /// Those that answered.
     pub answered: u64,
+    /// Agents of the mesh that it asked, of those that it could ever reach.
+    pub peers: u32,
+    /// Those that answered.
+    pub peers_ok: u32,
     /// Its other targets on other hostings, of probes that began after the one in question.
     pub others: u32,
     /// Those that went well.
@@ -73,9 +87,33 @@ struct Member {
     tested: Option<Fault>,
     /// Since when it is as it is.
     since: Ms,
+    stances: Stances,
+    /// Failures that wait for their self-tests: on which hosting, and when they came.
+    waiting: VecDeque<(String, Ms)>,
 }
 
 impl Member {
+    const fn new(now: Ms) -> Self {
+        Self {
+            references: Vec::new(),
+            heard: now,
+            tested_at: 0,
+            test: None,
+            good_in_a_row: 0,
+            is_silent: false,
+            tested: None,
+            since: now,
+            stances: Stances::new(),
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// What is told of it: why it has no vote, or what is wrong with it all the same.
+    fn told(&self) -> Option<Fault> {
+        let minority = self.stances.is_minority().then_some(Fault::Minority);
+        self.fault().or(minority)
+    }
+
     fn fault(&self) -> Option<Fault> {
         let silent = self.is_silent.then_some(Fault::Silent);
         silent.or(self.tested)
@@ -89,9 +127,20 @@ pub struct Mesh {
     /// References that are themselves at fault.
     dead: BTreeSet<String>,
     changes: VecDeque<AgentChange>,
+    /// Grows whenever another agent has a vote than before.
+    version: u64,
+    /// When anything came last, and since when something comes after a time without.
+    newest: Ms,
+    hears_since: Ms,
 }
 
 impl Mesh {
+    /// Grows whenever another agent has a vote than before.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
     /// An agent says which references it has. Its clock may be another than before.
     pub fn handle_hello(&mut self, agent: &str, mut references: Vec<String>, now: Ms) {
         references.truncate(MAX_REFERENCES);
@@ -113,26 +162,27 @@ impl Mesh {
 
     /// Something came from an agent.
     pub fn handle_heard(&mut self, agent: &str, now: Ms) {
+        if now.saturating_sub(self.newest) > QUIET {
+            self.hears_since = now;
+        }
+        self.newest = now.max(self.newest);
+        let count = self.members.len();
         let member = self
             .members
             .entry(agent.to_owned())
-            .or_insert_with(|| Member {
-                references: Vec::new(),
-                heard: now,
-                tested_at: 0,
-                test: None,
-                good_in_a_row: 0,
-                is_silent: false,
-                tested: None,
-                since: now,
-            });
+            .or_insert_with(|| Member::new(now));
         member.heard = now.max(member.heard);
-        self.change(agent, now, |member| member.is_silent = false);
+        self.version += u64::from(self.members.len() != count);
+        self.change(agent, now, |member| {
+            member.is_silent = false;
+            member.stances.forget(now);
+        });
     }
 
     /// An agent is a member no more.
     pub fn handle_gone(&mut self, agent: &str) {
         self.members.remove(agent);
+        self.version += 1;
         self.judge_references();
     }
 
@@ -161,16 +211,25 @@ impl Mesh {
     /// What the self-test after a failure says. A bad one costs the agent its votes at once.
     pub fn attest(&mut self, agent: &str, test: &SelfTest, now: Ms) -> Attested {
         let attested = self.examine(agent, test);
+        if let Some(member) = self.members.get_mut(agent) {
+            member.waiting.clear();
+        }
         if let Attested::Bad(fault) = attested {
             self.bad(agent, fault, now);
         }
         attested
     }
 
-    /// Time passes: who is silent?
+    /// Time passes: who is silent? Nobody, while nothing comes from anybody: then it is we who are
+    /// deaf, and votes end as they age.
     pub fn handle_timeout(&mut self, now: Ms) {
-        let is_silent =
-            |member: &Member| !member.is_silent && now.saturating_sub(member.heard) > SILENT;
+        if self.is_deaf(now) {
+            return;
+        }
+        let since = self.hears_since;
+        let is_silent = |member: &Member| {
+            !member.is_silent && now.saturating_sub(member.heard.max(since)) > SILENT
+        };
         let silent = self.members.iter().filter(|(_, member)| is_silent(member));
         let silent: Vec<String> = silent.map(|(agent, _)| agent.clone()).collect();
         for agent in silent {
@@ -178,17 +237,87 @@ impl Mesh {
         }
     }
 
+    /// Whether nothing came from anybody for longer than all could be silent by themselves.
+    fn is_deaf(&self, now: Ms) -> bool {
+        let speaking = self.members.values().filter(|member| !member.is_silent);
+        let quiet = now.saturating_sub(self.newest);
+        speaking.count() >= CROWD && quiet > QUIET && quiet <= DEAF
+    }
+
     /// When somebody may fall silent.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Ms> {
-        let heard = self.members.values();
-        let heard = heard.filter(|member| !member.is_silent);
-        heard.map(|member| member.heard + SILENT + 1).min()
+        let speaking = || self.members.values().filter(|member| !member.is_silent);
+        let last = speaking()
+            .map(|member| member.heard.max(self.hears_since))
+            .min()?;
+        let due = last + SILENT + 1;
+        // Then nothing may come from anybody: that is looked at when we can no longer be deaf.
+        let is_deaf = speaking().count() >= CROWD && due > self.newest + QUIET;
+        Some(if is_deaf {
+            due.max(self.newest + DEAF + 1)
+        } else {
+            due
+        })
     }
 
     /// The next change of an agent's state.
     pub fn poll_change(&mut self) -> Option<AgentChange> {
         self.changes.pop_front()
+    }
+
+    /// What an agent says of a target, beside what others say of it: reported, and no reason to take
+    /// its vote, because a provider that lost several hostings looks the same.
+    pub fn handle_stance(
+        &mut self,
+        agent: &str,
+        target: &str,
+        hosting: &str,
+        stance: Stance,
+        now: Ms,
+    ) {
+        self.change(agent, now, |member| {
+            member.stances.take(target, hosting, stance, now);
+        });
+    }
+
+    /// A target is watched no more: nobody stands anywhere on it.
+    pub fn handle_target_gone(&mut self, target: &str) {
+        let now = self.newest;
+        let agents: Vec<String> = self.members.keys().cloned().collect();
+        for agent in agents {
+            self.handle_stance(&agent, target, "", Stance::Silent, now);
+        }
+    }
+
+    /// A failure came whose self-test will follow.
+    pub fn handle_failure(&mut self, agent: &str, hosting: &str, now: Ms) {
+        if let Some(member) = self.members.get_mut(agent) {
+            if member.waiting.len() >= MAX_WAITING {
+                member.waiting.pop_front();
+            }
+            member.waiting.push_back((hosting.to_owned(), now));
+        }
+    }
+
+    /// Whether a failure of an agent on a hosting may make others look before its self-test came:
+    /// not while it waits for the self-test of a failure on another.
+    #[must_use]
+    pub fn may_suspect(&self, agent: &str, hosting: &str, now: Ms) -> bool {
+        self.members.get(agent).is_some_and(|member| {
+            let elsewhere =
+                |(of, at): &(String, Ms)| of != hosting && now.saturating_sub(*at) <= WAITING;
+            member.fault().is_none() && !member.waiting.iter().any(elsewhere)
+        })
+    }
+
+    /// What is wrong with an agent, whether or not it has a vote.
+    #[must_use]
+    pub fn told(&self, agent: &str) -> Option<Fault> {
+        match self.members.get(agent) {
+            Some(member) => member.told(),
+            None => Some(Fault::Silent),
+        }
     }
 
     /// Why an agent has no vote. One that was never heard is silent.
@@ -204,72 +333,6 @@ impl Mesh {
     #[must_use]
     pub fn since(&self, agent: &str) -> Option<Ms> {
         self.members.get(agent).map(|member| member.since)
-    }
-
-    /// What a self-test says. Nothing changes.
-    ///
-    /// Other targets may vouch for an agent, and do not speak against it while enough references
-    /// do for it: they may share what is broken.
-    #[must_use]
-    pub fn examine(&self, agent: &str, test: &SelfTest) -> Attested {
-        if test.lag >= LAGGING {
-            return Attested::Bad(Fault::Lag);
-        }
-        let valid = self.valid(agent);
-        let asked = (test.asked & valid).count_ones();
-        let answered = (test.asked & test.answered & valid).count_ones();
-        let references = asked.saturating_add(test.others);
-        let reached = answered.saturating_add(test.others_ok.min(test.others));
-        let speaks_for = asked >= ENOUGH && answered.saturating_mul(2) >= asked;
-        if !speaks_for && reached.saturating_mul(2) < references {
-            Attested::Bad(Fault::SelfTest)
-        } else if references < ENOUGH {
-            Attested::Weak
-        } else {
-            Attested::Full
-        }
-    }
-
-    /// The references of an agent that are not themselves at fault.
-    fn valid(&self, agent: &str) -> u64 {
-        let Some(member) = self.members.get(agent) else {
-            return u64::MAX;
-        };
-        // Bits beyond the references that were named are of nothing.
-        let named = member.references.iter().enumerate();
-        let named = named.filter(|(_, name)| !name.is_empty() && !self.dead.contains(*name));
-        let valid = named.fold(0, |set, (bit, _)| set | 1 << bit);
-        if member.references.is_empty() {
-            u64::MAX
-        } else {
-            valid
-        }
-    }
-
-    /// Finds the references that fail for more than half of those who ask them.
-    fn judge_references(&mut self) {
-        let mut asked: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        for member in self.members.values() {
-            let Some(test) = member.test.filter(|_| !member.is_silent) else {
-                continue;
-            };
-            let named = member.references.iter().enumerate();
-            for (bit, name) in named.filter(|(_, name)| !name.is_empty()) {
-                if test.asked >> bit & 1 == 1 {
-                    let (all, failing) = asked.entry(name).or_default();
-                    *all += 1;
-                    *failing += usize::from(test.answered >> bit & 1 == 0);
-                }
-            }
-        }
-        let is_dead = |(all, failing): (usize, usize)| all >= REPORTERS && failing * 2 > all;
-        let known = asked.len();
-        let dead = asked.into_iter().filter(|(_, counts)| is_dead(*counts));
-        let mut dead: BTreeSet<String> = dead.map(|(name, _)| name.to_owned()).collect();
-        if dead.len() == known {
-            dead.clear();
-        }
-        self.dead = dead;
     }
 
     fn bad(&mut self, agent: &str, fault: Fault, now: Ms) {
@@ -292,9 +355,11 @@ impl Mesh {
         let Some(member) = self.members.get_mut(agent) else {
             return;
         };
-        let before = member.fault();
+        let had_vote = member.fault().is_none();
+        let before = member.told();
         change(member);
-        let fault = member.fault();
+        self.version += u64::from(had_vote != member.fault().is_none());
+        let fault = member.told();
         if fault != before {
             member.since = now;
             self.changes.push_back(AgentChange {

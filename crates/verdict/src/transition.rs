@@ -66,6 +66,9 @@ pub struct Evidence {
     pub explanations: Vec<String>,
     /// How long a vote counts, milliseconds.
     pub ttl_ms: Ms,
+    /// How far failures that come again and again lie apart, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rhythm_ms: Option<Ms>,
 }
 
 /// What one agent says.
@@ -139,16 +142,24 @@ pub fn sentence(standing: &Standing) -> String {
                 evidence.quorum,
             )
         }
-        Verdict::AuthWalled => format!(
-            "{} are turned away: {how}",
-            witnesses(evidence.independent_failing)
-        ),
+        Verdict::AuthWalled => {
+            let refused = witnesses(evidence.independent_failing);
+            if standing.flags.contains(&Flag::CredentialRefused) {
+                format!("the credential that worked until now is refused to {refused}: {how}")
+            } else {
+                format!("{refused} are turned away: {how}")
+            }
+        }
         Verdict::RateLimited => format!(
             "{} are told to come back later: {how}",
             witnesses(evidence.independent_failing)
         ),
         Verdict::Degraded => match standing.reason.as_deref() {
             Some("latency") => "half of all witnesses or more find it slower than usual".to_owned(),
+            Some("flapping") => format!(
+                "it fails again and again, about every {} s, and is back each time before it is an outage",
+                evidence.rhythm_ms.unwrap_or(0) / 1000
+            ),
             Some("checks") => "it answers, and breaks rules that users feel".to_owned(),
             Some(_) | None => format!("it works now and then: {how}"),
         },

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::ConfigError;
 use crate::module::Modules;
@@ -21,6 +22,43 @@ pub struct Http {
     pub probe_token: Option<ProbeToken>,
     /// How targets may be probed.
     pub modules: Modules,
+    /// How many requests an origin may have in a minute when it is asked for a probe; those of the
+    /// schedule are counted, and go on.
+    pub max_requests_per_minute: u32,
+    /// Whether this is all that the agent does: then it joins no mesh, and keeps nothing.
+    pub only: bool,
+    /// How these settings are read anew; never where absent.
+    pub reread: Option<Reread>,
+}
+
+/// Reads the settings anew, from where they were read at the start.
+#[derive(Clone)]
+pub struct Reread {
+    /// What they were read from, beside what they name.
+    files: Vec<PathBuf>,
+    read: Arc<dyn Fn() -> Result<Http, String> + Send + Sync>,
+}
+
+impl Reread {
+    /// By `read`, when one of `files` changes or one that the settings name. What it fails with names
+    /// the setting, the problem and the way out.
+    pub fn new(
+        files: Vec<PathBuf>,
+        read: impl Fn() -> Result<Http, String> + Send + Sync + 'static,
+    ) -> Self {
+        let read = Arc::new(read);
+        Self { files, read }
+    }
+
+    pub(crate) fn read(&self) -> Result<Http, String> {
+        (self.read)()
+    }
+}
+
+impl fmt::Debug for Reread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reread").field(&self.files).finish()
+    }
 }
 
 /// Certificate chain and key, PEM files.
@@ -33,6 +71,9 @@ pub struct HttpTls {
 }
 
 impl Http {
+    /// Unless told otherwise: as many as a coordinator schedules.
+    pub const MAX_REQUESTS_PER_MINUTE: u32 = 600;
+
     /// One on loopback, with the default module.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
@@ -42,6 +83,9 @@ impl Http {
             insecure_bind: false,
             probe_token: None,
             modules: Modules::default(),
+            max_requests_per_minute: Self::MAX_REQUESTS_PER_MINUTE,
+            only: false,
+            reread: None,
         }
     }
 
@@ -49,7 +93,21 @@ impl Http {
         self.listen.ip().to_canonical().is_loopback()
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    /// All files that they are made of.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let own = self.reread.iter().flat_map(|reread| &reread.files);
+        let tls = self.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]);
+        own.chain(tls)
+            .chain(self.modules.files())
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let most = self.max_requests_per_minute;
+        if !(1..=model::monitor::MAX_REQUESTS_PER_MINUTE).contains(&most) {
+            return Err(ConfigError::MaxRequests(most));
+        }
         let missing = match (&self.tls, &self.probe_token) {
             _ if self.is_loopback() || self.insecure_bind => return Ok(()),
             (Some(_), Some(_)) => return Ok(()),
@@ -130,6 +188,10 @@ mod tests {
         );
         open.insecure_bind = true;
         assert_eq!(said(&open), Ok(()));
+        open.max_requests_per_minute = 0;
+        let error = said(&open).unwrap_err();
+        let expected = "http-max-requests-per-minute: 0 is not within 1 to 1000000";
+        assert_eq!(error, expected);
         for bad in ["", "short", "0123456789 abcdef", "0123456789abcdé.."] {
             assert!(bad.parse::<ProbeToken>().is_err(), "{bad}");
         }

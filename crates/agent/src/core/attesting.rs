@@ -23,16 +23,18 @@ impl Core {
     pub(super) fn test(&mut self, at: Instant) {
         self.self_test.handle_timeout(at);
         while let Some(round) = self.self_test.poll_round(at) {
+            self.peers.ask();
             self.ask_canaries(round);
         }
         while let Some((failure, canaries)) = self.self_test.poll_tested() {
             let others = self.others.count(&failure.monitor, failure.began);
             let lane = failure.lane;
+            let peers = self.peers.reached(failure.began, at);
             let lag = self.lag.worst(at);
             // Evidence too: it waits in the spool while the link is down.
             self.spool(
                 lane,
-                record::attestation(failure, canaries, others, lag),
+                record::attestation(failure, canaries, peers, others, lag),
                 true,
             );
         }
@@ -101,7 +103,12 @@ mod tests {
     fn attestation(core: &Core) -> Option<v1::Attestation> {
         spooled(core).into_iter().find_map(|kind| match kind {
             Kind::Attestation(attestation) => Some(attestation),
-            Kind::Outcome(_) | Kind::Window(_) | Kind::Gap(_) | Kind::Missed(_) => None,
+            Kind::Outcome(_)
+            | Kind::Window(_)
+            | Kind::Gap(_)
+            | Kind::Missed(_)
+            | Kind::SurfaceSeen(_)
+            | Kind::SurfacePart(_) => None,
         })
     }
 
@@ -178,7 +185,12 @@ mod tests {
         };
         match records[0].kind.as_ref().unwrap() {
             Kind::Attestation(attestation) => check(attestation),
-            Kind::Outcome(_) | Kind::Window(_) | Kind::Gap(_) | Kind::Missed(_) => {
+            Kind::Outcome(_)
+            | Kind::Window(_)
+            | Kind::Gap(_)
+            | Kind::Missed(_)
+            | Kind::SurfaceSeen(_)
+            | Kind::SurfacePart(_) => {
                 panic!("{records:?}")
             }
         }

@@ -211,19 +211,22 @@ impl Core {
             None if !self.self_test.has_canaries() => (since_boot(at), Masks::default()),
             None => (0, Masks::default()),
         };
+        let peers = self.peers.lately(at);
         let beat = v1::Heartbeat {
             sent_at_us: since_boot(at),
             wall_unix_ms: telemetry::clock::wall().as_millisecond(),
             canaries_asked: canaries.asked,
             canaries_ok: canaries.answered,
             tested_at_us: tested_at,
+            peers_asked: peers.asked,
+            peers_ok: peers.answered,
+            peers: self.peers.seen(),
             draining: self.is_draining,
             scheduler_lag_us: record::micros(self.lag.worst(at)),
             spool_bytes: self.spool.bytes(),
             spool_records: self.spool.len(),
             dropped_records: self.spool.dropped(),
             spool_in_memory: !self.spool.has_disk(),
-            ..Default::default()
         };
         let message = Some(v1::report_request::Message::Heartbeat(beat));
         // A link that is full or down has no use for a heartbeat.

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use model::{Outcome, Reason, Report};
+use model::Report;
+use model::expect::HealthSpec;
 use rpc::{limits, v1};
 use schedule::Held;
 
 use super::{Core, now};
 use crate::item::Item;
+use crate::origins::requests;
 
 impl Core {
     /// Whether the slot must pass without a probe; that is recorded.
     pub(super) fn is_held(&mut self, item: &Item, slot: u64) -> bool {
-        let Some(held) = self.holds.held(&item.origin, now()) else {
+        let Some(held) = self.origins.held(&item.origin, now()) else {
             return false;
         };
         let is_limited = held == Held::Limited;
@@ -20,22 +22,47 @@ impl Core {
         true
     }
 
-    /// A server that says 429, or 503 with a time, is left alone for that time (RFC 6585 section 4,
-    /// RFC 9110 section 10.2.3); one that names none, for an interval of the monitor.
-    pub(super) fn heed(&mut self, item: &Item, report: &Report) {
-        let is_limited = match &report.outcome {
-            Outcome::Failed(failure) => failure.reason == Reason::RateLimited,
-            Outcome::Ok | Outcome::Degraded { .. } | Outcome::Inconclusive { .. } => false,
+    /// What a probe cost its origin, and the pause that it asks for.
+    pub(super) fn heed(&self, item: &Item, report: &Report) {
+        let at = now();
+        self.origins.spend(&item.origin, requests(report), at);
+        let rest = self.rest(item, report);
+        self.origins.heed(&item.origin, report, rest, at);
+    }
+
+    /// How long an origin is left alone that names no time: for an interval, the shortest that this
+    /// agent has for it, because all of its monitors pause, whichever of them was answered.
+    fn rest(&self, item: &Item, report: &Report) -> Duration {
+        let same = self.items.values().filter(|of| of.origin == item.origin);
+        let shortest = same.map(|of| of.interval).min().unwrap_or(item.interval);
+        // The next slot is to find it free: slots are told by their begin.
+        let took = Duration::from_micros(report.total_us.saturating_add(report.own_us));
+        (shortest * 9 / 10).saturating_sub(took)
+    }
+
+    /// A health page that says so holds its own origin in the same way: all slots, where that is the
+    /// target's, and else the page alone.
+    pub(super) fn heed_page(&self, item: &Item, report: &Report) {
+        let Some(seen) = &report.health else { return };
+        let asked = seen.retry_after_seconds.map(Duration::from_secs);
+        let is_limited = match seen.http_status {
+            Some(429) => true,
+            Some(503) => asked.is_some(),
+            _ => false,
         };
         if is_limited {
-            let asked = report.retry_after_seconds.map(Duration::from_secs);
-            // Without a word, the next slot is to find it free: slots are told by their begin.
-            let took = Duration::from_micros(report.total_us.saturating_add(report.own_us));
-            let rest = (item.interval * 9 / 10).saturating_sub(took);
-            let pause = asked.unwrap_or(rest);
-            tracing::info!(origin = %item.origin, ?pause, "the target asks for a pause");
-            self.holds.hold(&item.origin, Held::Limited, pause, now());
+            let origin = seen.url.origin();
+            let pause = asked.unwrap_or(item.interval * 9 / 10);
+            tracing::info!(%origin, ?pause, "the health page asks for a pause");
+            self.origins.limited(&origin, pause, now());
         }
+    }
+
+    /// The health page of an item, unless it asked to be left alone.
+    pub(super) fn page_of(&self, item: &Item) -> Option<HealthSpec> {
+        let page = item.health.as_ref()?;
+        let held = self.origins.held(&page.url.origin(), now());
+        held.is_none().then(|| page.clone())
     }
 
     /// Others were turned away: this agent need not find out for itself.
@@ -43,7 +70,7 @@ impl Core {
         let pause = Duration::from_millis(hold.for_ms.into());
         for monitor in hold.monitor_ids.iter().take(limits::MAX_ITEMS) {
             if let Some(item) = self.items.get(monitor) {
-                self.holds.hold(&item.origin, Held::Told, pause, now());
+                self.origins.told(&item.origin, pause, now());
             }
         }
     }
@@ -54,6 +81,8 @@ mod tests {
     use super::*;
     use crate::core::tests::{config, core, schedule, spooled};
     use crate::link::LinkEvent;
+    use crate::others::tests::report;
+    use model::Outcome;
     use rpc::v1::record::Kind;
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
@@ -92,7 +121,12 @@ mod tests {
     fn missed(core: &Core) -> Vec<(String, u64, v1::MissedReason, bool)> {
         let missed = spooled(core).into_iter().filter_map(|kind| match kind {
             Kind::Missed(m) => Some((m.monitor_id.clone(), m.slot, m.reason(), m.limited)),
-            Kind::Outcome(_) | Kind::Window(_) | Kind::Gap(_) | Kind::Attestation(_) => None,
+            Kind::Outcome(_)
+            | Kind::Window(_)
+            | Kind::Gap(_)
+            | Kind::Attestation(_)
+            | Kind::SurfaceSeen(_)
+            | Kind::SurfacePart(_) => None,
         });
         missed.collect()
     }
@@ -139,6 +173,50 @@ mod tests {
                 assert_eq!(core.probes.len(), 1, "{head}");
             }
         }
+    }
+
+    /// A pause without a time is the origin's, whichever of its monitors is answered.
+    #[tokio::test]
+    async fn where_no_time_is_named_the_shortest_interval_of_the_origin_counts() {
+        let (mut core, _inbox) = core(config());
+        let names = ["quick", "slow", "slower"];
+        schedule(&mut core, "http://127.0.0.1:1/mcp", &names);
+        for (name, seconds) in names.into_iter().zip([10, 600, 3600]) {
+            core.items.get_mut(name).unwrap().interval = Duration::from_secs(seconds);
+        }
+        let mut report = report(Outcome::Ok, None);
+        report.total_us = 500_000;
+        for name in names {
+            let rest = core.rest(&core.items[name], &report);
+            assert_eq!(rest, Duration::from_millis(8500), "{name}");
+        }
+        core.items.get_mut("quick").unwrap().origin = "https://other.example".into();
+        let rest = core.rest(&core.items["slower"], &report);
+        assert_eq!(rest, Duration::from_millis(539_500));
+    }
+
+    /// A page of another origin is left alone by itself: the target is still probed.
+    #[tokio::test]
+    async fn a_health_page_that_limits_is_left_alone_too() {
+        let (base, count) = answering("HTTP/1.1 500 Broken\r\n");
+        let (page, asked) = answering("HTTP/1.1 429 Too Many\r\nretry-after: 600\r\n");
+        let (mut core, _inbox) = core(config());
+        schedule(&mut core, &format!("{base}/mcp"), &["docs"]);
+        let spec = serde_json::json!({ "url": format!("{page}/health") });
+        let item = core.items.get_mut("docs").unwrap();
+        item.health = serde_json::from_value(spec).unwrap();
+        slot(&mut core, "docs", 7).await;
+        let first = count.load(Ordering::SeqCst);
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        slot(&mut core, "docs", 8).await;
+        assert!(count.load(Ordering::SeqCst) > first);
+        assert_eq!((asked.load(Ordering::SeqCst), missed(&core)), (1, vec![]));
+        // One of the target's own origin holds the target.
+        let item = core.items.get_mut("docs").unwrap();
+        item.origin.clone_from(&page);
+        slot(&mut core, "docs", 9).await;
+        let held = ("docs".to_owned(), 9, v1::MissedReason::Held, true);
+        assert_eq!(missed(&core), [held]);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rpc::v1;
+use rpc::v1::watch_request::Message;
 use tokio::sync::mpsc;
 
 use super::state::wall_ms;
@@ -41,9 +42,14 @@ impl Core {
                     self.tell_starts();
                 }
             }
-            LinkEvent::Down => (self.frames, self.opening) = (None, None),
+            LinkEvent::Down => {
+                (self.frames, self.opening) = (None, None);
+                // Who waits has been told that this agent is lost.
+                self.on_demand.cancel(None);
+            }
             LinkEvent::TurnedOut => {
                 (self.frames, self.opening) = (None, None);
+                self.on_demand.cancel(None);
                 let all: Vec<String> = self.items.keys().cloned().collect();
                 self.remove(&all);
                 self.lease = None;
@@ -57,6 +63,10 @@ impl Core {
             }
             LinkEvent::Confirm(request) => self.confirm(request),
             LinkEvent::Hold(hold) => self.hold(&hold),
+            LinkEvent::OnDemand(request) => self.probe_on_demand(&request),
+            LinkEvent::OnDemandCancel(run) => self.on_demand.cancel(Some(&run)),
+            LinkEvent::Peers(list) => self.peers.set(&list),
+            LinkEvent::Surface(request) => self.hand_surface(request),
             LinkEvent::Delta(delta) => {
                 self.remove(&delta.removed_monitor_ids);
                 self.part(delta.revision, &delta.upserts, delta.more);
@@ -71,6 +81,7 @@ impl Core {
         requests: mpsc::Sender<v1::ReportRequest>,
     ) {
         self.streams += 1;
+        self.surfaces.handle_opened();
         let frames = Frames::open(self.streams, &opened, &self.spool, now());
         for state in &opened.lanes {
             // What the coordinator has of a lane already may leave the spool.
@@ -113,17 +124,28 @@ impl Core {
                 }
             };
             let known = self.items.get(&item.monitor);
+            let is_dressed = known.is_some_and(|known| known.is_dressed_like(&item));
             let known = known.map(|known| (known.generation, known.interval));
             let is_restored = self.restored.remove(&item.monitor);
             let same = known.is_some_and(|(generation, _)| generation == item.generation);
             let is_repaced = same && known.is_some_and(|(_, interval)| interval != item.interval);
-            if same && !is_repaced && !is_restored {
+            let is_moved = !same || is_repaced || is_restored;
+            if !is_moved && is_dressed {
                 continue; // a snapshot after a reconnect: nobody's slots move
             }
             if let Some(disk) = &self.disk {
                 disk.item(&item.monitor, Some(item::kept(sent, wall_ms())));
             }
+            if !is_moved {
+                // Another token: nothing else is touched, and a probe that runs ends with the old.
+                self.items.insert(item.monitor.clone(), item);
+                continue;
+            }
             self.windows.close_monitor(&item.monitor);
+            if !same {
+                // Perhaps another target: what its wall was says nothing.
+                self.looks.forget(&item.monitor);
+            }
             let next_at = now() + Duration::from_millis(sent.next_slot_in_ms.into());
             if is_repaced {
                 // It means the same, and no slot that was due is lost.
@@ -146,7 +168,7 @@ impl Core {
         );
         let result = v1::ScheduleResult { revision, rejected };
         // A link that is down takes no answers; the next snapshot is answered.
-        let _ = self.schedule_results.try_send(result);
+        let _ = self.says.try_send(Message::Result(result));
     }
 
     /// The next slot of an item whose line was resumed from disk and is now moved to the
@@ -180,6 +202,8 @@ impl Core {
             self.items.remove(monitor);
             self.restored.remove(monitor);
             self.others.remove(monitor);
+            self.looks.forget(monitor);
+            self.surfaces.remove(monitor);
             if let Some(disk) = &self.disk {
                 disk.item(monitor, None);
             }

@@ -12,6 +12,7 @@ use super::{Core, now};
 use crate::item::Item;
 use crate::record::{self, Cause};
 use crate::self_test::Failure;
+use crate::surfaces::Examined;
 use crate::telling::Why;
 
 /// Probes that may run beside those of slots, for confirmations alone: an outage that fills all
@@ -27,6 +28,8 @@ pub(super) struct Done {
     started: Instant,
     report: Report,
     era: Option<EraRecord>,
+    /// What its list of tools is, where that is wanted.
+    examined: Option<Examined>,
 }
 
 /// A probe that is not.
@@ -99,7 +102,7 @@ impl Core {
         if !(1..=MAX_CONFIRMATION_ID).contains(&request.confirmation_id.len()) {
             return Err("its id is empty or too long");
         }
-        if self.holds.held(&item.origin, now()).is_some() {
+        if self.origins.held(&item.origin, now()).is_some() {
             return Err("its target asked for a pause");
         }
         let mut running = self.running.values();
@@ -127,10 +130,10 @@ impl Core {
                 alt_svc: item.way.network.alt_svc && !is_confirmation,
                 ..item.way.network.clone()
             },
-            health: item.health.clone().filter(|_| !is_confirmation),
+            health: self.page_of(&item).filter(|_| !is_confirmation),
             alpn: item.way.alpn,
             authorizer: None,
-            is_renewed: false,
+            is_renewed: item.is_renewed,
             // Once a minute from every agent would be a load that nobody asked for.
             examines_walls: false,
             wall: telemetry::clock::wall(),
@@ -141,15 +144,17 @@ impl Core {
             is_confirmation,
         };
         let (dialer, cancel) = (item.way.dialer(&self.dialer), self.cancel.clone());
+        let examiner = self.surfaces.examiner(&item.monitor);
         let task = self.probes.spawn(async move {
             let started = now();
-            let (report, era) = probe::run(&dialer, job, &cancel).await;
+            let survey = probe::survey(&dialer, job, &cancel).await;
             Done {
                 item,
                 cause,
                 started,
-                report,
-                era,
+                report: survey.report,
+                era: survey.era,
+                examined: examiner.examine(survey.listing).await,
             }
         });
         self.telling.started(running.why());
@@ -169,7 +174,14 @@ impl Core {
             }
         }
         match done {
-            Ok((_, done)) => self.file(done),
+            Ok((_, done)) => {
+                let monitor = done.item.monitor.clone();
+                let is_slot = matches!(done.cause, Cause::Slot(_));
+                self.file(done);
+                if is_slot {
+                    self.look(&monitor);
+                }
+            }
             // A bug of ours: the slot is lost, the monitor goes on.
             Err(error) => tracing::error!(%error, "a probe task failed"),
         }
@@ -179,11 +191,13 @@ impl Core {
     fn file(&mut self, done: Done) {
         self.learn(&done);
         self.heed(&done.item, &done.report);
+        self.heed_page(&done.item, &done.report);
         let Done {
             item,
             cause,
             started,
             report,
+            examined,
             ..
         } = done;
         tracing::debug!(monitor = %item.monitor, ?cause, summary = %report.summary, "probed");
@@ -194,7 +208,8 @@ impl Core {
         let is_slot = matches!(cause, Cause::Slot(_));
         let is_failure = matches!(report.outcome, Outcome::Failed(_));
         let age = started.saturating_duration_since(self.boot);
-        let outcome = record::outcome(&item, cause, age, &report);
+        let answerer = self.answerer(&item, &report);
+        let outcome = record::outcome(&item, cause, age, &report, answerer);
         // A verdict waits for a confirmation, whatever it says.
         let seq = self.spool(item.lane, outcome, is_failure || !is_slot);
         if is_failure {
@@ -213,6 +228,19 @@ impl Core {
             }
             self.spool_windows();
         }
+        self.say_surface(&item, age, &report, examined);
+    }
+
+    /// Who answered, where that must be told: always of what did not go well.
+    fn answerer(&mut self, item: &Item, report: &Report) -> Option<v1::Answerer> {
+        let answerer = record::answerer(report);
+        let is_ok = report.outcome == Outcome::Ok;
+        let known = (item.monitor.as_str(), item.generation);
+        let must = self.naming.must_tell(known, &answerer, !is_ok, now());
+        let items = &self.items;
+        self.naming
+            .keep(items.len(), |monitor| items.contains_key(monitor));
+        must.then_some(answerer)
     }
 
     /// Remembers the era that a probe found.

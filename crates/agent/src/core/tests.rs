@@ -1,6 +1,7 @@
 //! A core without a link, for the tests of its parts.
 
 use super::*;
+use crate::config::Peering;
 use crate::spool::Found;
 use delivery::Span;
 use rpc::v1::record::Kind;
@@ -19,9 +20,21 @@ pub(super) fn config() -> Config {
         state_dir: None,
         spool_bytes: Config::SPOOL_BYTES,
         canaries: Vec::new(),
+        peering: Peering::Off,
         contact: probe::Contact::default(),
         http: None,
     }
+}
+
+/// An agent that has nothing to do with others.
+fn peers() -> Peers {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let credentials = peer::Credentials {
+        chain: Vec::new(),
+        key: key.serialize_der().try_into().unwrap(),
+    };
+    let policy = dial::AddressPolicy::default();
+    Peers::begin(Peering::Off, policy, credentials).unwrap()
 }
 
 /// A core that nobody is connected to, and what it hears.
@@ -29,12 +42,14 @@ pub(super) fn core(config: Config) -> (Core, Inbox) {
     let dialer = config.dialer().unwrap();
     let (disk_tells, disk) = mpsc::channel(QUEUE);
     let found = state::open(&config, "b", disk_tells).unwrap();
-    let (schedule_results, _) = mpsc::channel(1);
+    let (says, _) = mpsc::channel(1);
     let tells = Tells {
         relink: Arc::new(Notify::new()),
         claims: watch::channel(Claim::default()).0,
-        schedule_results,
+        says,
         telling: Arc::default(),
+        origins: Arc::default(),
+        peers: peers(),
     };
     let inbox = Inbox {
         link: mpsc::channel(1).1,

@@ -116,7 +116,8 @@ fn status(report: &Report) -> u16 {
     }
     // What closes a session, and what is wrong on purpose, says nothing of the service.
     let steps = report.steps.iter().rev();
-    let mut counted = steps.filter(|step| !matches!(step.step, Step::Close | Step::Strict));
+    let mut counted =
+        steps.filter(|step| !matches!(step.step, Step::Close | Step::Origin | Step::Strict));
     counted.find_map(|step| step.http_status).unwrap_or(0)
 }
 

@@ -19,8 +19,9 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    let Some(token) = &served.http.probe_token else {
-        if let Some(sentence) = of_a_page(headers, served.http.is_loopback()) {
+    let settings = served.settings();
+    let Some(token) = &settings.http.probe_token else {
+        if let Some(sentence) = of_a_page(headers, settings.http.is_loopback()) {
             return served.refuse(StatusCode::FORBIDDEN, sentence);
         }
         return next.run(request).await;

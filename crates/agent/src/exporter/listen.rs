@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use listen::{Acceptor, Patient};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -16,16 +14,18 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Http, HttpTls};
+use super::current::Current;
+use crate::config::Http;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Connections that may wait to be served.
 const QUEUE: usize = 16;
-/// How long to leave a listener alone that fails, as it does when files run out.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long whoever asks may leave an answer unread.
+const UNREAD: Duration = Duration::from_secs(30);
 
-type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+type Tcp = Patient<TcpStream>;
+type Stream = Either<Tcp, TlsStream<Tcp>>;
 
 /// A connection, and its place.
 pub(crate) struct Accepted {
@@ -41,27 +41,27 @@ impl Accepted {
 
 /// A socket that listens.
 pub(crate) struct Listener {
-    socket: TcpListener,
-    tls: Option<TlsAcceptor>,
+    socket: Acceptor,
+    pub(crate) current: Arc<Current>,
     /// Where it listens.
     pub(crate) address: SocketAddr,
 }
 
 impl Listener {
     pub(crate) async fn bind(http: &Http) -> anyhow::Result<Self> {
-        let tls = http.tls.as_ref().map(from_files).transpose()?;
+        let current = Current::new(http.clone())?;
         let named = || format!("http-listen: {}", http.listen);
         let socket = TcpListener::bind(http.listen).await.with_context(named)?;
         Ok(Self {
             address: socket.local_addr().with_context(named)?,
-            socket,
-            tls: tls.map(|config| TlsAcceptor::from(Arc::new(config))),
+            socket: Acceptor::new(socket),
+            current: Arc::new(current),
         })
     }
 
     /// Accepts until `stopping` fires. A handshake that hangs holds up nobody else.
     pub(super) fn accept(
-        self,
+        mut self,
         connections: usize,
         stopping: CancellationToken,
     ) -> mpsc::Receiver<Accepted> {
@@ -75,58 +75,30 @@ impl Listener {
         incoming
     }
 
-    async fn accept_all(&self, places: &Arc<Semaphore>, accepted: &mpsc::Sender<Accepted>) {
+    async fn accept_all(&mut self, places: &Arc<Semaphore>, accepted: &mpsc::Sender<Accepted>) {
         // Nobody closes the semaphore.
         while let Ok(permit) = Arc::clone(places).acquire_owned().await {
-            match self.socket.accept().await {
-                Ok((stream, address)) => {
-                    let (tls, accepted) = (self.tls.clone(), accepted.clone());
-                    tokio::spawn(async move {
-                        match tokio::time::timeout(HANDSHAKE, shake(stream, tls)).await {
-                            Ok(Ok(io)) => {
-                                // Nobody takes it while the agent stops.
-                                let _ = accepted.send(Accepted { io, permit }).await;
-                            }
-                            Ok(Err(error)) => tracing::debug!(%address, %error, "handshake"),
-                            Err(_) => tracing::debug!(%address, "the handshake takes too long"),
-                        }
-                    });
+            let (stream, address) = self.socket.accept().await;
+            let tls = self.current.in_force().tls.clone();
+            let accepted = accepted.clone();
+            tokio::spawn(async move {
+                let stream = Patient::new(stream, UNREAD);
+                match tokio::time::timeout(HANDSHAKE, shake(stream, tls)).await {
+                    Ok(Ok(io)) => {
+                        // Nobody takes it while the agent stops.
+                        let _ = accepted.send(Accepted { io, permit }).await;
+                    }
+                    Ok(Err(error)) => tracing::debug!(%address, %error, "handshake"),
+                    Err(_) => tracing::debug!(%address, "the handshake takes too long"),
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be accepted");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
+            });
         }
     }
 }
 
-async fn shake(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Stream> {
-    stream.set_nodelay(true)?;
+async fn shake(stream: Tcp, tls: Option<TlsAcceptor>) -> io::Result<Stream> {
     Ok(match tls {
         Some(tls) => Either::Right(tls.accept(stream).await?),
         None => Either::Left(stream),
     })
-}
-
-fn from_files(files: &HttpTls) -> anyhow::Result<ServerConfig> {
-    let HttpTls { certificate, key } = files;
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("http-tls-cert: {}", certificate.display()))?;
-    anyhow::ensure!(
-        !chain.is_empty(),
-        "http-tls-cert: {}: it has no PEM certificate",
-        certificate.display()
-    );
-    let secret = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("http-tls-key: {}", key.display()))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, secret)
-        .with_context(|| format!("http-tls-key: {}: does not fit", key.display()))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }

@@ -18,7 +18,8 @@ pub(super) fn write(page: &mut Page, ran: &Ran) {
     network(page, report);
 }
 
-fn outcome(page: &mut Page, outcome: &Outcome) {
+/// Writes how a probe ended.
+pub(super) fn outcome(page: &mut Page, outcome: &Outcome) {
     let help = "1 for the outcome that it is; inconclusive says nothing of the target";
     page.family(Kind::Gauge, "probe_mcp_outcome", help);
     for word in ["ok", "degraded", "failed", "inconclusive"] {

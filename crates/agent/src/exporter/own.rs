@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::Served;
 use super::page::{Format, Kind, Page};
+use super::sparing::CAUSES;
 use crate::telling::{ENDS, MISSED, State, Telling, Why};
 
 /// The page.
@@ -23,13 +24,31 @@ pub(super) fn render(served: &Served, format: Format) -> String {
     let help = "The clock of this machine, seconds since the epoch: compare with timestamp()";
     let now = wall(telemetry::clock::wall());
     page.gauge("parallax_agent_time_seconds", help, now);
-    state(&mut page, &telling.state());
+    let settings = served.settings();
+    if settings.http.reread.is_some() {
+        let standing = served.current.standing();
+        let help = "1 while the settings in force are those of the files";
+        let name = "parallax_agent_exporter_config_last_reload_successful";
+        page.gauge(name, help, u8::from(standing.is_good));
+        let help = "When settings of the exporter were last taken, seconds since the epoch";
+        let name = "parallax_agent_exporter_config_last_reload_success_timestamp_seconds";
+        page.gauge(name, help, wall(standing.taken_at));
+    }
+    if !settings.http.only {
+        state(&mut page, &telling.state());
+    }
     probes(&mut page, telling);
     let help = "Requests to /probe that ran no probe, by what they were answered";
     let name = "parallax_agent_probe_requests_refused";
     page.family(Kind::Counter, name, help);
     for (code, count) in &served.refused {
         page.sample(&[("code", code)], count.load(Ordering::Relaxed));
+    }
+    let help = "Requests to /probe that ran no probe because the target was spared, by cause";
+    let name = "parallax_agent_probe_requests_held";
+    page.family(Kind::Counter, name, help);
+    for (cause, count) in CAUSES.iter().zip(&served.spared) {
+        page.sample(&[("cause", cause)], count.load(Ordering::Relaxed));
     }
     page.end()
 }

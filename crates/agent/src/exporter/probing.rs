@@ -11,8 +11,10 @@ use mcp::{EraCache, EraRecord, Plan};
 use model::{EraPolicy, Outcome, Reason, Report, TargetUrl};
 
 use super::page::{Format, Page};
+use super::sparing::{self, Claim};
 use super::{Ran, Served, blackbox, of_mcp};
 use crate::module::{DEFAULT_MODULE, Module};
+use crate::origins::Spared;
 use crate::record::micros;
 use crate::telling::Why;
 
@@ -26,7 +28,7 @@ const OFFSET: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(600);
 /// The most that is set aside of a scrape for closing what the probe opened.
 const CLOSING: Duration = Duration::from_secs(2);
-/// Endpoints whose era is remembered. Requests name them, perhaps each time another one.
+/// Endpoints, by module, whose era is remembered. Requests name them, perhaps each time another one.
 const ENDPOINTS: usize = 1024;
 
 /// What requests learnt of eras.
@@ -61,10 +63,17 @@ fn now() -> Instant {
 /// A request that can be served.
 struct Asked {
     target: TargetUrl,
+    module_name: String,
     module: Module,
     is_debug: bool,
     /// How long the answer may take, where the scraper says so.
     patience: Option<Duration>,
+}
+
+/// Why no probe was run.
+enum Unran {
+    Refused(StatusCode, &'static str),
+    Spared(Spared),
 }
 
 pub(super) async fn probe(
@@ -80,15 +89,15 @@ pub(super) async fn probe(
         Ok(asked) => asked,
         Err((status, sentence)) => return served.refuse(status, &sentence),
     };
-    let is_debug = asked.is_debug;
+    let (is_debug, format) = (asked.is_debug, Format::asked(&headers));
     let ran = match run(&served, asked).await {
         Ok(ran) => ran,
-        Err((status, sentence)) => return served.refuse(status, sentence),
+        Err(Unran::Refused(status, sentence)) => return served.refuse(status, sentence),
+        Err(Unran::Spared(spared)) => return sparing::answer(spared, now(), is_debug, format),
     };
     if is_debug {
         return debug(&ran).into_response();
     }
-    let format = Format::asked(&headers);
     super::page(format, render(&ran, format))
 }
 
@@ -126,7 +135,8 @@ fn read(
     })?;
     let name = module.filter(|module| !module.is_empty());
     let name = name.as_deref().unwrap_or(DEFAULT_MODULE);
-    let modules = &served.http.modules;
+    let settings = served.settings();
+    let modules = &settings.http.modules;
     let module = modules.named(name).ok_or_else(|| {
         let (shown, known) = (model::text::line(name, 64), modules.names().join(", "));
         bad(format!(
@@ -139,6 +149,7 @@ fn read(
     }
     Ok(Asked {
         target: url,
+        module_name: name.to_owned(),
         module: module.clone(),
         is_debug: debug.as_deref() == Some("true"),
         patience: patience(headers).map_err(|sentence| bad(sentence.to_owned()))?,
@@ -169,23 +180,8 @@ fn fit(plan: &mut Plan, patience: Option<Duration>) {
     }
 }
 
-/// Runs the probe. It goes on to its own end, closing what it holds, when nobody waits any more.
-async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, (StatusCode, &'static str)> {
-    let Asked {
-        target,
-        module,
-        patience,
-        ..
-    } = asked;
-    let busy = "all places for probes are taken; scrape fewer targets at once";
-    let place = Arc::clone(&served.places).try_acquire_owned();
-    let place = place.map_err(|_| (StatusCode::SERVICE_UNAVAILABLE, busy))?;
-    let endpoint = target.to_string();
-    let mut plan = module.plan(target);
-    fit(&mut plan, patience);
-    let (limit, era) = (plan.total_timeout, plan.era);
-    plan.known = served.eras(|eras| eras.cache.lookup(&endpoint, now()));
-    let job = probe::Job {
+fn job(served: &Served, module: &Module, plan: Plan) -> probe::Job {
+    probe::Job {
         plan,
         headers: module.headers().clone(),
         // Named by a request: only this host's allow list opens private addresses.
@@ -199,7 +195,31 @@ async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, (StatusCode, &'s
         alpn: module.way().alpn,
         wall: telemetry::clock::wall(),
         contact: served.contact.clone(),
-    };
+    }
+}
+
+/// Runs the probe. It goes on to its own end, closing what it holds, when nobody waits any more.
+async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, Unran> {
+    let Asked {
+        target,
+        module_name,
+        module,
+        patience,
+        ..
+    } = asked;
+    let busy = "all places for probes are taken; scrape fewer targets at once";
+    let place = Arc::clone(&served.places).try_acquire_owned();
+    let place = place.map_err(|_| Unran::Refused(StatusCode::SERVICE_UNAVAILABLE, busy))?;
+    let (cost, cap) = module.cost();
+    let claim = Claim::take(served, target.origin(), cost, cap, now());
+    let claim = claim.map_err(Unran::Spared)?;
+    // Modules may reach different servers by the same URL, and see different ones by their headers.
+    let endpoint = format!("{module_name} {target}");
+    let mut plan = module.plan(target);
+    fit(&mut plan, patience);
+    let (limit, era) = (plan.total_timeout, plan.era);
+    plan.known = served.eras(|eras| eras.cache.lookup(&endpoint, now()));
+    let job = job(served, &module, plan);
     let cancel = served.stopping.child_token();
     // Where the scraper goes away, so does the probe.
     let waiting = cancel.clone().drop_guard();
@@ -212,6 +232,7 @@ async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, (StatusCode, &'s
             let (report, found) = probe::run(&dialer, job, &cancel).await;
             let took_us = micros(now().saturating_duration_since(began));
             counted.end(&report.outcome);
+            claim.settle(&report, now());
             served.eras(|eras| eras.learn(&endpoint, era, (&report.outcome, found)));
             (report, took_us)
         }
@@ -225,16 +246,17 @@ async fn run(served: &Arc<Served>, asked: Asked) -> Result<Ran, (StatusCode, &'s
     let Ok(ended) = ended else {
         let sentence =
             "the probe cleans up for longer than this scrape may take; raise scrape_timeout";
-        return Err((StatusCode::SERVICE_UNAVAILABLE, sentence));
+        return Err(Unran::Refused(StatusCode::SERVICE_UNAVAILABLE, sentence));
     };
-    let lost = (
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "the prober itself failed",
-    );
-    let (report, took_us) = ended.map_err(|_| lost)?;
+    let (report, took_us) = ended.map_err(|_| {
+        Unran::Refused(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the prober itself failed",
+        )
+    })?;
     if is_cancelled(&report) {
         let sentence = "this agent is about to stop";
-        return Err((StatusCode::SERVICE_UNAVAILABLE, sentence));
+        return Err(Unran::Refused(StatusCode::SERVICE_UNAVAILABLE, sentence));
     }
     Ok(Ran {
         report,
@@ -248,7 +270,7 @@ fn is_cancelled(report: &Report) -> bool {
 }
 
 impl Served {
-    fn eras<T>(&self, with: impl FnOnce(&mut Eras) -> T) -> T {
+    pub(super) fn eras<T>(&self, with: impl FnOnce(&mut Eras) -> T) -> T {
         with(&mut self.eras.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

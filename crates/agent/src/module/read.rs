@@ -1,7 +1,7 @@
 //! A table, read into a module.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::{MonitorSpec, TargetUrl};
@@ -13,7 +13,7 @@ use crate::item;
 
 /// The fields of a monitor that a single probe has a use for. Left out is what schedules, places
 /// and judges, and `idle_stream`: no scrape may take minutes.
-const OF_MONITOR: [&str; 16] = [
+const OF_MONITOR: [&str; 19] = [
     "era",
     "calls",
     "lists",
@@ -32,6 +32,7 @@ const OF_MONITOR: [&str; 16] = [
     "family",
     "http",
     "alt_svc",
+    "max_requests_per_minute",
 ];
 /// Fields of a module alone.
 const OWN: [&str; 2] = ["targets", "ca_file"];
@@ -60,6 +61,8 @@ pub enum ModuleError {
 struct Reading<'a> {
     name: String,
     variable: &'a dyn Fn(&str) -> Option<String>,
+    /// Those that were read.
+    files: Vec<PathBuf>,
 }
 
 /// Where a module goes before a request names its target.
@@ -74,9 +77,10 @@ pub(super) fn module(
     table: &Value,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Module, ModuleError> {
-    let reading = Reading {
+    let mut reading = Reading {
         name: model::text::line(name, 64),
         variable,
+        files: Vec::new(),
     };
     if !model::monitor::is_id(name) {
         let problem = "use 1 to 64 letters, digits, `-`, `_` and `.` as its name";
@@ -97,7 +101,7 @@ impl Reading<'_> {
         }
     }
 
-    fn module(&self, mut table: Map<String, Value>) -> Result<Module, ModuleError> {
+    fn module(&mut self, mut table: Map<String, Value>) -> Result<Module, ModuleError> {
         let known = OF_MONITOR.into_iter().chain(OWN);
         let known: Vec<&str> = known.collect();
         if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
@@ -107,6 +111,7 @@ impl Reading<'_> {
         let targets = self.targets(table.remove("targets"))?;
         if let Some(path) = table.remove("ca_file") {
             let pem = self.text("ca_file", &path)?;
+            self.files.push(pem.into());
             let pem = file(Path::new(pem)).map_err(|problem| self.bad("ca_file", problem))?;
             if table.insert("ca".to_owned(), pem.into()).is_some() {
                 return Err(self.bad("ca_file", "contradicts ca; set one of them"));
@@ -137,6 +142,7 @@ impl Reading<'_> {
             spec,
             headers,
             targets,
+            files: std::mem::take(&mut self.files),
         })
     }
 
@@ -182,7 +188,7 @@ impl Reading<'_> {
     }
 
     /// Puts the values of headers where a variable or a file is named.
-    fn fill(&self, headers: &mut Value) -> Result<(), ModuleError> {
+    fn fill(&mut self, headers: &mut Value) -> Result<(), ModuleError> {
         let Value::Object(headers) = headers else {
             return Err(self.bad("headers", "write a table, like [modules.NAME.headers]"));
         };
@@ -205,7 +211,10 @@ impl Reading<'_> {
                     let shown = model::text::line(env, 64);
                     format!("the variable {shown} is not set; set it, or name another")
                 }),
-                (None, Some(Some(path))) => file(Path::new(path)),
+                (None, Some(Some(path))) => {
+                    self.files.push(path.into());
+                    file(Path::new(path))
+                }
                 _ => Err(way_out.to_owned()),
             };
             let found = found.map_err(|problem| self.bad(&field, problem))?;

@@ -2,7 +2,8 @@ use super::*;
 use model::report::Connection;
 use model::{Failure, Phase, Reason, Step};
 
-fn report(outcome: Outcome, address: Option<&str>) -> Report {
+/// A report with nothing else in it.
+pub(crate) fn report(outcome: Outcome, address: Option<&str>) -> Report {
     let connection = address.map(|address| Connection {
         address: address.to_owned(),
         ..Connection::default()
@@ -21,6 +22,7 @@ fn report(outcome: Outcome, address: Option<&str>) -> Report {
         more_connections: Vec::new(),
         edge: None,
         instance: None,
+        more_servers: Vec::new(),
         more_instances: Vec::new(),
         alt_svc: Vec::new(),
         http3: None,
@@ -42,7 +44,7 @@ fn report(outcome: Outcome, address: Option<&str>) -> Report {
     }
 }
 
-fn failed(reason: Reason) -> Outcome {
+pub(crate) fn failed(reason: Reason) -> Outcome {
     let (step, phase) = (Step::Discover, Phase::Wait);
     Outcome::of_failure(Failure {
         step,

@@ -24,7 +24,14 @@ pub(super) fn renumber(record: &mut v1::Record, begin: u64) {
         },
         // Their outcomes may be in either spool.
         Some(Kind::Window(window)) => (window.first_seq, window.end_seq) = (0, 0),
-        Some(Kind::Outcome(_) | Kind::Missed(_) | Kind::Gap(_)) | None => {}
+        Some(
+            Kind::Outcome(_)
+            | Kind::Missed(_)
+            | Kind::Gap(_)
+            | Kind::SurfaceSeen(_)
+            | Kind::SurfacePart(_),
+        )
+        | None => {}
     }
 }
 

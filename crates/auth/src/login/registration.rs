@@ -42,14 +42,24 @@ fn method(server: &ServerMetadata) -> ClientAuthentication {
         .unwrap_or(ClientAuthentication::None)
 }
 
+/// A client, and how it authenticates.
+#[derive(Debug)]
+pub(super) struct Registered {
+    pub(super) client: Client,
+    pub(super) method: ClientAuthentication,
+    /// When its secret ends, seconds since the Unix epoch (RFC 7591 §3.2.1).
+    pub(super) secret_expires_at: Option<i64>,
+}
+
 /// The client that was registered, and how it authenticates: as the server says, else as was asked.
 pub(super) fn read(
     answer: &Result<Answer, Fault>,
     server: &ServerMetadata,
-) -> Result<(Client, ClientAuthentication), Refusal> {
+) -> Result<Registered, Refusal> {
     let down = |detail: String| Refusal {
         reason: Reason::AuthServerDown,
         detail,
+        is_final: false,
     };
     let answer = answer.as_ref().map_err(|fault| {
         down(format!(
@@ -67,6 +77,7 @@ pub(super) fn read(
                 answer.status,
                 model::text::line(error, 60)
             ),
+            is_final: false,
         });
     }
     let field = |name: &str| {
@@ -93,7 +104,15 @@ pub(super) fn read(
         }
         (Some(secret), method) => (Proof::Secret(Secret::new(secret)), method),
     };
-    Ok((Client { id, proof }, method))
+    let has_secret = matches!(proof, Proof::Secret(_));
+    // 0 stands for a secret that does not end.
+    let ends = json["client_secret_expires_at"].as_i64();
+    let ends = ends.filter(|at| has_secret && *at > 0);
+    Ok(Registered {
+        client: Client { id, proof },
+        method,
+        secret_expires_at: ends,
+    })
 }
 
 #[cfg(test)]
@@ -144,7 +163,8 @@ mod tests {
             ("null", r#"{"client_id":"a","client_secret":"s"}"#, Basic),
         ];
         for (methods, body, expected) in table {
-            let (client, method) = read(&answer(201, body), &server(methods)).unwrap();
+            let Registered { client, method, .. } =
+                read(&answer(201, body), &server(methods)).unwrap();
             assert_eq!(
                 (client.id.as_str(), method),
                 ("a", expected),
@@ -159,6 +179,28 @@ mod tests {
         .unwrap();
         assert_eq!(asked["application_type"], "native");
         assert_eq!(asked["redirect_uris"][0], "http://127.0.0.1:1/callback");
+    }
+
+    /// RFC 7591 §3.2.1: 0 stands for never.
+    #[test]
+    fn a_secret_ends_when_the_registration_says_so() {
+        for (body, ends) in [
+            (
+                r#"{"client_id":"a","client_secret":"s","client_secret_expires_at":1577858400}"#,
+                Some(1_577_858_400),
+            ),
+            (
+                r#"{"client_id":"a","client_secret":"s","client_secret_expires_at":0}"#,
+                None,
+            ),
+            (
+                r#"{"client_id":"a","client_secret_expires_at":1577858400}"#,
+                None,
+            ),
+        ] {
+            let registered = read(&answer(201, body), &server("null")).unwrap();
+            assert_eq!(registered.secret_expires_at, ends, "{body}");
+        }
     }
 
     #[test]

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use auth::Secret;
 use auth::login::BadCallback;
+use listen::Acceptor;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 /// The largest request head: a code and a state are some hundred bytes.
 const MAX_HEAD_BYTES: usize = 16 << 10;
-/// How long a browser may take to say what it wants.
+/// How long a browser may take to say what it wants, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A listener that waits for one redirect.
 pub(super) struct Loopback {
-    listener: TcpListener,
+    listener: Acceptor,
     port: u16,
 }
 
@@ -25,7 +26,10 @@ impl Loopback {
     pub(super) async fn bind() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
-        Ok(Self { listener, port })
+        Ok(Self {
+            listener: Acceptor::new(listener),
+            port,
+        })
     }
 
     /// The redirect URI that leads here.
@@ -35,15 +39,11 @@ impl Loopback {
 
     /// Waits for the redirect that `read` takes. Others are answered, and change nothing.
     pub(super) async fn wait(
-        &self,
+        &mut self,
         read: impl Fn(&str) -> Result<Secret, BadCallback>,
     ) -> Result<Secret, BadCallback> {
         loop {
-            let Ok((mut stream, _)) = self.listener.accept().await else {
-                // Running out of sockets passes.
-                tokio::task::yield_now().await;
-                continue;
-            };
+            let (mut stream, _) = self.listener.accept().await;
             let asked = tokio::time::timeout(PATIENCE, query(&mut stream)).await;
             let Ok(Some(query)) = asked else {
                 answer(&mut stream, "404 Not Found", "There is nothing here.").await;
@@ -91,7 +91,10 @@ async fn answer(stream: &mut TcpStream, status: &str, text: &str) {
          cache-control: no-store\r\nconnection: close\r\n\r\n{text}",
         text.len()
     );
-    // The browser may be gone; the code is there.
-    let _ = stream.write_all(answer.as_bytes()).await;
-    let _ = stream.shutdown().await;
+    let written = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await
+    };
+    // The browser may be gone, or read nothing; the code is there.
+    let _ = tokio::time::timeout(PATIENCE, written).await;
 }

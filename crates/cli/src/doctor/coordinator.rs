@@ -153,11 +153,13 @@ pub(super) async fn key(api: Option<&Options>) -> Line {
     };
     match api.call(Method::GET, "/api/v1/keys", None).await {
         Ok(list) => Line::pass(what, scope(&key, &list)),
-        Err(Error::Refused { status, detail }) if status == StatusCode::UNAUTHORIZED => Line::fail(
-            what,
-            detail,
-            "make another with an admin key: parallax key create --name NAME",
-        ),
+        Err(Error::Refused { status, detail, .. }) if status == StatusCode::UNAUTHORIZED => {
+            Line::fail(
+                what,
+                detail,
+                "make another with an admin key: parallax key create --name NAME",
+            )
+        }
         Err(error) => Line::fail(what, error.to_string(), "see `api`"),
     }
 }

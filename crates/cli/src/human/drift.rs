@@ -1,7 +1,7 @@
 //! What changed since the baseline, a line for each change.
 
 use model::Report;
-use model::contract::{Change, ChangeClass};
+use model::contract::{Change, ChangeClass, Drift};
 
 use super::wrap;
 use crate::style::{Canvas, Tone};
@@ -12,12 +12,15 @@ const MAX_SHOWN: usize = 20;
 /// The changes, worst first; nothing where nothing was compared.
 pub(super) fn render(report: &Report, canvas: Canvas) -> String {
     let contract = report.contract.as_ref();
-    let Some(baseline) = contract.and_then(|contract| contract.baseline.as_ref()) else {
-        return String::new();
-    };
-    let changes = baseline.drift.changes.iter().take(MAX_SHOWN);
-    let mut out: String = changes.map(|change| line(change, canvas)).collect();
-    let total = baseline.drift.total() as usize;
+    let baseline = contract.and_then(|contract| contract.baseline.as_ref());
+    baseline.map_or_else(String::new, |baseline| changes(&baseline.drift, canvas))
+}
+
+/// Some changes, worst first.
+pub(crate) fn changes(drift: &Drift, canvas: Canvas) -> String {
+    let shown = drift.changes.iter().take(MAX_SHOWN);
+    let mut out: String = shown.map(|change| line(change, canvas)).collect();
+    let total = drift.total() as usize;
     if total > MAX_SHOWN {
         let text = format!("and {} more: --output json", total - MAX_SHOWN);
         out.push_str(&format!("   {}\n", canvas.paint(Tone::Dim, &text)));

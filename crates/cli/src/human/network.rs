@@ -20,6 +20,10 @@ pub(super) fn facts(report: &Report) -> Vec<String> {
             model::text::line(instance, 40)
         ));
     }
+    if !report.more_servers.is_empty() {
+        let count = report.more_servers.len() + 1;
+        facts.push(format!("{count} server versions"));
+    }
     let connection = report.connection.as_ref();
     let tls = connection.and_then(|connection| connection.tls.as_ref());
     let resumption = tls.and_then(|tls| tls.resumption.as_ref());
@@ -158,7 +162,9 @@ const fn is_check(difference: &Difference) -> bool {
         | DifferenceKind::Versions
         | DifferenceKind::Revisions
         | DifferenceKind::Tools
-        | DifferenceKind::Certificates => true,
+        | DifferenceKind::Certificates
+        | DifferenceKind::Walls
+        | DifferenceKind::Challenges => true,
         DifferenceKind::Ipv6Broken | DifferenceKind::Ipv4Broken | DifferenceKind::NoRoute => false,
     }
 }
@@ -183,6 +189,7 @@ fn words(address: &AddressReport, now: Option<i64>) -> String {
         let short = sha256.get(..8).unwrap_or_default();
         words.push(format!("certificate {short} {days} d left"));
     }
+    words.extend((address.walled == Some(true)).then(|| "wants a credential".to_owned()));
     words.extend(address.edge.as_ref().map(edge));
     let instance = address.instance.as_ref();
     words.extend(instance.map(|name| format!("instance {}", model::text::line(name, 40))));

@@ -1,25 +1,8 @@
 use super::*;
+use crate::sample::step;
 use model::contract::{BaselineReport, Change, ChangeClass, ContractReport, Drift};
-use model::report::{Connection, SCHEMA_VERSION, StepReport};
-use model::{Era, Failure, Phase, Reason, Revision, Step};
-
-fn step(step: Step, phases: &[(Phase, u64)]) -> StepReport {
-    let phases_us: std::collections::BTreeMap<_, _> = phases.iter().copied().collect();
-    StepReport {
-        step,
-        tool: None,
-        total_us: phases_us.values().sum(),
-        phases_us,
-        warm: false,
-        exchanges: 1,
-        http_status: Some(200),
-        content_type: None,
-        rpc_code: None,
-        failed_phase: None,
-        reason: None,
-        detail: None,
-    }
-}
+use model::report::{Connection, SCHEMA_VERSION};
+use model::{CheckId, Era, Failure, Phase, Reason, Revision, Step};
 
 fn report() -> Report {
     let discover = step(
@@ -54,6 +37,7 @@ fn report() -> Report {
         more_connections: Vec::new(),
         edge: None,
         instance: None,
+        more_servers: Vec::new(),
         more_instances: Vec::new(),
         alt_svc: Vec::new(),
         http3: None,
@@ -215,6 +199,44 @@ fn a_failure_ends_with_what_to_try() {
     assert_eq!(text.lines().count(), 6, "{text}");
 }
 
+/// The sentence says it, the list of checks not again.
+#[test]
+fn why_there_is_no_token_is_told_once() {
+    use model::report::{Auth, AuthState};
+    let why = "no authorization server was found";
+    let mut report = report();
+    report.steps.clear();
+    report.outcome = Outcome::Failed(Failure {
+        step: Step::Authorize,
+        phase: Phase::Wait,
+        reason: Reason::AuthServerDown,
+    });
+    report.summary = format!("authorize failed in wait: auth_server_down: {why}");
+    report.auth = Some(Auth {
+        state: AuthState::Refused,
+        detail: Some(why.to_owned()),
+        resource_metadata: None,
+        authorization_servers: Vec::new(),
+        issuer: None,
+        server_metadata: None,
+        scopes: Vec::new(),
+        client_authentication: None,
+        exchanges: Vec::new(),
+        total_us: 0,
+    });
+    report.checks = vec![CheckReport {
+        id: CheckId::AuthToken,
+        severity: Severity::Fail,
+        passed: false,
+        detail: Some(why.to_owned()),
+        source: CheckId::AuthToken.rule().source.to_owned(),
+    }];
+    let text = render(&report, PLAIN);
+    let unwrapped: Vec<&str> = text.split_whitespace().collect();
+    assert_eq!(unwrapped.join(" ").matches(why).count(), 1, "{text}");
+    assert!(text.contains("   rule: "), "{text}");
+}
+
 #[test]
 fn the_servers_own_time_is_the_wait_less_the_smallest_round_trip() {
     let mut report = report();
@@ -255,6 +277,8 @@ fn the_way_and_who_answered_are_told() {
         certificate_not_after: Some(1_796_040_000),
         instance: None,
         edge: None,
+        walled: None,
+        resource_metadata: None,
         kernel_rtt_us: None,
         total_us: 0,
     }];

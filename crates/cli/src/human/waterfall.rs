@@ -43,15 +43,20 @@ pub(super) fn render(report: &Report, canvas: Canvas) -> String {
         let millis = row.length_us as f64 / 1000.0;
         let line = format!(
             " {:<LABEL$} {} {:>8} ms  {}",
-            model::text::line(&row.label, LABEL - 1),
+            cut(&model::text::line(&row.label, LABEL - 1), canvas),
             canvas.paint(tone, &bar),
             format!("{millis:.1}"),
-            fit(&row.note, room),
+            cut(&fit(&row.note, room), canvas),
         );
         out.push_str(line.trim_end());
         out.push('\n');
     }
     out
+}
+
+/// The sign that something was cut off, as this canvas can show it.
+fn cut(text: &str, canvas: Canvas) -> String {
+    text.replace('\u{2026}', canvas.pick("\u{2026}", "~"))
 }
 
 /// A note in a room of so many characters; nothing where there is hardly room.

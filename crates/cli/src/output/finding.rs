@@ -1,9 +1,10 @@
 //! What is wrong, one thing each: the common ground of annotations, code quality and SARIF.
 
-use model::{Outcome, Report, Severity};
+use model::{CheckId, Outcome, Report, Severity};
 
-use super::Run;
+use super::{Place, Run};
 use crate::exit;
+use crate::probe::repeat::Repeated;
 
 /// How bad it is. There is an `Error` exactly where the exit status is not 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +30,53 @@ pub(crate) struct Finding {
     pub(crate) message: String,
     /// Where the rule comes from; empty where it is nobody's rule.
     pub(crate) source: String,
+    /// Who found it, `region/agent`; empty where that is this host.
+    pub(crate) from: String,
+}
+
+impl Finding {
+    /// Who found it, before the message.
+    pub(crate) fn seen(&self) -> String {
+        if self.from.is_empty() {
+            String::new()
+        } else {
+            format!("from {}: ", self.from)
+        }
+    }
+}
+
+/// What the formats of findings are made of.
+#[derive(Debug)]
+pub(crate) struct Told<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) place: Option<&'a Place>,
+    pub(crate) code: u8,
+    pub(crate) started_at: &'a str,
+    /// Whether anything could be said of the target.
+    pub(crate) is_conclusive: bool,
+    /// The verdict in one line.
+    pub(crate) line: String,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// What has findings: a run of this host, or of the mesh.
+pub(crate) trait Tell {
+    fn told(&self) -> Told<'_>;
+}
+
+impl Tell for Run {
+    fn told(&self) -> Told<'_> {
+        let report = &self.document.report;
+        Told {
+            url: report.url.as_url().as_str(),
+            place: self.place.as_ref(),
+            code: self.code,
+            started_at: &report.started_at,
+            is_conclusive: !matches!(report.outcome, Outcome::Inconclusive { .. }),
+            line: self.line(),
+            findings: of(self),
+        }
+    }
 }
 
 /// Everything that is wrong, worst first.
@@ -53,6 +101,7 @@ pub(crate) fn of(run: &Run) -> Vec<Finding> {
             title: check.id.rule().demand.to_owned(),
             message: check.detail.clone().unwrap_or_default(),
             source: check.source.clone(),
+            from: String::new(),
         });
     }
     all.extend(beyond(run));
@@ -68,6 +117,7 @@ pub(crate) fn of(run: &Run) -> Vec<Finding> {
             title: "the run ends well".to_owned(),
             message: run.line(),
             source: String::new(),
+            from: String::new(),
         });
     }
     all.sort_by_key(|finding| finding.level);
@@ -91,6 +141,7 @@ fn failure(report: &Report) -> Option<Finding> {
         title,
         message: report.summary.clone(),
         source: rule.map(|check| check.source.clone()).unwrap_or_default(),
+        from: String::new(),
     })
 }
 
@@ -105,6 +156,23 @@ fn beyond(run: &Run) -> Vec<Finding> {
             title: "the server stays healthy".to_owned(),
             message: wait.sentence(),
             source: String::new(),
+            from: String::new(),
+        });
+    }
+    let repeat = run.document.repeat.as_ref();
+    let is_said = |id: CheckId| {
+        let mut violated = run.document.report.violations().into_iter();
+        violated.any(|check| check.id == id)
+    };
+    let id = CheckId::ServerUniform;
+    if let Some(message) = repeat.and_then(Repeated::mixture).filter(|_| !is_said(id)) {
+        all.push(Finding {
+            id: id.as_str(),
+            level: Level::Note,
+            title: id.rule().demand.to_owned(),
+            message,
+            source: id.rule().source.to_owned(),
+            from: String::new(),
         });
     }
     let load = run.document.load.as_ref();
@@ -116,14 +184,20 @@ fn beyond(run: &Run) -> Vec<Finding> {
                 title: "the threshold holds under load".to_owned(),
                 message: threshold.sentence(),
                 source: String::new(),
+                from: String::new(),
             });
         }
     }
     all
 }
 
-/// A fingerprint of a finding that stays the same from run to run: of the target and the id.
-pub(crate) fn fingerprint(run: &Run, finding: &Finding) -> String {
-    let text = format!("{}\n{}", run.document.report.url, finding.id);
+/// A fingerprint of a finding that stays the same from run to run: of the target, the id, and who
+/// found it where that is not this host.
+pub(crate) fn fingerprint(url: &str, finding: &Finding) -> String {
+    let mut text = format!("{url}\n{}", finding.id);
+    if !finding.from.is_empty() {
+        text.push('\n');
+        text.push_str(&finding.from);
+    }
     format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
 }

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-use super::finding::{self, Level};
+use super::finding::{Level, Tell, Told};
 use super::{Run, markdown};
 use crate::style;
 
@@ -23,8 +23,9 @@ pub(super) fn is_runner() -> bool {
 }
 
 /// The annotations of a run.
-pub(super) fn annotations(run: &Run) -> String {
-    let findings = finding::of(run);
+pub(super) fn annotations(run: &impl Tell) -> String {
+    let told = run.told();
+    let findings = &told.findings;
     let mut out = String::new();
     for (level, command) in [
         (Level::Error, "error"),
@@ -34,22 +35,22 @@ pub(super) fn annotations(run: &Run) -> String {
         let of_level = findings.iter().filter(|finding| finding.level == level);
         for finding in of_level.take(MAX_PER_LEVEL) {
             let title = format!("{}: {}", finding.id, finding.title);
-            let mut message = finding.message.clone();
+            let mut message = format!("{}{}", finding.seen(), finding.message);
             if !finding.source.is_empty() {
                 message.push_str(&format!(" [{}]", finding.source));
             }
-            out.push_str(&annotation(run, command, &title, &message));
+            out.push_str(&annotation(&told, command, &title, &message));
         }
     }
     if findings.is_empty() {
-        out.push_str(&annotation(run, "notice", "MCP server", &run.line()));
+        out.push_str(&annotation(&told, "notice", "MCP server", &told.line));
     }
     out
 }
 
-fn annotation(run: &Run, command: &str, title: &str, message: &str) -> String {
+fn annotation(told: &Told<'_>, command: &str, title: &str, message: &str) -> String {
     let mut properties = String::new();
-    if let Some(place) = &run.place {
+    if let Some(place) = told.place {
         let (file, line) = (property(&place.path), place.line);
         properties.push_str(&format!("file={file},line={line},"));
     }
@@ -94,20 +95,22 @@ pub(super) fn defused_json(json: &str) -> String {
 
 /// Adds to the step's summary and outputs. What cannot be written is said on stderr.
 pub(super) fn tell(run: &Run) {
-    append("GITHUB_STEP_SUMMARY", &markdown::summary(run));
-    append("GITHUB_OUTPUT", &outputs(run));
+    let reason = run.document.report.outcome.reason();
+    let reason = reason.map_or("", |reason| reason.as_str());
+    let outputs = outputs(&run.line(), run.word(), reason, run.code);
+    tell_texts(&markdown::summary(run), &outputs);
+}
+
+/// The same of any run.
+pub(super) fn tell_texts(summary: &str, outputs: &str) {
+    append("GITHUB_STEP_SUMMARY", summary);
+    append("GITHUB_OUTPUT", outputs);
 }
 
 /// `name=value` lines; no value has a line feed in it.
-fn outputs(run: &Run) -> String {
-    let report = &run.document.report;
-    let reason = report.outcome.reason().map_or("", |reason| reason.as_str());
-    let line = model::text::line(&run.line(), MAX_MESSAGE);
-    format!(
-        "verdict={line}\noutcome={}\nreason={reason}\nexit-code={}\n",
-        run.word(),
-        run.code
-    )
+pub(super) fn outputs(line: &str, word: &str, reason: &str, code: u8) -> String {
+    let line = model::text::line(line, MAX_MESSAGE);
+    format!("verdict={line}\noutcome={word}\nreason={reason}\nexit-code={code}\n")
 }
 
 fn append(variable: &str, text: &str) {

@@ -3,16 +3,16 @@
 
 use serde_json::{Value, json};
 
-use super::Run;
-use super::finding::{self, Level};
+use super::finding::{self, Level, Tell};
 
 /// What an issue points at unless `--annotate` says it: issues without a path of the repository
 /// are not shown, and a pipeline of GitLab has this file.
 const DEFAULT_PATH: &str = ".gitlab-ci.yml";
 
 /// The report; an empty list where nothing is wrong.
-pub(super) fn render(run: &Run) -> String {
-    let (path, line) = match &run.place {
+pub(super) fn render(run: &impl Tell) -> String {
+    let told = run.told();
+    let (path, line) = match told.place {
         Some(place) => (place.path.as_str(), place.line),
         None => (DEFAULT_PATH, 1),
     };
@@ -22,15 +22,16 @@ pub(super) fn render(run: &Run) -> String {
             Level::Warning => "minor",
             Level::Note => "info",
         };
-        let url = &run.document.report.url;
+        let url = told.url;
+        let from = finding.seen();
         json!({
-            "description": format!("{url}: {}: {}", finding.title, finding.message),
+            "description": format!("{url}: {}: {from}{}", finding.title, finding.message),
             "check_name": finding.id,
-            "fingerprint": finding::fingerprint(run, finding),
+            "fingerprint": finding::fingerprint(url, finding),
             "severity": severity,
             "location": { "path": path, "lines": { "begin": line } },
         })
     };
-    let issues: Vec<Value> = finding::of(run).iter().map(issue).collect();
+    let issues: Vec<Value> = told.findings.iter().map(issue).collect();
     super::pretty(&issues)
 }

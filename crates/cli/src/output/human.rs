@@ -46,6 +46,7 @@ fn spreads(repeat: &Repeated, canvas: Canvas) -> String {
     }
     out.push_str(&counts("result", &repeat.results, canvas));
     out.push_str(&counts("server", &repeat.servers, canvas));
+    out.push_str(&counts("instance", &repeat.instances, canvas));
     out.push_str(&counts("address", &repeat.addresses, canvas));
     out
 }

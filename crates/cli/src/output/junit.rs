@@ -13,7 +13,7 @@ use super::xml::chars;
 use crate::exit;
 
 /// How a case ended.
-enum End {
+pub(super) enum End {
     Passed,
     /// What was asked of the server is not so.
     Failure {
@@ -27,7 +27,7 @@ enum End {
     },
 }
 
-struct Case {
+pub(super) struct Case {
     class: &'static str,
     name: String,
     time_us: u64,
@@ -38,10 +38,116 @@ struct Case {
 
 /// The document.
 pub(super) fn render(run: &Run) -> String {
-    let cases = cases(run);
+    document(&[Suite::of(run, "")])
+}
+
+/// The cases of one probe.
+pub(super) struct Suite {
+    name: String,
+    time_us: u64,
+    started_at: String,
+    properties: Vec<(&'static str, String)>,
+    cases: Vec<Case>,
+}
+
+impl Suite {
+    /// Of a run, from somewhere else where that is named.
+    pub(super) fn of(run: &Run, from: &str) -> Self {
+        let report = &run.document.report;
+        Self {
+            name: named(report.url.as_url().as_str(), from),
+            time_us: report.total_us,
+            started_at: report.started_at.clone(),
+            properties: properties(run, from),
+            cases: cases(run),
+        }
+    }
+
+    /// Of somebody who has no report, or one that changes nothing: a case with a message.
+    pub(super) fn short(
+        (url, from): (&str, &str),
+        started_at: &str,
+        (kind, message): (&str, String),
+        is_bad: bool,
+    ) -> Self {
+        let case = Case {
+            class: "parallax.probe",
+            name: "verdict".to_owned(),
+            time_us: 0,
+            note: (!is_bad).then(|| message.clone()),
+            end: if is_bad {
+                let kind = kind.to_owned();
+                End::Error { kind, message }
+            } else {
+                End::Passed
+            },
+        };
+        Self {
+            name: named(url, from),
+            time_us: 0,
+            started_at: started_at.to_owned(),
+            properties: vec![("from", from.to_owned())],
+            cases: vec![case],
+        }
+    }
+
+    /// Of all together: that enough regions are healthy, or not.
+    pub(super) fn verdict(
+        (url, word, line): (&str, &str, &str),
+        started_at: &str,
+        time_us: u64,
+        code: u8,
+    ) -> Self {
+        let (kind, message) = (word.to_owned(), line.to_owned());
+        let end = match code {
+            exit::HEALTHY => End::Passed,
+            exit::INTERRUPTED => End::Error { kind, message },
+            _ if word == "inconclusive" => End::Error { kind, message },
+            _ => End::Failure { kind, message },
+        };
+        let case = Case {
+            class: "parallax.probe",
+            name: "regions".to_owned(),
+            time_us,
+            end,
+            note: (code == exit::HEALTHY).then(|| line.to_owned()),
+        };
+        Self {
+            name: named(url, "all regions"),
+            time_us,
+            started_at: started_at.to_owned(),
+            properties: vec![("exit_status", code.to_string())],
+            cases: vec![case],
+        }
+    }
+
+    fn counts(&self) -> [u64; 4] {
+        let count = |is: fn(&End) -> bool| {
+            let cases = self.cases.iter().filter(|case| is(&case.end));
+            cases.count() as u64
+        };
+        [
+            self.cases.len() as u64,
+            count(|end| matches!(end, End::Failure { .. })),
+            count(|end| matches!(end, End::Error { .. })),
+            self.time_us,
+        ]
+    }
+}
+
+fn named(url: &str, from: &str) -> String {
+    if from.is_empty() {
+        url.to_owned()
+    } else {
+        format!("{url} from {from}")
+    }
+}
+
+/// The document of these suites.
+pub(super) fn document(suites: &[Suite]) -> String {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     // Writing into memory does not fail.
-    let _ = write(&mut writer, run, &cases);
+    let _ = write(&mut writer, suites);
     let mut text = String::from_utf8(writer.into_inner()).unwrap_or_default();
     text.push('\n');
     text
@@ -147,48 +253,57 @@ fn of_check(run: &Run, check: &CheckReport) -> Case {
 
 type Written = Result<(), std::io::Error>;
 
-fn write(writer: &mut Writer<Vec<u8>>, run: &Run, cases: &[Case]) -> Written {
-    let report = &run.document.report;
-    let count = |is: fn(&End) -> bool| cases.iter().filter(|case| is(&case.end)).count();
-    let counts = [
-        ("tests", cases.len().to_string()),
-        (
-            "failures",
-            count(|end| matches!(end, End::Failure { .. })).to_string(),
-        ),
-        (
-            "errors",
-            count(|end| matches!(end, End::Error { .. })).to_string(),
-        ),
-        ("time", seconds(report.total_us)),
-    ];
+fn write(writer: &mut Writer<Vec<u8>>, suites: &[Suite]) -> Written {
+    let mut sums = [0; 4];
+    for suite in suites {
+        for (sum, count) in sums.iter_mut().zip(suite.counts()) {
+            *sum += count;
+        }
+    }
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let mut suites = BytesStart::new("testsuites");
-    suites.push_attribute(("name", "parallax"));
-    for (name, value) in &counts {
-        suites.push_attribute((*name, value.as_str()));
+    let mut start = BytesStart::new("testsuites");
+    start.push_attribute(("name", "parallax"));
+    counted(&mut start, sums);
+    writer.write_event(Event::Start(start))?;
+    for suite in suites {
+        of_suite(writer, suite)?;
     }
-    writer.write_event(Event::Start(suites))?;
-    let mut suite = BytesStart::new("testsuite");
-    suite.push_attribute(("name", chars(report.url.as_url().as_str()).as_str()));
-    for (name, value) in &counts {
-        suite.push_attribute((*name, value.as_str()));
-    }
-    suite.push_attribute(("skipped", "0"));
-    suite.push_attribute(("timestamp", timestamp(&report.started_at)));
-    writer.write_event(Event::Start(suite))?;
-    properties(writer, run)?;
-    for case in cases {
-        of_case(writer, case)?;
-    }
-    writer.write_event(Event::End(BytesEnd::new("testsuite")))?;
     writer.write_event(Event::End(BytesEnd::new("testsuites")))
 }
 
-fn properties(writer: &mut Writer<Vec<u8>>, run: &Run) -> Written {
+fn counted(start: &mut BytesStart<'_>, [tests, failures, errors, time_us]: [u64; 4]) {
+    for (name, count) in [("tests", tests), ("failures", failures), ("errors", errors)] {
+        start.push_attribute((name, count.to_string().as_str()));
+    }
+    start.push_attribute(("time", seconds(time_us).as_str()));
+}
+
+fn of_suite(writer: &mut Writer<Vec<u8>>, suite: &Suite) -> Written {
+    let mut start = BytesStart::new("testsuite");
+    start.push_attribute(("name", chars(&suite.name).as_str()));
+    counted(&mut start, suite.counts());
+    start.push_attribute(("skipped", "0"));
+    start.push_attribute(("timestamp", timestamp(&suite.started_at)));
+    writer.write_event(Event::Start(start))?;
+    writer.write_event(Event::Start(BytesStart::new("properties")))?;
+    for (name, value) in &suite.properties {
+        let mut property = BytesStart::new("property");
+        property.push_attribute(("name", *name));
+        property.push_attribute(("value", chars(value).as_str()));
+        writer.write_event(Event::Empty(property))?;
+    }
+    writer.write_event(Event::End(BytesEnd::new("properties")))?;
+    for case in &suite.cases {
+        of_case(writer, case)?;
+    }
+    writer.write_event(Event::End(BytesEnd::new("testsuite")))
+}
+
+fn properties(run: &Run, from: &str) -> Vec<(&'static str, String)> {
     let report = &run.document.report;
     let server = report.server.as_ref();
     let known = [
+        ("from", (!from.is_empty()).then(|| from.to_owned())),
         ("era", report.era.map(|era| era.to_string())),
         (
             "protocol_version",
@@ -200,15 +315,10 @@ fn properties(writer: &mut Writer<Vec<u8>>, run: &Run) -> Written {
         ),
         ("exit_status", Some(run.code.to_string())),
     ];
-    writer.write_event(Event::Start(BytesStart::new("properties")))?;
-    for (name, value) in known {
-        let Some(value) = value else { continue };
-        let mut property = BytesStart::new("property");
-        property.push_attribute(("name", name));
-        property.push_attribute(("value", chars(&value).as_str()));
-        writer.write_event(Event::Empty(property))?;
-    }
-    writer.write_event(Event::End(BytesEnd::new("properties")))
+    let known = known.into_iter();
+    known
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
 }
 
 fn of_case(writer: &mut Writer<Vec<u8>>, case: &Case) -> Written {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Run;
-use super::finding::{self, Level};
+use super::finding::{self, Finding, Level};
 
 /// Rows of findings; a summary is cut at 1 MiB, and nobody reads so many.
 const MAX_FINDINGS: usize = 50;
@@ -27,7 +27,13 @@ pub(super) fn summary(run: &Run) -> String {
         let _ = writeln!(out, "| {name} | {time} | {result} |");
     }
     let _ = writeln!(out, "| **total** | {} | |\n", millis(report.total_us));
-    let findings = finding::of(run);
+    out.push_str(&table(&finding::of(run)));
+    out
+}
+
+/// The table of findings; nothing where there is none.
+pub(super) fn table(findings: &[Finding]) -> String {
+    let mut out = String::new();
     if !findings.is_empty() {
         out.push_str("| level | what | found | rule |\n|---|---|---|---|\n");
         for finding in findings.iter().take(MAX_FINDINGS) {
@@ -36,7 +42,8 @@ pub(super) fn summary(run: &Run) -> String {
                 Level::Warning => "warning",
                 Level::Note => "note",
             };
-            let [message, source] = [&finding.message, &finding.source].map(|t| text(t));
+            let message = format!("{}{}", finding.seen(), finding.message);
+            let [message, source] = [&message, &finding.source].map(|t| text(t));
             let _ = writeln!(
                 out,
                 "| {level} | {} | {message} | {source} |",
@@ -50,7 +57,7 @@ pub(super) fn summary(run: &Run) -> String {
 
 /// Text as text: whatever Markdown or HTML would make something of stands as a numeric character
 /// reference, which is never structure (CommonMark §2.5).
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_ascii_punctuation() && !matches!(c, ',' | ';' | '?' | '%' | '/' | '\'') {
@@ -64,7 +71,7 @@ fn text(text: &str) -> String {
     out
 }
 
-fn millis(us: u64) -> String {
+pub(super) fn millis(us: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
     let millis = us as f64 / 1000.0;
     format!("{millis:.1} ms")

@@ -11,7 +11,7 @@ use super::Run;
 use crate::exit;
 
 const STATES: [&str; 4] = ["OK", "WARNING", "CRITICAL", "UNKNOWN"];
-const UNKNOWN: u8 = 3;
+pub(super) const UNKNOWN: u8 = 3;
 /// The longest text: old versions read 1 KiB of a line.
 const MAX_TEXT: usize = 300;
 
@@ -62,12 +62,12 @@ pub(crate) fn unknown(problem: &str) -> (String, u8) {
     (line(UNKNOWN, problem), UNKNOWN)
 }
 
-fn line(code: u8, text: &str) -> String {
+pub(super) fn line(code: u8, text: &str) -> String {
     // A pipe would begin performance data that the server wrote.
     let text = model::text::line(text, MAX_TEXT).replace('|', "/");
     format!("MCP {} - {text}\n", STATES[usize::from(code.min(UNKNOWN))])
 }
 
-fn seconds(us: u64) -> String {
+pub(super) fn seconds(us: u64) -> String {
     format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
 }

@@ -11,17 +11,22 @@ use super::Run;
 
 /// The metrics of a run.
 pub(super) fn render(run: &Run) -> String {
-    let report = &run.document.report;
-    let target = label(report.url.as_url().as_str());
+    let target = label(run.document.report.url.as_url().as_str());
     let mut out = Page::default();
-    let of_target = format!("target=\"{target}\"");
+    add(&mut out, run, &format!("target=\"{target}\""));
+    out.text()
+}
+
+/// Adds the metrics of a run, with these labels.
+pub(super) fn add(out: &mut Page, run: &Run, of_target: &str) {
+    let report = &run.document.report;
     out.family("parallax_probe_success", "Whether the exit status is 0.");
-    out.sample(&of_target, u8::from(run.code == 0));
+    out.sample(of_target, u8::from(run.code == 0));
     out.family(
         "parallax_probe_exit_status",
         "The exit status of the command.",
     );
-    out.sample(&of_target, run.code);
+    out.sample(of_target, run.code);
     let help = "The outcome of the probe: 1 for the one that it is.";
     out.family("parallax_probe_outcome", help);
     let outcome = report.outcome.as_str();
@@ -39,10 +44,9 @@ pub(super) fn render(run: &Run) -> String {
         let labels = format!("{of_target},step=\"{step}\",reason=\"{reason}\"");
         out.sample(&labels, 1);
     }
-    durations(&mut out, report, &of_target);
-    about(&mut out, report, &of_target);
-    series(&mut out, run, &of_target);
-    out.text
+    durations(out, report, of_target);
+    about(out, report, of_target);
+    series(out, run, of_target);
 }
 
 fn durations(out: &mut Page, report: &Report, of_target: &str) {
@@ -129,26 +133,37 @@ fn earliest(chain: &[Certificate]) -> Option<i64> {
     chain.iter().map(|certificate| certificate.not_after).min()
 }
 
-/// A page of families, all of them gauges: one run has no history to count.
+/// A page of families, all of them gauges: one run has no history to count. What several regions
+/// say of one family stands together, as the format wants it.
 #[derive(Default)]
-struct Page {
-    text: String,
-    name: &'static str,
+pub(super) struct Page {
+    families: Vec<(&'static str, String)>,
+    current: usize,
 }
 
 impl Page {
-    fn family(&mut self, name: &'static str, help: &str) {
-        self.name = name;
-        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge");
+    pub(super) fn family(&mut self, name: &'static str, help: &str) {
+        let known = self.families.iter().position(|(known, _)| *known == name);
+        self.current = known.unwrap_or(self.families.len());
+        if known.is_none() {
+            let head = format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
+            self.families.push((name, head));
+        }
     }
 
-    fn sample(&mut self, labels: &str, value: impl std::fmt::Display) {
-        let _ = writeln!(self.text, "{}{{{labels}}} {value}", self.name);
+    pub(super) fn sample(&mut self, labels: &str, value: impl std::fmt::Display) {
+        if let Some((name, text)) = self.families.get_mut(self.current) {
+            let _ = writeln!(text, "{name}{{{labels}}} {value}");
+        }
+    }
+
+    pub(super) fn text(self) -> String {
+        self.families.into_iter().map(|(_, text)| text).collect()
     }
 }
 
 /// The escapes of a label's value.
-fn label(text: &str) -> String {
+pub(super) fn label(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('"', "\\\"")
         .replace('\n', "\\n")

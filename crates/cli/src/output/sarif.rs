@@ -2,23 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::Run;
-use super::finding::{self, Finding, Level};
-use model::Outcome;
+use super::finding::{self, Finding, Level, Tell, Told};
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
 /// The log.
-pub(super) fn render(run: &Run) -> String {
-    let findings = finding::of(run);
-    let report = &run.document.report;
-    let is_conclusive = !matches!(report.outcome, Outcome::Inconclusive { .. });
-    let results: Vec<Value> = findings
-        .iter()
-        .enumerate()
-        .map(|(index, finding)| result(run, index, finding))
-        .collect();
+pub(super) fn render(run: &impl Tell) -> String {
+    let told = run.told();
+    // What several regions found is one rule (§3.19.23).
+    let mut rules: Vec<&Finding> = Vec::new();
+    let mut results: Vec<Value> = Vec::new();
+    for finding in &told.findings {
+        let known = rules.iter().position(|rule| rule.id == finding.id);
+        let index = known.unwrap_or(rules.len());
+        if known.is_none() {
+            rules.push(finding);
+        }
+        results.push(result(&told, index, finding));
+    }
     super::pretty(&json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -26,12 +28,12 @@ pub(super) fn render(run: &Run) -> String {
             "tool": { "driver": {
                 "name": "parallax",
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "rules": findings.iter().map(rule).collect::<Vec<_>>(),
+                "rules": rules.into_iter().map(rule).collect::<Vec<_>>(),
             }},
             "invocations": [{
-                "executionSuccessful": is_conclusive,
-                "exitCode": run.code,
-                "startTimeUtc": report.started_at,
+                "executionSuccessful": told.is_conclusive,
+                "exitCode": told.code,
+                "startTimeUtc": told.started_at,
             }],
             "results": results,
         }],
@@ -50,9 +52,9 @@ fn rule(finding: &Finding) -> Value {
     rule
 }
 
-fn result(run: &Run, index: usize, finding: &Finding) -> Value {
-    let url = run.document.report.url.as_url().as_str();
-    let (uri, line) = match &run.place {
+fn result(told: &Told<'_>, index: usize, finding: &Finding) -> Value {
+    let url = told.url;
+    let (uri, line) = match told.place {
         Some(place) => (path_uri(&place.path), place.line),
         None => (url.to_owned(), 1),
     };
@@ -60,7 +62,7 @@ fn result(run: &Run, index: usize, finding: &Finding) -> Value {
         "ruleId": finding.id,
         "ruleIndex": index,
         "level": level(finding),
-        "message": { "text": text(&format!("{url}: {}", finding.message)) },
+        "message": { "text": text(&format!("{url}: {}{}", finding.seen(), finding.message)) },
         "locations": [{
             "physicalLocation": {
                 "artifactLocation": { "uri": uri },
@@ -68,7 +70,7 @@ fn result(run: &Run, index: usize, finding: &Finding) -> Value {
             },
             "logicalLocations": [{ "fullyQualifiedName": url, "kind": "resource" }],
         }],
-        "partialFingerprints": { "parallax/v1": finding::fingerprint(run, finding) },
+        "partialFingerprints": { "parallax/v1": finding::fingerprint(url, finding) },
     })
 }
 

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::Document;
-
 /// A file that cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("--save {}: {error}; name a file in a folder that exists and may be written", path.display())]
@@ -48,7 +46,7 @@ impl Evidence {
     }
 
     /// Writes it, and puts it in its place.
-    pub(crate) fn keep(mut self, document: &Document) -> Result<(), SaveError> {
+    pub(crate) fn keep(mut self, document: &impl serde::Serialize) -> Result<(), SaveError> {
         let json = super::pretty(document);
         let written = self.file.write_all(json.as_bytes());
         let written = written.and_then(|()| self.file.as_file().sync_all());

@@ -13,6 +13,7 @@ use model::{CheckId, EraPolicy, Period, Severity, TargetUrl};
 
 use super::load::LoadArgs;
 use super::network::NetworkArgs;
+use super::regions::RegionsArgs;
 use super::repeat::RepeatArgs;
 use super::wait::WaitArgs;
 use crate::output::{Format, OutputArgs};
@@ -36,6 +37,7 @@ Examples:
   parallax probe https://mcp.example.com/mcp --client-id ci --client-secret-env CI_SECRET
   parallax probe http://127.0.0.1:3000/mcp --output json | jq .outcome
   parallax probe https://mcp.example.com/mcp --wait 120s --consecutive 3 --output github
+  parallax probe https://mcp.example.com/mcp --regions eu,us --wait 120s
   parallax probe https://mcp.example.com/mcp --for 60s --rate 5 --max-p95 500ms --i-own-this
 
 Exit status: 0 healthy, 1 unhealthy, 2 usage, 3 degraded (--fail-on degraded), 4 refused
@@ -135,6 +137,8 @@ pub(crate) struct Args {
     pub(crate) repeat: RepeatArgs,
     #[command(flatten)]
     pub(crate) load: LoadArgs,
+    #[command(flatten)]
+    pub(crate) mesh: RegionsArgs,
 }
 
 /// A command line that cannot be carried out.
@@ -177,6 +181,12 @@ pub(crate) enum UsageError {
     /// A call without a name.
     #[error("--call: the tool has no name; write it like --call search")]
     CallName,
+    /// `--header Origin` beside the origins that are demanded.
+    #[error(
+        "--header: `Origin` would go with every request, those of --expect-origin-accepted and \
+         --expect-origin-refused too; leave one of them out"
+    )]
+    Origin,
     /// A load without the word of the server's owner.
     #[error(
         "--for: a load is for your own server: it makes many requests a second, which an owner who \
@@ -186,6 +196,9 @@ pub(crate) enum UsageError {
     /// A load for too long.
     #[error("--for: a load may take at most 10m; watch a server all the time with a monitor")]
     TooLong,
+    /// An option that agents of the mesh do not have.
+    #[error("{0}: {1}")]
+    Mesh(&'static str, &'static str),
     /// A pause without anything that pauses.
     #[error("--interval goes with --wait or --repeat")]
     Interval,

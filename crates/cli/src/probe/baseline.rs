@@ -204,7 +204,7 @@ fn read(path: &Path) -> Result<Lock, BaselineError> {
 
 /// Writes the whole file or nothing: a reader never sees half of it. What is no regular file, such
 /// as a pipe, is written as it is.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let target = match std::fs::canonicalize(path) {
         Ok(target) if target.is_file() => target,
         Ok(other) => return std::fs::write(other, text),

@@ -136,7 +136,14 @@ impl Options {
             issuer: url("--issuer", self.issuer.as_deref())?,
             token_url: url("--token-url", self.token_url.as_deref())?,
             scope: self.scope.clone(),
+            resource: None,
+            method: None,
         })))
+    }
+
+    /// Whether a client of an authorization server is given.
+    pub(crate) const fn has_client(&self) -> bool {
+        self.client_id.is_some()
     }
 
     /// Whether the credential is one whose end somebody sees to.
@@ -157,18 +164,24 @@ impl Options {
         let Some(path) = &self.token_set else {
             return Ok(None);
         };
-        let mut set = token_file::read(OPTION, path)?;
-        if !set.is_for(target.as_url()) {
-            return Err(CredentialError::Foreign {
+        let read = || {
+            let set = token_file::read(OPTION, path)?;
+            if set.is_for(target.as_url()) {
+                return Ok(set);
+            }
+            Err(CredentialError::Foreign {
                 path: path.clone(),
                 url: model::text::line(&set.url, 120),
-            });
-        }
-        let now = telemetry::clock::wall().as_second();
-        if set.is_stale(now) {
-            let mut net = Net::new(
-                dialer,
-                Home {
+            })
+        };
+        let mut set = read()?;
+        let wall = || telemetry::clock::wall().as_second();
+        if set.is_stale(wall()) {
+            let lock = token_file::lock(OPTION, path).await?;
+            // Another command may have renewed them meanwhile.
+            set = read()?;
+            if set.is_stale(wall()) {
+                let home = Home {
                     target: target.clone(),
                     origin: Origin::Operator,
                     proxy,
@@ -177,14 +190,14 @@ impl Options {
                     typed: vec![set.token_endpoint.clone()],
                     way,
                     user_agent,
-                },
-            );
-            let renewed = set.refresh(&mut net, now).await;
-            renewed.map_err(|refusal| CredentialError::Refused {
-                path: path.clone(),
-                refusal,
-            })?;
-            token_file::write(OPTION, path, &set)?;
+                };
+                let renewed = set.refresh(&mut Net::new(dialer, home), wall()).await;
+                renewed.map_err(|refusal| CredentialError::Refused {
+                    path: path.clone(),
+                    refusal,
+                })?;
+                token_file::write(OPTION, path, &set, &lock)?;
+            }
         }
         Ok(Some(set.access_token))
     }

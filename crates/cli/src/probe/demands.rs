@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use mcp::{Plan, ToolCall};
-use model::expect::{Assertion, Expect, HealthSpec};
+use model::expect::{Assertion, Expect, HealthSpec, OriginExpect, WebOrigin, WebOriginError};
 use model::monitor::{CallSpec, FieldError};
 use model::{Era, ListKind, Period, Profile, Revision, Step, TargetUrl};
 
@@ -61,6 +61,12 @@ pub(crate) struct Demands {
     /// The protocol revision that must be agreed on
     #[arg(long, value_name = "REVISION", value_parser = word::<Revision>)]
     expect_protocol_version: Option<Revision>,
+    /// An `Origin` whose requests must be served, like https://app.example.com. Repeatable
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    expect_origin_accepted: Vec<WebOrigin>,
+    /// An `Origin` whose requests must be refused (DNS rebinding). Repeatable
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    expect_origin_refused: Vec<WebOrigin>,
     /// How many days every certificate must still be valid [default: 14]
     #[arg(long, value_name = "DAYS")]
     certificate_days: Option<u32>,
@@ -120,6 +126,10 @@ impl Demands {
             server_version: self.expect_server_version.clone(),
             era: self.expect_era,
             protocol_version: self.expect_protocol_version,
+            origin: OriginExpect {
+                accepted: self.expect_origin_accepted.clone(),
+                refused: self.expect_origin_refused.clone(),
+            },
             certificate_days: self.certificate_days,
             max_total: self.max_total,
             max_step: self.max_step.iter().copied().collect(),
@@ -162,6 +172,11 @@ impl Demands {
 
 fn assertion(text: &str) -> Result<Assertion, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+fn origin(text: &str) -> Result<WebOrigin, String> {
+    text.parse()
+        .map_err(|error: WebOriginError| error.to_string())
 }
 
 fn flow(path: &std::path::Path) -> Result<Vec<CallSpec>, BadDemands> {

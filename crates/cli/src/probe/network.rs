@@ -3,6 +3,8 @@
 use dial::Sni;
 use http::HeaderName;
 use model::ConnectTo;
+use model::expect::{JsonPath, JsonPathError};
+use model::instance::InstanceSpec;
 use probe::{HostHeader, Network};
 
 /// How the target is reached, and what more is looked at on the way.
@@ -23,6 +25,11 @@ pub(crate) struct NetworkArgs {
     /// The response header that names the instance which answered, such as X-Served-By
     #[arg(long, value_name = "NAME", value_parser = parse_header_name)]
     instance_header: Option<HeaderName>,
+    /// Where else the instance names itself: SOURCE is `server` (every serverInfo), `result` (of each
+    /// call) or `health` (the page of --health), PATH a JSONPath in it: result=$.structuredContent.pod.
+    /// Repeatable, the last of a source counts
+    #[arg(long, value_name = "SOURCE=PATH", value_parser = parse_instance_path)]
+    instance_path: Vec<(InstanceSource, JsonPath)>,
     /// Make a second handshake at the end, to see whether the server resumes TLS sessions
     #[arg(long)]
     tls_resumption: bool,
@@ -55,10 +62,47 @@ impl NetworkArgs {
         self.alt_svc
     }
 
+    /// Where the instance that answers names itself.
+    pub(crate) fn instance(&self) -> InstanceSpec {
+        let mut spec = InstanceSpec::default();
+        for (source, path) in &self.instance_path {
+            let place = match source {
+                InstanceSource::Server => &mut spec.server,
+                InstanceSource::Result => &mut spec.result,
+                InstanceSource::Health => &mut spec.health,
+            };
+            *place = Some(path.clone());
+        }
+        spec
+    }
+
     /// Whether each address is to be probed.
     pub(crate) const fn wants_all_addresses(&self) -> bool {
         self.all_addresses
     }
+}
+
+/// What an instance names itself in.
+#[derive(Debug, Clone, Copy)]
+enum InstanceSource {
+    Server,
+    Result,
+    Health,
+}
+
+fn parse_instance_path(text: &str) -> Result<(InstanceSource, JsonPath), String> {
+    let how = "write it like result=$.structuredContent.pod; sources are server, result, health";
+    let (source, path) = text.split_once('=').ok_or(how)?;
+    let source = match source {
+        "server" => InstanceSource::Server,
+        "result" => InstanceSource::Result,
+        "health" => InstanceSource::Health,
+        _ => return Err(how.to_owned()),
+    };
+    let path = path
+        .parse()
+        .map_err(|error: JsonPathError| error.to_string())?;
+    Ok((source, path))
 }
 
 fn parse_header_name(text: &str) -> Result<HeaderName, String> {

@@ -11,6 +11,8 @@ use serde::Serialize;
 const MAX_PROBES: i64 = 1000;
 /// Different values of one kind that are listed; a server may name itself anew each time.
 const MAX_VALUES: usize = 50;
+/// Servers that one finding names.
+const MAX_NAMED: usize = 8;
 
 /// Asking more than once.
 #[derive(Debug, Args)]
@@ -36,6 +38,10 @@ pub(crate) struct Repeated {
     pub(crate) results: Vec<Counted>,
     /// Names and versions that the server gave itself. Untrusted, escaped.
     pub(crate) servers: Vec<Counted>,
+    /// Whether those were more than one: a rollout that is not done, or that is stuck.
+    pub(crate) mixed_rollout: bool,
+    /// Instances that answered, where the user said how they name themselves. Untrusted, escaped.
+    pub(crate) instances: Vec<Counted>,
     /// Addresses that were connected to.
     pub(crate) addresses: Vec<Counted>,
 }
@@ -68,13 +74,25 @@ impl Repeated {
     /// It in a sentence.
     pub(crate) fn sentence(&self) -> String {
         let mut text = format!("{} of {} probes healthy", self.healthy, self.probes);
-        if self.servers.len() > 1 {
+        if self.mixed_rollout {
             text.push_str(&format!(
-                ", {} different servers or versions",
+                ", {} different servers or versions (a mixed rollout)",
                 self.servers.len()
             ));
         }
+        if self.instances.len() > 1 {
+            text.push_str(&format!(", {} instances", self.instances.len()));
+        }
         text
+    }
+
+    /// Who answered how often, where that was more than one server or version.
+    pub(crate) fn mixture(&self) -> Option<String> {
+        let seen = self.servers.iter();
+        let seen = seen.map(|Counted { value, count }| format!("{value} ({count})"));
+        let seen: Vec<String> = seen.take(MAX_NAMED).collect();
+        self.mixed_rollout
+            .then(|| format!("a mixed rollout: {}", seen.join(", ")))
     }
 }
 
@@ -88,6 +106,7 @@ pub(super) struct Tally {
     steps: BTreeMap<model::Step, Vec<u64>>,
     results: Counts,
     servers: Counts,
+    instances: Counts,
     addresses: Counts,
 }
 
@@ -102,9 +121,12 @@ impl Tally {
             self.steps.entry(step.step).or_default().push(step.total_us);
         }
         self.results.add(super::result(report));
-        if let Some(server) = &report.server {
+        for server in report.server.iter().chain(&report.more_servers) {
             let named = format!("{} {}", server.name, server.version);
             self.servers.add(named.trim().to_owned());
+        }
+        for instance in report.instance.iter().chain(&report.more_instances) {
+            self.instances.add(instance.clone());
         }
         if let Some(connection) = &report.connection {
             self.addresses.add(connection.address.clone());
@@ -114,6 +136,7 @@ impl Tally {
     pub(super) fn finish(self) -> Repeated {
         let steps = self.steps.into_iter();
         let steps = steps.map(|(step, times)| (step.to_string(), times));
+        let servers = self.servers.finish();
         let all = steps.chain([("total".to_owned(), self.total)]);
         Repeated {
             probes: self.probes,
@@ -122,7 +145,9 @@ impl Tally {
                 .filter_map(|(step, times)| spread(step, times))
                 .collect(),
             results: self.results.finish(),
-            servers: self.servers.finish(),
+            mixed_rollout: servers.len() > 1,
+            servers,
+            instances: self.instances.finish(),
             addresses: self.addresses.finish(),
         }
     }
@@ -191,6 +216,7 @@ mod tests {
                 name: "docs".to_owned(),
                 version: version.to_owned(),
             });
+            report.instance = Some(if n == 0 { "a" } else { "b" }.to_owned());
             tally.take(&report, true);
         }
         let repeated = tally.finish();
@@ -212,8 +238,12 @@ mod tests {
                 max_us: 4000,
             })
         );
-        let said = "4 of 4 probes healthy, 2 different servers or versions";
+        let said =
+            "4 of 4 probes healthy, 2 different servers or versions (a mixed rollout), 2 instances";
         assert_eq!(repeated.sentence(), said);
+        let said = "a mixed rollout: docs 1.4 (3), docs 1.5 (1)";
+        assert_eq!(repeated.mixture().as_deref(), Some(said));
+        assert_eq!(repeated.instances, [counted("b", 3), counted("a", 1)]);
     }
 
     #[test]

@@ -98,6 +98,32 @@ impl Waited {
     }
 }
 
+/// What a wait looks at in a result, of this host or of several regions.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// An outcome, or where and why it failed.
+    pub(crate) result: String,
+    pub(crate) is_healthy: bool,
+    /// Whether a signal ended it.
+    pub(crate) is_interrupted: bool,
+    /// Whether a deploy that goes on may cure it.
+    pub(crate) is_curable: bool,
+    /// When the target, or the mesh, wants to be asked again.
+    pub(crate) wanted: Option<Duration>,
+}
+
+impl Seen {
+    pub(crate) fn of(report: &Report, is_healthy: bool) -> Self {
+        Self {
+            result: super::result(report),
+            is_healthy,
+            is_interrupted: report.outcome.reason() == Some(Reason::Cancelled),
+            is_curable: is_curable(report),
+            wanted: report.retry_after_seconds.map(Duration::from_secs),
+        }
+    }
+}
+
 /// What to do after a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
@@ -131,11 +157,22 @@ impl Tally {
 
     /// Takes the result of a probe that ended `elapsed` after the begin.
     pub(super) fn take(&mut self, report: &Report, is_healthy: bool, elapsed: Duration) -> Next {
+        self.see(Seen::of(report, is_healthy), elapsed)
+    }
+
+    /// The same of any result.
+    pub(super) fn see(&mut self, seen: Seen, elapsed: Duration) -> Next {
         let waited = &mut self.waited;
         waited.attempts += 1;
         waited.elapsed_us = micros(elapsed);
-        waited.streak = if is_healthy { waited.streak + 1 } else { 0 };
-        let result = super::result(report);
+        waited.streak = if seen.is_healthy {
+            waited.streak + 1
+        } else {
+            0
+        };
+        let next = self.next(&seen, elapsed);
+        let waited = &mut self.waited;
+        let result = seen.result;
         let is_new = waited
             .changes
             .last()
@@ -147,26 +184,24 @@ impl Tally {
                 result,
             });
         }
-        let next = self.next(report, elapsed);
         if let Next::Stop(end) = next {
             self.waited.end = end;
         }
         next
     }
 
-    fn next(&self, report: &Report, elapsed: Duration) -> Next {
-        if report.outcome.reason() == Some(Reason::Cancelled) {
+    fn next(&self, seen: &Seen, elapsed: Duration) -> Next {
+        if seen.is_interrupted {
             return Next::Stop(End::Interrupted);
         }
         if self.waited.streak >= self.waited.consecutive {
             return Next::Stop(End::Healthy);
         }
-        if !is_curable(report) {
+        if !seen.is_curable {
             return Next::Stop(End::Incurable);
         }
         // A server that says when it wants to be asked again is not asked before.
-        let wanted = report.retry_after_seconds.map(Duration::from_secs);
-        let pause = wanted.unwrap_or_default().max(self.interval);
+        let pause = seen.wanted.unwrap_or_default().max(self.interval);
         if elapsed.saturating_add(pause) > self.limit {
             return Next::Stop(End::TimeUp);
         }

@@ -18,6 +18,7 @@ use store::{Kind, Store, StoreError};
 
 use super::Shared;
 use super::openapi::Time;
+use super::probes;
 use super::problem::{Id, Json, Problem};
 use crate::Hub;
 use crate::keeper::millis;
@@ -37,15 +38,19 @@ const MAX_KEYS: usize = 1000;
 pub(super) enum Scope {
     /// Read everything but secrets, which nobody reads.
     Read,
+    /// Run probes on demand too: what a pipeline needs, and no more.
+    Probe,
     /// Change everything too.
     Admin,
 }
 
 impl Scope {
-    /// The scope that a call of this method needs.
-    pub(super) fn needed(method: &Method) -> Self {
+    /// The scope that a call needs.
+    pub(super) fn needed(method: &Method, path: &str) -> Self {
         if matches!(*method, Method::GET | Method::HEAD) {
             Self::Read
+        } else if path == probes::PATH {
+            Self::Probe
         } else {
             Self::Admin
         }
@@ -201,8 +206,22 @@ fn write(path: &Path, key: &str) -> io::Result<()> {
     std::fs::rename(&new, path)
 }
 
-/// What the key of a request may do.
-async fn scope<S: Store>(store: &S, headers: &HeaderMap) -> Result<Scope, Problem> {
+/// The id of the key of a request: who asks.
+#[derive(Debug, Clone)]
+pub(super) struct Caller(String);
+
+impl Caller {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Who calls: the name of the key.
+#[derive(Debug, Clone)]
+pub(super) struct Actor(pub(super) String);
+
+/// Whose the key of a request is, and what it may do.
+async fn caller<S: Store>(store: &S, headers: &HeaderMap) -> Result<(Caller, Row), Problem> {
     let refused = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "no-key", detail);
     let value = headers.get(header::AUTHORIZATION);
     let value = value.and_then(|value| value.to_str().ok()).ok_or_else(|| {
@@ -219,18 +238,30 @@ async fn scope<S: Store>(store: &S, headers: &HeaderMap) -> Result<Scope, Proble
     if !secret::is(secret, &row.secret_sha256) {
         return Err(unknown());
     }
-    Ok(row.scope)
+    Ok((Caller(id.to_owned()), row))
 }
 
 /// Lets a request through if its key may do it.
 pub(super) async fn guard<S: Store>(
     State(hub): State<Arc<Hub<S>>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let needed = Scope::needed(request.method());
-    match scope(&hub.store, request.headers()).await {
-        Ok(scope) if scope >= needed => next.run(request).await,
+    let needed = Scope::needed(request.method(), request.uri().path());
+    match caller(&hub.store, request.headers()).await {
+        Ok((caller, row)) if row.scope >= needed => {
+            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(Actor(row.name));
+            next.run(request).await
+        }
+        Ok((_, row)) if row.scope == Scope::Read && needed == Scope::Probe => {
+            let detail = "this key may only read; use one with the scope probe, or admin";
+            Problem::new(StatusCode::FORBIDDEN, "read-only-key", detail).into_response()
+        }
+        Ok((_, row)) if row.scope == Scope::Probe => {
+            let detail = "this key may read and probe; use one with the scope admin";
+            Problem::new(StatusCode::FORBIDDEN, "probe-only-key", detail).into_response()
+        }
         Ok(_) => {
             let detail = "this key may only read; use one with the scope admin";
             Problem::new(StatusCode::FORBIDDEN, "read-only-key", detail).into_response()

@@ -14,7 +14,7 @@ use super::keys::Scope;
 use super::operation::{Body, Operation, Type};
 use super::problem::Problem;
 use schemas::Schemas;
-pub(super) use schemas::Time;
+pub(crate) use schemas::Time;
 
 /// The document, written once.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ fn document<S: Send + Sync + 'static>(operations: &[Operation<S>]) -> Value {
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A key of the API, `plxk_…`, with the scope `read` or `admin`",
+                    "description": "A key of the API, `plxk_…`, with the scope `read`, `probe` or `admin`",
                 },
             },
         },
@@ -91,7 +91,7 @@ fn told<S: Send + Sync + 'static>(operation: &Operation<S>, schemas: &mut Schema
     let security = if operation.is_open {
         json!([])
     } else {
-        json!([{ "key": [Scope::needed(&operation.method)] }])
+        json!([{ "key": [Scope::needed(&operation.method, operation.path)] }])
     };
     let mut told = json!({
         "operationId": operation.id,
@@ -171,6 +171,12 @@ fn problem(status: StatusCode, schemas: &mut Schemas) -> Value {
         told["headers"] = json!({ "WWW-Authenticate": {
             "description": "`Bearer`",
             "schema": { "type": "string" },
+        } });
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        told["headers"] = json!({ "Retry-After": {
+            "description": "When to ask again, seconds",
+            "schema": { "type": "integer", "minimum": 1 },
         } });
     }
     told

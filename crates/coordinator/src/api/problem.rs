@@ -1,5 +1,7 @@
 //! Errors of the API (RFC 9457), and bodies that are read into them.
 
+use std::time::Duration;
+
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Response};
@@ -30,6 +32,9 @@ pub(super) struct Problem {
     /// The fields that are wrong, all of them at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// When to ask again, seconds: the header `Retry-After`.
+    #[serde(skip)]
+    retry_after: Option<u64>,
 }
 
 impl Problem {
@@ -40,7 +45,21 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
+            retry_after: None,
         }
+    }
+
+    /// The same, and when to ask again.
+    pub(super) fn after(mut self, pause: Duration) -> Self {
+        self.retry_after = Some(
+            pause
+                .as_millis()
+                .div_ceil(1000)
+                .max(1)
+                .try_into()
+                .unwrap_or(u64::MAX),
+        );
+        self
     }
 
     pub(super) fn internal(detail: impl Into<String>) -> Self {
@@ -84,12 +103,14 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_string(&self).unwrap_or_default();
-        (
-            status,
-            [(header::CONTENT_TYPE, "application/problem+json")],
-            body,
-        )
-            .into_response()
+        let media = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (status, media, body).into_response();
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

@@ -2,11 +2,16 @@
 
 use http::StatusCode;
 use model::MonitorSpec;
+use model::regional::RegionalProbe;
 use serde_json::{Map, Value, json};
 use store::Store;
 
 use super::operation::{Body, Operation};
-use super::{health, keys, members, monitors, openapi, status, summary};
+use crate::credentials::Given;
+
+use super::{
+    contract, credential, health, keys, members, monitors, openapi, peers, probes, status, summary,
+};
 
 /// What `/metrics` is written in.
 pub(super) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -24,12 +29,14 @@ const DRY_RUN: &str = "Only says in `dry_run` what the call would do";
 /// All of them; `/metrics` needs no key where it is open.
 pub(super) fn operations<S: Store>(open_metrics: bool) -> Vec<Operation<S>> {
     let mut all = Vec::from(monitors());
+    all.push(probe());
+    all.extend(contracts());
     all.extend(mesh());
     all.extend(coordinator(open_metrics));
     all
 }
 
-fn monitors<S: Store>() -> [Operation<S>; 7] {
+fn monitors<S: Store>() -> [Operation<S>; 8] {
     let one = "/api/v1/monitors/{id}";
     [
         Operation::get("/api/v1/monitors", monitors::list::<S>)
@@ -74,6 +81,13 @@ fn monitors<S: Store>() -> [Operation<S>; 7] {
             .named("deleteMonitor", "Forgets a monitor and its verdicts")
             .answers_with(NO_CONTENT, Body::Empty)
             .or(&[StatusCode::CONFLICT, INVALID]),
+        Operation::put("/api/v1/monitors/{id}/credential", credential::put::<S>)
+            .named(
+                "putCredential",
+                "Another credential for the monitor's authorization; everything else stays",
+            )
+            .takes::<Given>()
+            .answers_with(NO_CONTENT, Body::Empty),
         Operation::get("/api/v1/monitors/{id}/status", status::monitor::<S>)
             .named("getStatus", "The verdict, who says so, and each region")
             .answers::<status::Status>(OK)
@@ -96,8 +110,50 @@ fn monitors<S: Store>() -> [Operation<S>; 7] {
     ]
 }
 
+fn probe<S: Store>() -> Operation<S> {
+    Operation::post(probes::PATH, probes::run::<S>)
+        .named(
+            "runProbe",
+            "Probes a target now from regions of the mesh, and waits for their reports",
+        )
+        .takes::<probes::Wanted>()
+        .answers::<RegionalProbe>(OK)
+        .or(&[
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::INTERNAL_SERVER_ERROR,
+        ])
+}
+
+/// What servers list, held against what is pinned.
+fn contracts<S: Store>() -> [Operation<S>; 3] {
+    [
+        Operation::get("/api/v1/monitors/{id}/contract", contract::show::<S>)
+            .named(
+                "getContract",
+                "The tools that are pinned, who sees which, and what has changed",
+            )
+            .answers::<contract::Contract>(OK)
+            .or(&[INVALID]),
+        Operation::get(
+            "/api/v1/monitors/{id}/contract/surfaces/{fingerprint}",
+            contract::surface::<S>,
+        )
+        .named("getSurface", "The tools of a fingerprint, as a lock file")
+        .answers::<contract::LockFile>(OK)
+        .or(&[INVALID, StatusCode::INTERNAL_SERVER_ERROR]),
+        Operation::post(
+            "/api/v1/monitors/{id}/contract/approve",
+            contract::approve::<S>,
+        )
+        .named("approveSurface", "Pins a surface that was seen")
+        .takes::<contract::Approval>()
+        .answers::<contract::Contract>(OK)
+        .or(&[StatusCode::CONFLICT]),
+    ]
+}
+
 /// Agents, and who may call.
-fn mesh<S: Store>() -> [Operation<S>; 6] {
+fn mesh<S: Store>() -> [Operation<S>; 7] {
     [
         Operation::get("/api/v1/agents", status::agents::<S>)
             .named(
@@ -105,6 +161,12 @@ fn mesh<S: Store>() -> [Operation<S>; 6] {
                 "The members of the mesh, and what was heard of them",
             )
             .answers::<status::Agents>(OK),
+        Operation::get("/api/v1/peers", peers::matrix::<S>)
+            .named(
+                "listPeers",
+                "Who reaches whom: the paths between agents, as they measure them",
+            )
+            .answers::<peers::Matrix>(OK),
         Operation::post("/api/v1/agents/{id}/revoke", members::revoke::<S>)
             .named(
                 "revokeAgent",

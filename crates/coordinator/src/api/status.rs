@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::RawQuery;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use model::report::{Edge, ServerInfo};
 use model::verdict::{Fault, Flag, Verdict};
 use model::{Outcome, Reason, RegionState, Step};
 use schemars::JsonSchema;
@@ -13,11 +14,13 @@ use store::Store;
 use verdict::transition::Abstains;
 
 use super::Shared;
+use super::contract::{Drifting, drifting};
 use super::monitors::parse;
 use super::openapi::Time;
 use super::problem::{Id, Problem};
 use crate::axis::shown;
-use crate::board::{Percentiles, RegionView};
+use crate::board::{Percentiles, RegionView, Voice};
+use crate::credentials::{CredentialView, WallView};
 use crate::fleet::AgentView;
 use crate::loads::Load;
 use crate::{judging, roster};
@@ -44,9 +47,15 @@ pub(super) struct Status {
     #[schemars(with = "Option<Time>")]
     suspected_since: Option<String>,
     flags: Vec<Flag>,
+    /// Where the tools are not those that are pinned (flag `contract_drift`).
+    contract_drift: Option<Drifting>,
     witnesses: Witnesses,
     /// What it costs the target; null for a moment after it was registered.
     load: Option<Load>,
+    /// How its credential stands; null where it has none, or nothing is known of it.
+    credential: Option<CredentialView>,
+    /// What somebody without a credential meets; null until somebody looked.
+    wall: Option<WallView>,
     regions: Vec<Region>,
 }
 
@@ -105,6 +114,12 @@ struct Agent {
     protocol_version: String,
     /// Untrusted, escaped.
     detail: Option<String>,
+    /// What the server said it is. Untrusted, escaped.
+    server: Option<ServerInfo>,
+    /// The replica that answered, where the monitor says how it names itself. Untrusted, escaped.
+    instance: Option<String>,
+    /// The edge that answered, as its headers say.
+    edge: Option<Edge>,
 }
 
 /// What one agent says.
@@ -203,6 +218,11 @@ pub(super) async fn monitor<S: Store>(
     if watch.quorum == 2 && !flags.contains(&Flag::WeakQuorum) {
         flags.push(Flag::WeakQuorum);
     }
+    let contract = hub.board.contract(&id);
+    let contract_drift = contract.as_ref().and_then(drifting);
+    if contract_drift.is_some() {
+        flags.push(Flag::ContractDrift);
+    }
     let status = Status {
         monitor: monitor.id.to_string(),
         generation: monitor.generation,
@@ -215,6 +235,7 @@ pub(super) async fn monitor<S: Store>(
         since: shown(standing.since),
         suspected_since: watch.suspected_since.map(shown),
         flags,
+        contract_drift,
         witnesses: Witnesses {
             assigned: watch.assigned,
             independent: watch.independent,
@@ -227,6 +248,8 @@ pub(super) async fn monitor<S: Store>(
             explanations: evidence.explanations,
         },
         load: hub.loads.load(&monitor.id),
+        credential: hub.credentials.view(&monitor.id, telemetry::clock::wall()),
+        wall: hub.credentials.wall(&monitor.id),
         regions: watch.regions.into_iter().map(region).collect(),
     };
     Ok(axum::Json(status).into_response())
@@ -344,15 +367,23 @@ fn region(view: RegionView) -> Region {
         agents: view
             .voices
             .into_iter()
-            .map(|(agent, voice)| Agent {
-                agent,
-                outcome: voice.outcome,
-                probe_at: voice.started_at.to_string(),
-                era: voice.era,
-                protocol_version: voice.protocol_version,
-                detail: voice.detail,
-            })
+            .map(|(agent, voice)| last_probe(agent, voice))
             .collect(),
+    }
+}
+
+fn last_probe(agent: String, voice: Voice) -> Agent {
+    let answerer = voice.answerer.unwrap_or_default();
+    Agent {
+        agent,
+        outcome: voice.outcome,
+        probe_at: voice.started_at.to_string(),
+        era: voice.era,
+        protocol_version: voice.protocol_version,
+        detail: voice.detail,
+        server: answerer.server,
+        instance: answerer.instance,
+        edge: answerer.edge,
     }
 }
 

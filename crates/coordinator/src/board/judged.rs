@@ -43,11 +43,12 @@ pub(super) fn policy(spec: &MonitorSpec, interval: Duration) -> Policy {
         tool: call.name.clone(),
         is_repeatable: spec.confirm_calls && call.idempotent,
     });
+    let timeout = whole_ms(spec.total_timeout.duration());
     Policy {
-        interval: whole_ms(interval),
-        timeout: whole_ms(spec.total_timeout.duration()),
         calls: calls.collect(),
         accept_weak: spec.accept_weak,
+        hosting: spec.hosting.clone().unwrap_or_default(),
+        ..Policy::new(whole_ms(interval), timeout)
     }
 }
 
@@ -71,6 +72,7 @@ pub(super) fn seen(
         tool: (!record.failed_tool.is_empty()).then(|| record.failed_tool.clone()),
         confirms: (!record.confirmation_id.is_empty()).then_some(record.confirmed_calls),
         retry_after: retry_after.map(|seconds| u64::from(seconds) * 1000),
+        ..Seen::default()
     }
 }
 
@@ -87,6 +89,11 @@ impl State {
         let agent = &sighting.identity.agent;
         if let Some(watched) = self.monitors.get_mut(monitor) {
             let judge = &mut watched.judge;
+            // What is read again was vouched for long ago.
+            if !sighting.is_recalled && matches!(seen.outcome, Outcome::Failed(_)) {
+                let hosting = &judge.policy().hosting;
+                self.mesh.handle_failure(agent, hosting, now);
+            }
             judge.handle_outcome(agent, seen, &self.mesh, now);
         }
         self.settle(monitor);
@@ -106,6 +113,11 @@ impl State {
         }
         while let Some(change) = watched.judge.poll_transition() {
             self.transitions.push_back((monitor.to_owned(), change));
+        }
+        while let Some((agent, stance, now)) = watched.judge.poll_stance() {
+            let hosting = &watched.judge.policy().hosting;
+            self.mesh
+                .handle_stance(&agent, monitor, hosting, stance, now);
         }
         let due = watched.judge.poll_timeout();
         let before = std::mem::replace(&mut watched.due, due);
@@ -159,6 +171,8 @@ impl Board {
             let before = watched.judge.panel().witnesses().to_vec();
             watched.judge.assign(witnesses, at);
             let after = watched.judge.panel().witnesses().to_vec();
+            let agents = after.iter().map(|witness| &witness.agent[..]);
+            watched.contract.assign(agents, at);
             state.watch(monitor, &before, &after);
             state.settle(monitor);
             drop(state);
@@ -215,6 +229,7 @@ impl Board {
             others: record.others_asked,
             others_ok: record.others_ok,
             lag: record.scheduler_lag_us / 1000,
+            ..SelfTest::default()
         };
         let agent = &sighting.identity.agent;
         self.of_mesh(sighting.received, |state, at| {
@@ -233,10 +248,10 @@ impl Board {
         Ok(())
     }
 
-    /// Why an agent has no vote, and since when it is as it is.
+    /// What is wrong with an agent, and since when it is as it is.
     pub(crate) fn fault(&self, agent: &str) -> (Option<model::verdict::Fault>, Option<Ms>) {
         let state = self.lock();
-        (state.mesh.fault(agent), state.mesh.since(agent))
+        (state.mesh.told(agent), state.mesh.since(agent))
     }
 
     fn of_mesh(&self, now: Instant, change: impl FnOnce(&mut State, Ms)) {

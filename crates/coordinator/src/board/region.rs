@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use model::{Outcome, Phase, RegionState, Step};
 use window::{Buckets, Fold};
 
+use super::answerer::Answerer;
 use super::reason_of;
 
 /// How far back percentiles look.
@@ -26,9 +27,22 @@ pub(crate) struct Voice {
     pub(crate) era: String,
     pub(crate) protocol_version: String,
     pub(crate) detail: Option<String>,
+    /// Who answered; what was said of that before where nothing is said.
+    pub(crate) answerer: Option<Answerer>,
+    /// When the probe began that said so, on the clock of this life of the agent.
+    pub(crate) named_us: Option<u64>,
     /// The life of the agent, and when the probe began on that life's clock: what came first.
     pub(crate) boot: String,
     pub(crate) order_us: u64,
+}
+
+impl Voice {
+    /// What waited at the agent says who answered, where nothing younger did.
+    fn learn(&mut self, late: Self) {
+        if late.answerer.is_some() && self.named_us < late.named_us {
+            (self.answerer, self.named_us) = (late.answerer, late.named_us);
+        }
+    }
 }
 
 /// Counted results: by outcome, then by reason.
@@ -112,12 +126,20 @@ impl Region {
 
     /// Takes what an agent says now; whether it is news. Within one life of the agent its own
     /// clock says what came first: what waited at the agent comes late.
-    pub(crate) fn hear(&mut self, agent: &str, voice: Voice) -> bool {
-        let before = self.voices.get(agent);
-        let is_history = before
-            .is_some_and(|known| known.boot == voice.boot && known.order_us >= voice.order_us);
-        let is_cancelled = voice.outcome.reason() == Some(model::Reason::Cancelled);
-        if is_history || is_cancelled {
+    pub(crate) fn hear(&mut self, agent: &str, mut voice: Voice) -> bool {
+        let before = self.voices.get_mut(agent);
+        if let Some(known) = before {
+            if known.boot == voice.boot && known.order_us >= voice.order_us {
+                known.learn(voice);
+                return false;
+            }
+            if voice.answerer.is_none() {
+                voice.answerer.clone_from(&known.answerer);
+                let is_same = known.boot == voice.boot;
+                voice.named_us = known.named_us.filter(|_| is_same);
+            }
+        }
+        if voice.outcome.reason() == Some(model::Reason::Cancelled) {
             return false; // an agent that stops: its last word stands
         }
         self.make_room(agent);

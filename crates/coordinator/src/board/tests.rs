@@ -28,6 +28,7 @@ fn stage() -> Stage {
         agent: agent.to_owned(),
         region: "eu".to_owned(),
         provider: "p".to_owned(),
+        ..Witness::default()
     };
     board.assign("docs", vec![witness("a"), witness("b")], now);
     for agent in ["a", "b"] {
@@ -119,6 +120,34 @@ impl Stage {
         });
         counts
     }
+}
+
+/// Records of what goes well name nobody where that is as before; what waited comes late.
+#[test]
+fn who_answered_stands_until_something_younger_says_otherwise() {
+    let mut stage = stage();
+    let named = |stage: &Stage, at: u64, version: &str| {
+        let mut record = stage.record(&Outcome::Ok);
+        record.started_at_us = at;
+        record.answerer = Some(v1::Answerer {
+            server_name: "docs".into(),
+            server_version: version.into(),
+            ..Default::default()
+        });
+        let identity = identity("a");
+        let sighting = stage.sighting(&identity, true);
+        stage.board.outcome(&sighting, &record).unwrap();
+        let (_, voice) = stage.region().voices.remove(0);
+        voice.answerer.unwrap().server.unwrap().version
+    };
+    stage.started_us = 10;
+    assert_eq!(named(&stage, 10, "1.4"), "1.4");
+    stage.started_us = 20;
+    stage.says("a", &Outcome::Ok);
+    let (_, voice) = stage.region().voices.remove(0);
+    assert_eq!(voice.answerer.unwrap().server.unwrap().version, "1.4");
+    assert_eq!(named(&stage, 15, "1.5"), "1.5", "later than the first");
+    assert_eq!(named(&stage, 12, "1.3"), "1.5", "sooner than the last");
 }
 
 /// Failing is every agent, twice in a row; one of them alone is degraded.

@@ -154,12 +154,25 @@ async fn receive<S: Store>(
                 let agent = &session.identity.agent;
                 hub.fleet.heard(agent, Some(read(&beat)), received);
                 hub.board.beat(agent, &beat, received);
+                hub.peering.seen(agent, &beat.peers, received);
             }
             Some(v1::report_request::Message::Hello(_)) | None => {
                 return Err(Status::invalid_argument(
                     "message: a frame or a heartbeat is due",
                 ));
             }
+        }
+    }
+}
+
+/// Where a target does not accept a token that should be good, it is renewed early.
+fn turned_away<S: Store>(hub: &Hub<S>, frame: &v1::EvidenceFrame) {
+    let records = frame.slices.iter().flat_map(|slice| &slice.records);
+    for record in records.take(2 * limits::FRAME_RECORDS) {
+        if let Some(v1::record::Kind::Outcome(outcome)) = &record.kind
+            && outcome.reason() == v1::Reason::AuthTokenRejected
+        {
+            hub.credentials.rejected(&outcome.monitor_id);
         }
     }
 }
@@ -182,6 +195,7 @@ async fn apply<S: Store>(
         wall,
         is_recalled: false,
     };
+    turned_away(hub, &frame);
     let records: usize = frame.slices.iter().map(|slice| slice.records.len()).sum();
     if records > 2 * limits::FRAME_RECORDS {
         return Err(Status::invalid_argument(

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
+use model::MonitorId;
 use prost::Message as _;
 use rpc::v1::schedule_service_server::ScheduleService;
+use rpc::v1::watch_request::Message;
 use rpc::{limits, v1};
 use store::Store;
 use tokio::sync::mpsc;
@@ -16,6 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Presence, identify, peer, same_protocol, turned_out};
 use crate::Hub;
+use crate::credentials::wall;
 use crate::fleet::Identity;
 use crate::planner::{self, Plan};
 
@@ -39,7 +42,7 @@ impl<S: Store> ScheduleService for Schedule<S> {
         let who = peer(&request)?;
         let mut inbound = request.into_inner();
         let first = inbound.message().await?.and_then(|request| request.message);
-        let Some(v1::watch_request::Message::Hello(hello)) = first else {
+        let Some(Message::Hello(hello)) = first else {
             return Err(Status::invalid_argument("hello: must come first"));
         };
         same_protocol(hello.protocol_version)?;
@@ -48,12 +51,20 @@ impl<S: Store> ScheduleService for Schedule<S> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let hub = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let (stream, orders) = hub.orders.open(&identity.agent);
+            let runs_on_demand = hello.runs_on_demand;
+            let (stream, orders) = hub.orders.open(&identity.agent, runs_on_demand);
+            // After that: whom it is told comes over the stream.
+            let (now, (_, key)) = (tokio::time::Instant::now(), &who.agent);
+            let at = (who.address, hello.peer_port);
+            hub.peering.joined(&identity, *key, at, now.into_std());
             let ended = tokio::select! {
                 ended = follow(&hub, &identity, inbound, orders, &sender) => ended,
                 status = turned_out(&hub, &who) => Err(status),
             };
             hub.orders.close(&identity.agent, stream);
+            hub.on_demand.lost(&identity.agent, stream);
+            let now = tokio::time::Instant::now().into_std();
+            hub.peering.left(&identity.agent, now);
             if let Err(status) = ended {
                 tracing::warn!(agent = %identity.agent, %status, "watch stream");
                 // The agent learns why, if it listens.
@@ -75,6 +86,8 @@ async fn follow<S: Store>(
     sender: &Sender,
 ) -> Result<(), Status> {
     let mut changes = hub.changes.subscribe();
+    let mut tokens = hub.credentials.subscribe();
+    let mut token = *tokens.borrow_and_update();
     let mut revision = *changes.borrow_and_update();
     let mut sent = plan(hub, identity).await?;
     snapshot(&sent, revision, sender).await?;
@@ -108,20 +121,57 @@ async fn follow<S: Store>(
                 revision = at;
                 deltas(from, revision, parts(upserts), removed, sender).await?;
             }
+            changed = tokens.changed() => {
+                changed.map_err(|_| Status::unavailable("shutting down"))?;
+                // First: what comes in between is sent twice, and not never.
+                let at = *tokens.borrow_and_update();
+                let renewed = hub.credentials.renewed_since(token);
+                token = at;
+                let upserts = redressed(hub, identity, &mut sent, renewed).await?;
+                deltas(revision, revision, parts(upserts), Vec::new(), sender).await?;
+            }
             message = inbound.next() => match message {
                 None => return Ok(()),
                 Some(Err(status)) => return Err(status),
-                Some(Ok(request)) => note(hub, identity, request),
+                Some(Ok(request)) => note(hub, identity, request).await,
             },
         }
     }
 }
 
 async fn plan<S: Store>(hub: &Hub<S>, identity: &Identity) -> Result<Plan, Status> {
+    let at = since_epoch();
+    let plan = planner::plan(&hub.store, &hub.assigned, &hub.loads, identity, at).await;
+    let mut plan = plan.map_err(|error| Status::unavailable(error.to_string()))?;
+    hub.credentials
+        .dress(&mut plan, &identity.agent, &hub.assigned);
+    Ok(plan)
+}
+
+/// The coordinator's clock.
+fn since_epoch() -> Duration {
     let since_epoch = telemetry::clock::wall().duration_since(jiff::Timestamp::UNIX_EPOCH);
-    let since_epoch = Duration::try_from(since_epoch).unwrap_or_default();
-    let plan = planner::plan(&hub.store, &hub.assigned, &hub.loads, identity, since_epoch).await;
-    plan.map_err(|error| Status::unavailable(error.to_string()))
+    Duration::try_from(since_epoch).unwrap_or_default()
+}
+
+/// The items of this agent whose token is another now; nothing else of its plan is looked at.
+async fn redressed<S: Store>(
+    hub: &Hub<S>,
+    identity: &Identity,
+    sent: &mut Plan,
+    renewed: Vec<MonitorId>,
+) -> Result<Vec<v1::ScheduleItem>, Status> {
+    let mut new = Plan::new();
+    for id in renewed.into_iter().filter(|id| sent.contains_key(id)) {
+        let item = planner::one(&hub.store, &hub.loads, identity, &id, since_epoch()).await;
+        let item = item.map_err(|error| Status::unavailable(error.to_string()))?;
+        new.extend(item.map(|item| (id, item)));
+    }
+    hub.credentials
+        .dress(&mut new, &identity.agent, &hub.assigned);
+    let (upserts, _) = planner::delta(sent, &new);
+    sent.extend(new);
+    Ok(upserts)
 }
 
 /// A snapshot of what fits into one message, and the rest as deltas of the same revision.
@@ -195,18 +245,24 @@ async fn send(sender: &Sender, message: v1::watch_response::Message) -> Result<(
     sent.map_err(|_| Status::cancelled("the agent went away"))
 }
 
-fn note<S: Store>(hub: &Hub<S>, identity: &Identity, request: v1::WatchRequest) {
+async fn note<S: Store>(hub: &Hub<S>, identity: &Identity, request: v1::WatchRequest) {
     let now = tokio::time::Instant::now().into_std();
     hub.fleet.heard(&identity.agent, None, now);
     hub.board.heard(&identity.agent, now);
-    if let Some(v1::watch_request::Message::Result(result)) = request.message {
-        for item in result.rejected.iter().take(limits::MAX_ITEMS) {
-            tracing::warn!(
-                agent = %identity.agent,
-                monitor = %model::text::line(&item.monitor_id, 64),
-                problem = %model::text::line(&item.problem, 200),
-                "the agent rejects a monitor"
-            );
+    match request.message {
+        Some(Message::WallLook(look)) => wall::handle(hub, identity, look).await,
+        Some(Message::OnDemand(result)) => hub.on_demand.answered(&identity.agent, result),
+        Some(Message::Result(result)) => {
+            for item in result.rejected.iter().take(limits::MAX_ITEMS) {
+                tracing::warn!(
+                    agent = %identity.agent,
+                    monitor = %model::text::line(&item.monitor_id, 64),
+                    problem = %model::text::line(&item.problem, 200),
+                    "the agent rejects a monitor"
+                );
+            }
         }
+        // The first message was one, and more say nothing.
+        Some(Message::Hello(_)) | None => {}
     }
 }

@@ -89,6 +89,17 @@ impl Scrape {
         Ok(())
     }
 
+    pub(super) fn on_demand(&self, out: &mut DescriptorEncoder<'_>) -> Result {
+        let name = "parallax_coordinator_on_demand_probes";
+        let help = "Agents that users asked for a probe: reports, or why there was none";
+        let mut family = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (result, count) in &self.0.on_demand {
+            let labels = [("result", *result)];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn faults(&self, out: &mut DescriptorEncoder<'_>) -> Result {
         let name = "parallax_agent_fault";
         let help = "1 for the reason why the agent has no vote, 0 for the others";

@@ -2,13 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use model::{CheckId, Era, Reason, Revision, Step};
+use model::{CheckId, Era, Reason, Revision, Step, json_schema};
 use serde_json::{Map, Value};
 
 use super::{envelope, schema};
 use crate::findings::Findings;
 use crate::reply::Fault;
-use crate::schema as json_schema;
 
 /// What a call led to.
 #[derive(Debug, PartialEq)]

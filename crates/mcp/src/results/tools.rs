@@ -1,8 +1,9 @@
 //! The list of tools.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use model::{CheckId, Era, Reason, Step};
+use model::{CheckId, Era, Reason, Step, json_schema};
 use serde_json::Value;
 
 use super::pages::Pages;
@@ -11,7 +12,6 @@ use crate::findings::Findings;
 use crate::limits::{MAX_BODY_BYTES, MAX_TOOLS};
 use crate::param::{self, Mirror};
 use crate::reply::Fault;
-use crate::schema as json_schema;
 
 /// What is known of a tool list while its pages come in.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(crate) struct Tools {
     pub(crate) count: usize,
     definitions: BTreeMap<String, Definition>,
     name_bytes: usize,
+    /// The order of the first page, as [`order`] has it.
+    pub(crate) first_page: Option<u64>,
     pages: Pages,
 }
 
@@ -32,6 +34,17 @@ pub(crate) struct Definition {
     /// Which arguments travel in headers too; or why a client must drop the tool.
     pub(crate) mirror: Result<Mirror, String>,
     pub(crate) output_schema: Option<Value>,
+}
+
+/// The order of a page's tools, as a number to compare: two orders that differ have the same one in
+/// 2⁶⁴.
+pub(crate) fn order(result: &Value) -> Option<u64> {
+    let tools = result.get("tools")?.as_array()?;
+    let mut hasher = DefaultHasher::new();
+    for tool in tools {
+        tool.get("name").and_then(Value::as_str).hash(&mut hasher);
+    }
+    Some(hasher.finish())
 }
 
 impl Tools {
@@ -66,6 +79,7 @@ impl Tools {
         for tool in tools {
             self.tool(tool, era, findings)?;
         }
+        self.first_page = self.first_page.or_else(|| order(result));
         findings.pass(CheckId::ListToolsArray);
         findings.pass(CheckId::ListNames);
         self.pages.next(result, era, findings)

@@ -54,6 +54,7 @@ impl Sequence {
             | Step::PromptsList
             | Step::ToolsCall
             | Step::Subscribe
+            | Step::Origin
             | Step::Strict => {}
         }
         let mut params = Map::new();

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use model::{CheckId, Era, Reason, Severity, Step};
+use model::{CheckId, Era, Reason, Severity, Step, json_schema};
 use serde_json::Value;
 
 use super::Sequence;
+use crate::limits::CLEANUP_TIMEOUT;
 use crate::reply::Fault;
-use crate::schema;
 
 impl Sequence {
     /// Whether the tools that must be there are.
@@ -34,8 +34,10 @@ impl Sequence {
         let mut problem = None;
         if let Some(demanded) = &call.expect.schema {
             let content = result.get("structuredContent").unwrap_or(&Value::Null);
-            problem = match schema::conforms(demanded, content) {
-                None => Some("the demanded schema is too intricate to apply".to_owned()),
+            problem = match json_schema::conforms(demanded, content) {
+                None => {
+                    Some("structuredContent is too large to hold against the schema".to_owned())
+                }
                 Some(judged) => judged.err().map(|why| format!("structuredContent: {why}")),
             };
         }
@@ -84,7 +86,8 @@ impl Sequence {
             .steps
             .iter()
             .any(|s| s.step == Step::ToolsCall);
-        while called && self.next_call < self.plan.calls.len() {
+        let until = *self.clean_until.get_or_insert(now + CLEANUP_TIMEOUT);
+        while called && now < until && self.next_call < self.plan.calls.len() {
             if has_all(self) {
                 self.cleaning = true;
                 self.start(Step::ToolsCall, now);

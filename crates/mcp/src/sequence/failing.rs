@@ -24,7 +24,7 @@ impl Sequence {
             return;
         }
         if fault.reason != Reason::Cancelled {
-            if step == Step::Strict {
+            if matches!(step, Step::Origin | Step::Strict) {
                 return self.trial_failed(&fault, now);
             }
             if step == Step::Subscribe {

@@ -8,17 +8,16 @@ use model::{Era, ListKind, Phase, Profile, Reason, Step, Transport};
 use super::asking::More;
 use super::{Running, Sequence, Stream};
 use crate::exchange::{Command, Head, Request};
-use crate::limits::{CLEANUP_TIMEOUT, MAX_DETAIL_CHARS, MAX_RETRY_AFTER};
+use crate::limits::MAX_DETAIL_CHARS;
 use crate::reply::{Expect, Reader};
 use crate::results::Announced;
-use crate::retry_after;
+use crate::retry_after::retry_after;
 use crate::timing::Timer;
 
 impl Sequence {
     /// Begins a step with its first request.
     pub(super) fn start(&mut self, step: Step, now: Instant) {
         let limit = match step {
-            Step::ToolsCall if self.cleaning => self.plan.call_timeout.min(CLEANUP_TIMEOUT),
             Step::ToolsCall => self.plan.call_timeout,
             Step::Close => self.plan.close_timeout,
             Step::Authorize
@@ -32,13 +31,16 @@ impl Sequence {
             | Step::ResourceTemplatesList
             | Step::PromptsList
             | Step::Subscribe
+            | Step::Origin
             | Step::Strict => self.plan.step_timeout,
         };
-        let deadline = if self.closing || self.cleaning {
-            now + limit
-        } else {
-            after(now, limit).min(self.deadline)
+        let latest = match (self.closing, self.cleaning) {
+            (true, _) => self.end_until,
+            (false, true) => self.clean_until,
+            (false, false) => Some(self.deadline),
         };
+        let deadline = after(now, limit);
+        let deadline = latest.map_or(deadline, |latest| deadline.min(latest));
         let tool = (step == Step::ToolsCall)
             .then(|| {
                 self.plan
@@ -47,7 +49,7 @@ impl Sequence {
                     .map(|call| call.name.clone())
             })
             .flatten();
-        let trial = (step == Step::Strict)
+        let trial = matches!(step, Step::Origin | Step::Strict)
             .then(|| self.trials.pop_front())
             .flatten();
         let (request, id, expect) = match &trial {
@@ -75,6 +77,7 @@ impl Sequence {
             resumes: 0,
             progress: None,
             idle_since: None,
+            followed_since: None,
         });
         if step == Step::Stream {
             self.stream = Some(Stream {
@@ -186,6 +189,7 @@ impl Sequence {
             | Step::PromptsList
             | Step::ToolsCall
             | Step::Subscribe
+            | Step::Origin
             | Step::Strict => self.next_of_body(step),
             // Tokens are the shell's.
             Step::Authorize | Step::Close => None,
@@ -201,16 +205,17 @@ impl Sequence {
     /// What follows `step` once the handshake is done. Tools are listed where the server announces
     /// them; where it does not but a call is configured, the call itself will tell.
     fn next_of_body(&mut self, step: Step) -> Option<Step> {
-        const BODY: [Step; 7] = [
+        const BODY: [Step; 8] = [
             Step::ToolsList,
             Step::ResourcesList,
             Step::ResourceTemplatesList,
             Step::PromptsList,
             Step::ToolsCall,
             Step::Subscribe,
+            Step::Origin,
             Step::Strict,
         ];
-        let repeats = matches!(step, Step::ToolsCall | Step::Strict);
+        let repeats = matches!(step, Step::ToolsCall | Step::Origin | Step::Strict);
         let done = BODY.iter().position(|known| *known == step);
         let from = done.map_or(0, |done| done + usize::from(!repeats));
         if done.is_none() && !self.announced.tools {
@@ -219,6 +224,9 @@ impl Sequence {
             self.examine_tools();
         }
         let next = BODY[from..].iter().copied().find(|next| self.wants(*next));
+        if next == Some(Step::Origin) && step != Step::Origin {
+            self.prepare_origins();
+        }
         if next == Some(Step::Strict) && step != Step::Strict {
             self.prepare_trials();
             return (!self.trials.is_empty()).then_some(Step::Strict);
@@ -252,9 +260,13 @@ impl Sequence {
                 (self.plan.subscribe && is_modern) || (self.plan.idle.is_some() && !is_http_sse)
             }
             // Before the first trial there are none yet.
-            Step::Strict => {
-                let begun = self.findings.steps.iter().any(|s| s.step == Step::Strict);
-                self.plan.profile == Profile::Strict && (!begun || !self.trials.is_empty())
+            Step::Origin | Step::Strict => {
+                let begun = self.findings.steps.iter().any(|s| s.step == step);
+                let is_wanted = match step {
+                    Step::Origin => !self.plan.expect.origin.is_empty(),
+                    _ => self.plan.profile == Profile::Strict,
+                };
+                is_wanted && !self.spares && (!begun || !self.trials.is_empty())
             }
             Step::Authorize
             | Step::Stream
@@ -277,15 +289,22 @@ impl Sequence {
         let began = self.deadline.checked_sub(self.plan.total_timeout);
         let spent = began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
         let wall = self.plan.wall.map(|wall| wall + spent);
-        let retry_after = retry_after::seconds(head, wall).map(|s| s.min(MAX_RETRY_AFTER));
+        let retry_after = retry_after(head, wall);
         if !head.is_success() && retry_after.is_some() {
             self.findings.retry_after = retry_after;
         }
         let session = head.headers.get(crate::request::SESSION_ID);
         running.has_session_header = session.is_some();
+        let opens = running
+            .trial
+            .as_ref()
+            .is_some_and(|trial| trial.opens_session);
         // Only a successful initialize opens a session: some servers put a fresh id on errors.
         if running.step == Step::Initialize && head.is_success() {
             self.keep_session(session.cloned());
+        }
+        if opens && head.is_success() {
+            self.owe_session(session.cloned());
         }
     }
 }

@@ -34,6 +34,7 @@ impl Sequence {
                         self.announced = facts.announced;
                         self.findings.server = facts.server;
                         self.findings.collector.greet(&result);
+                        self.identify(step, &result);
                         self.findings.pass(CheckId::EraAnswered);
                         self.agree(Era::Modern, revision);
                         self.succeed(None, now);

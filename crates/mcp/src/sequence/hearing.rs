@@ -2,14 +2,16 @@
 
 use std::time::Instant;
 
-use model::{CheckId, Era};
+use model::{CheckId, Era, Step};
 use serde_json::Value;
 
 use super::Sequence;
 use crate::exchange::{Command, ExchangeId};
 use crate::findings::Findings;
+use crate::jsonrpc::Message;
 use crate::limits::MAX_SERVER_REQUESTS;
-use crate::reply::{Progress, Reader};
+use crate::reply::{self, Progress, Reader};
+use crate::sse;
 
 impl Sequence {
     pub(super) fn reader_of(
@@ -35,13 +37,35 @@ impl Sequence {
         }
         for event in progress.events {
             // An event may end the probe; what follows in the same chunk is nobody's.
-            if self.closing || self.stream.is_none() {
+            if self.closing {
                 return;
             }
-            self.stream_event(&event, now);
+            if self.stream.is_some() {
+                self.stream_event(&event, now);
+            } else {
+                self.idle_event(&event);
+            }
         }
         if let Some(reply) = progress.reply {
             self.replied(reply, now);
+        }
+    }
+
+    /// An event of the legacy `GET` stream, on which a server may ask what it likes (2025-11-25
+    /// transports, "Listening for Messages from the Server"). Nothing is expected there, so what is
+    /// no message is nobody's failure.
+    fn idle_event(&mut self, event: &sse::Event) {
+        let is_idle = self
+            .running
+            .as_ref()
+            .is_some_and(|r| r.step == Step::Subscribe);
+        if !is_idle || self.dialect.era == Era::Modern || event.kind != "message" {
+            return;
+        }
+        for message in reply::stream_messages(&event.data).unwrap_or_default() {
+            if let Message::Request { id, method } = message {
+                self.server_request(&id, &method);
+            }
         }
     }
 

@@ -32,7 +32,7 @@ impl Sequence {
             Step::Initialize if !is_result(&reply) && self.awaits_no_stream() => {
                 return self.initialize_refused(&reply, now);
             }
-            Step::Strict => return self.trial_answered(&reply, now),
+            Step::Origin | Step::Strict => return self.trial_answered(&reply, now),
             Step::Authorize
             | Step::Stream
             | Step::Initialize
@@ -98,7 +98,9 @@ impl Sequence {
             let fault = Fault::new(Reason::McpSchemaViolation, CheckId::SubAck, detail);
             return self.not_subscribed(&fault, now);
         }
-        match self.read_result(step, &result) {
+        let next = self.read_result(step, &result);
+        self.identify(step, &result);
+        match next {
             Ok(Next::Page(cursor)) => {
                 self.release(now);
                 self.again(More::Cursor(cursor));
@@ -170,6 +172,7 @@ impl Sequence {
             | Step::Discover
             | Step::Initialized
             | Step::Subscribe
+            | Step::Origin
             | Step::Strict
             | Step::Close => {}
         }
@@ -327,6 +330,23 @@ impl Sequence {
         if fits && !id.is_empty() && self.to_close.len() < MAX_SESSIONS {
             self.to_close.push(id.clone());
             self.dialect.session = Some(id);
+        }
+    }
+
+    /// Keeps the session that a trial opened, to give it back.
+    pub(super) fn owe_session(&mut self, session: Option<HeaderValue>) {
+        let fits = |id: &HeaderValue| !id.is_empty() && id.len() <= MAX_SESSION_ID_BYTES;
+        let Some(id) = session.filter(fits) else {
+            return;
+        };
+        let is_fresh = !self.to_close.contains(&id);
+        // One of the two ends with the other.
+        self.session_lost |= !is_fresh;
+        let detail = "a second session got the id of the first, which still lived";
+        self.findings
+            .demand(is_fresh, CheckId::InitSessionAscii, Step::Strict, detail);
+        if self.to_close.len() < MAX_SESSIONS {
+            self.to_close.push(id);
         }
     }
 

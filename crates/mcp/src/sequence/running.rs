@@ -39,6 +39,8 @@ pub(super) struct Running {
     pub(super) progress: Option<Arrivals>,
     /// Since when a silent stream is listened to.
     pub(super) idle_since: Option<Instant>,
+    /// Since when the end of a stream is waited for whose answer is there.
+    pub(super) followed_since: Option<Instant>,
 }
 
 /// Events of one stream in time.

@@ -7,8 +7,10 @@ use model::{EraPolicy, Severity, TargetUrl};
 use serde_json::json;
 
 mod expecting;
+mod identity;
 mod input;
 mod optional;
+mod origins;
 mod resume;
 mod streaming;
 

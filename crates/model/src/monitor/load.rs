@@ -6,11 +6,12 @@ use crate::{EraPolicy, Profile};
 /// `discover`, `tools_list`.
 const MODERN: u32 = 2;
 /// The wrong requests of the strict profile in 2026-07-28.
-const MODERN_STRICT: u32 = 8;
+const MODERN_STRICT: u32 = 10;
 /// `initialize`, `initialized`, `ping`, `tools_list`, `close`.
 const LEGACY: u32 = 5;
-/// The wrong requests of the strict profile in 2025-11-25 with a session.
-const LEGACY_STRICT: u32 = 7;
+/// The wrong requests of the strict profile in 2025-11-25 with a session, and what gives back the
+/// one that they open.
+const LEGACY_STRICT: u32 = 11;
 
 impl MonitorSpec {
     /// How many requests one probe of it makes of a server that behaves: the longest sequence of
@@ -34,7 +35,8 @@ impl MonitorSpec {
             .sum();
         // Few by their kind.
         let lists = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
-        sequence + calls + lists
+        let origins = u32::try_from(self.expect.origin.requests()).unwrap_or(u32::MAX);
+        sequence + calls + lists + origins
     }
 }
 
@@ -50,9 +52,13 @@ mod tests {
             (r#"{"url":"https://x/mcp","era":"modern"}"#, 2),
             (
                 r#"{"url":"https://x/mcp","era":"modern","profile":"strict","subscribe":true}"#,
-                11,
+                13,
             ),
-            (r#"{"url":"https://x/mcp","profile":"strict"}"#, 13),
+            (r#"{"url":"https://x/mcp","profile":"strict"}"#, 17),
+            (
+                r#"{"url":"https://x/mcp","expect":{"origin":{"refused":["https://evil.example"]}}}"#,
+                7,
+            ),
             (
                 r#"{"url":"https://x/mcp","lists":["resources","prompts"],
                     "calls":[{"name":"a"},{"name":"b","answers":{"q":{"action":"accept"}}}]}"#,

@@ -129,6 +129,7 @@ impl MonitorSpec {
             problems.push(FieldError::new("/hosting", detail));
         }
         self.header_problems(&mut problems);
+        self.authorization_problems(&mut problems);
         self.network_problems(&mut problems);
         problems.extend(label_problems("/agent_labels", &self.agent_labels));
         problems.extend(label_problems("/labels", &self.labels));
@@ -142,6 +143,8 @@ impl MonitorSpec {
             problems.push(FieldError::new("/idle_stream", detail));
         }
         problems.extend(self.expect.problems("/expect"));
+        problems.extend(self.instance.problems("/instance"));
+        self.contract.problems(problems);
         if let Some(health) = &self.health {
             problems.extend(health.problems("/health"));
         }
@@ -164,6 +167,11 @@ impl MonitorSpec {
             }
             if !crate::header::is_value(value.expose()) {
                 problem("its value is no legal header value");
+            }
+            if name.eq_ignore_ascii_case("origin") && !self.expect.origin.is_empty() {
+                problem(
+                    "every request would carry it, those of `expect.origin` too; leave one out",
+                );
             }
             if value.expose() == HIDDEN {
                 problem("this stands for a hidden value; send the value itself");

@@ -9,11 +9,32 @@ use serde::{Deserialize, Serialize};
 pub(super) const HIDDEN: &str = "(hidden)";
 
 /// A value that is taken and never shown again.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
+impl<'de> Deserialize<'de> for Secret {
+    /// What is no text is not repeated by the error.
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(from)? {
+            serde_json::Value::String(text) => Ok(Self(text)),
+            _ => Err(serde::de::Error::custom("is no text; put it into quotes")),
+        }
+    }
+}
+
 impl Secret {
+    /// A secret of this text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether it is what is shown instead of a secret, and so none.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.0 == HIDDEN
+    }
+
     /// The value, for the one who needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -54,5 +75,8 @@ mod tests {
         assert_eq!(spec.headers["authorization"].expose(), "Bearer s3cret");
         let shown = format!("{spec:?}{}", serde_json::to_string(&spec).unwrap());
         assert!(!shown.contains("s3cret"), "{shown}");
+        let spec = r#"{"url":"https://x/","headers":{"authorization":4711}}"#;
+        let error = serde_json::from_str::<MonitorSpec>(spec).unwrap_err();
+        assert!(!error.to_string().contains("4711"), "{error}");
     }
 }

@@ -25,6 +25,9 @@ impl MonitorSpec {
                 *value = secret.unwrap_or_default().into();
             }
         }
+        if let (Some(shown), Some(ours)) = (written.get_mut("authorization"), &self.authorization) {
+            *shown = ours.written();
+        }
         Value::Object(written)
     }
 }
@@ -36,6 +39,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_as_the_same_spec() {
         let full = r#"{"url":"https://x/mcp","interval":"2m","headers":{"a":"s3cret"},
+            "authorization":{"grant":"client_credentials","client_id":"c","client_secret":"s4cret"},
+            "credential_expires_at":"2027-01-01T00:00:00Z",
             "regions":["eu"],"calls":[{"name":"t"}],"severities":{"http.notif_202":"degrade"}}"#;
         for text in [full, r#"{"url":"https://x/mcp"}"#] {
             let spec: MonitorSpec = serde_json::from_str(text).unwrap();

@@ -202,6 +202,12 @@ pub struct AddressReport {
     /// The edge that answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge: Option<Edge>,
+    /// Whether it turns away requests without a credential; absent where its answer does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub walled: Option<bool>,
+    /// The resource metadata that its 401 names (RFC 9728 §5.1). Untrusted, escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_metadata: Option<String>,
     /// The kernel's round-trip time when the handshake was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel_rtt_us: Option<u64>,
@@ -228,6 +234,10 @@ crate::closed_words! {
         Tools = "tools",
         /// Several certificates are presented.
         Certificates = "certificates",
+        /// Some let requests without a credential in, and others turn them away.
+        Walls = "walls",
+        /// Their challenges name different resource metadata, or none.
+        Challenges = "challenges",
     }
 }
 

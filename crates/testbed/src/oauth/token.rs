@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State as Extract;
 use axum::response::Response;
@@ -10,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::documents::moved;
 use super::{CLIENT, Flaw, Seen, State};
@@ -52,10 +54,11 @@ pub(super) async fn handle(
     }
     match form.get("grant_type").map(String::as_str) {
         Some("client_credentials") if is_client(&headers) => {
-            let (access, _) = issue(&mut state.seen());
+            let mut seen = state.seen();
+            let (access, _) = issue(&mut seen);
             let scope = form.get("scope").cloned().unwrap_or_default();
             let answer = json!({ "access_token": access, "token_type": "Bearer",
-                "expires_in": 3600, "scope": scope });
+                "expires_in": life(&seen).as_secs(), "scope": scope });
             json_of(200, &answer)
         }
         Some("client_credentials") => error(401, "invalid_client", "who is there?"),
@@ -71,16 +74,22 @@ fn refresh(state: &State, form: &BTreeMap<String, String>) -> Response {
         return error(400, "invalid_grant", "this refresh token is used up");
     }
     let (access, refresh) = issue(&mut seen);
-    let answer = json!({ "access_token": access, "token_type": "Bearer", "expires_in": 3600,
-        "refresh_token": refresh });
+    let answer = json!({ "access_token": access, "token_type": "Bearer",
+        "expires_in": life(&seen).as_secs(), "refresh_token": refresh });
     json_of(200, &answer)
+}
+
+/// How long new access tokens live.
+fn life(seen: &Seen) -> Duration {
+    seen.life.unwrap_or(Duration::from_secs(3600))
 }
 
 /// New tokens, by number.
 pub(super) fn issue(seen: &mut Seen) -> (String, String) {
     let n = seen.tokens.len() + seen.valid.len();
     let (access, refresh) = (format!("access-token-{n}"), format!("refresh-token-{n}"));
-    seen.valid.insert(access.clone());
+    let until = Instant::now() + life(seen);
+    seen.valid.insert(access.clone(), until);
     seen.refresh = Some(refresh.clone());
     (access, refresh)
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use bytes::Bytes;
+use tokio::time::Instant;
+
 use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use super::{Flaw, State};
@@ -20,7 +22,10 @@ pub(super) async fn handle(
     let token = headers.get("authorization").and_then(|v| v.to_str().ok());
     let token = token.and_then(|value| value.strip_prefix("Bearer "));
     let flaw = state.flaw();
-    let opens = token.is_some_and(|token| state.seen().valid.contains(token));
+    let opens = token.is_some_and(|token| {
+        let until = state.seen().valid.get(token).copied();
+        until.is_some_and(|until| Instant::now() < until)
+    });
     if opens && flaw != Flaw::TokensRejected {
         let mcp = Extract(Arc::clone(&state.mcp));
         return streamable::handle(mcp, method, uri, headers, body).await;

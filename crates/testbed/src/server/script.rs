@@ -21,6 +21,8 @@ pub struct Script {
     pub status: Option<u16>,
     /// Says so in the `Retry-After` of those answers.
     pub retry_after: Option<String>,
+    /// Answers 401 to whoever brings no `Authorization`; takes any.
+    pub walled: bool,
     /// Calls of these tools end in `isError`.
     pub failing_tools: BTreeSet<String>,
     /// Answers with an event stream instead of JSON.
@@ -53,6 +55,8 @@ pub struct Script {
     pub headers: BTreeMap<String, String>,
     /// The version that it says it is; 1 where this is empty.
     pub version: String,
+    /// Leaks: is full, and is started anew, after so many requests; 0 for never. Sessions are gone then.
+    pub restart_every: u64,
 }
 
 impl Script {
@@ -98,6 +102,8 @@ pub struct Log {
     user_agents: Mutex<BTreeSet<String>>,
     listed: Mutex<Vec<(String, u64)>>,
     hosts: Mutex<BTreeSet<String>>,
+    since_start: AtomicU64,
+    restarts: AtomicU64,
 }
 
 impl Log {
@@ -204,6 +210,22 @@ impl Log {
 
     pub(crate) fn forget_sessions(&self) {
         self.live().clear();
+    }
+
+    /// Times that the server was started anew.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::SeqCst)
+    }
+
+    /// Takes a request into a server that bears `every` of them, 0 for any number, and then starts anew.
+    pub(crate) fn leak(&self, every: u64) {
+        let before = self.since_start.fetch_add(1, Ordering::SeqCst);
+        if every > 0 && before >= every {
+            self.since_start.store(1, Ordering::SeqCst);
+            self.restarts.fetch_add(1, Ordering::SeqCst);
+            self.forget_sessions();
+        }
     }
 
     pub(crate) fn stream_opened(&self) {

@@ -32,6 +32,7 @@ pub(crate) async fn handle(
         ref other => other.to_string(),
     };
     state.log.request(&name);
+    state.log.leak(script.restart_every);
     let host = headers.get("host").and_then(|host| host.to_str().ok());
     let authority = uri.authority().map(http::uri::Authority::as_str);
     if let Some(host) = authority.or(host) {
@@ -44,11 +45,8 @@ pub(crate) async fn handle(
     if script.hang_on.contains(&name) {
         std::future::pending::<()>().await;
     }
-    if let Some(status) = script.status_on.get(&name).copied().or(script.status) {
-        return turned_away(status, &script);
-    }
-    if script.html {
-        return with_type(200, "text/html", "<!DOCTYPE html><title>Sign in</title>");
+    if let Some(refusal) = refusal(&name, &headers, &script) {
+        return refusal;
     }
     if script.forget_sessions {
         state.log.forget_sessions();
@@ -61,7 +59,10 @@ pub(crate) async fn handle(
         (Dialect::Modern | Dialect::Dual, true) => modern(&method, &headers, &request, &script),
         (Dialect::Modern, false) => {
             let id = request["id"].clone();
-            let requested = request["params"]["protocolVersion"].clone();
+            let params = &request["params"];
+            let of_body = &params["_meta"]["io.modelcontextprotocol/protocolVersion"];
+            let mut requested = [of_body, &params["protocolVersion"]].into_iter();
+            let requested = requested.find(|asked| !asked.is_null()).cloned();
             let data = json!({ "supported": [MODERN], "requested": requested });
             error(400, &id, -32022, "Unsupported protocol version", &data)
         }
@@ -223,6 +224,26 @@ pub(crate) fn with_type(status: u16, media: &str, body: &str) -> Response {
     response
         .body(Body::from(body.to_owned()))
         .unwrap_or_else(|_| empty(500))
+}
+
+/// What the script answers instead of MCP, if it does.
+fn refusal(name: &str, headers: &HeaderMap, script: &Script) -> Option<Response> {
+    if let Some(status) = script.status_on.get(name).copied().or(script.status) {
+        return Some(turned_away(status, script));
+    }
+    if script.walled && !headers.contains_key(http::header::AUTHORIZATION) {
+        return Some(walled());
+    }
+    let page = || with_type(200, "text/html", "<!DOCTYPE html><title>Sign in</title>");
+    script.html.then(page)
+}
+
+fn walled() -> Response {
+    let mut response = empty(401);
+    let challenge = http::HeaderValue::from_static("Bearer");
+    let headers = response.headers_mut();
+    headers.insert(http::header::WWW_AUTHENTICATE, challenge);
+    response
 }
 
 /// A status without a body, and when to ask again, where the script says that.

@@ -86,6 +86,9 @@ pub(super) struct Vote {
     pub(super) first_fail: Ms,
     /// When the last failure began, of any row.
     pub(super) last_fail: Option<Ms>,
+    /// When the last good probe began, and the one before it.
+    pub(super) last_ok: Option<Ms>,
+    pub(super) ok_before: Option<Ms>,
     /// Whether enough references vouched for the agent.
     pub(super) is_vouched: bool,
     /// Whether the fault lasts, as rule 4 wants it.
@@ -118,6 +121,7 @@ impl Vote {
         }
         if is_good {
             (self.fails, self.oks) = (0, self.oks + 1);
+            self.ok_before = self.last_ok.replace(began);
             self.is_lasting &= self.oks < LASTING_OKS;
         } else {
             if self.fails == 0 {
@@ -206,6 +210,8 @@ pub(super) struct Ballot {
     pub(super) took: Option<Ms>,
     /// Until when an answer to a confirmation is waited for.
     pub(super) asked_until: Option<Ms>,
+    /// Since when a probe runs that takes longer than its path ever needed.
+    pub(super) slow_since: Option<Ms>,
 }
 
 impl Ballot {

@@ -4,7 +4,7 @@ use model::Step;
 use model::verdict::Verdict;
 
 use super::ballot::Vote;
-use super::{Ask, Incident, Judge};
+use super::{Ask, Judge};
 use crate::Ms;
 use crate::mesh::Mesh;
 
@@ -28,40 +28,14 @@ const BUDGET_WINDOW: Ms = 300_000;
 const LEAST_BUDGET: usize = 8;
 /// Rounds of others that the failures of one agent may begin within that time.
 const MOST_ROUNDS: usize = 3;
+/// Of more agents than this only some look at a time.
+const MANY: usize = 12;
+/// A probe begins so long after it was asked for, or a little more.
+const MARGIN: Ms = 20;
 /// What an answer may take beyond its timeout.
 const ANSWER: Ms = 5000;
 
 impl Judge {
-    /// A failure came that its self-test has not vouched for yet: the others look at once. `flips`
-    /// says whether its agent said until now that what fails works: then it is a wave of its own,
-    /// whatever is known already.
-    pub(super) fn suspect(&mut self, at: usize, flips: bool, mesh: &Mesh, now: Ms) {
-        let agent = &self.panel.witnesses()[at].agent;
-        if self.is_reading || mesh.fault(agent).is_some() {
-            return;
-        }
-        let Some(pending) = &self.ballots[at].pending else {
-            return;
-        };
-        let began = pending.began;
-        let incident = self.incident.get_or_insert(Incident {
-            began,
-            wave: began,
-            rounds: 0,
-            last_round: 0,
-        });
-        let is_apart = now.saturating_sub(incident.last_round) > ROUND_RECOVERY;
-        let is_wave = flips && incident.rounds > 0 && is_apart;
-        if is_wave {
-            // What was said before it is still contrary evidence, until those who said it have
-            // looked again.
-            incident.wave = began;
-        }
-        if incident.rounds == 0 || is_wave {
-            self.round(at, mesh, now);
-        }
-    }
-
     /// A failure counts: its agent looks again soon, the others while nothing is decided.
     pub(super) fn confirm_failure(&mut self, at: usize, mesh: &Mesh, now: Ms) {
         let Some(incident) = self.incident.clone() else {
@@ -76,7 +50,7 @@ impl Judge {
         let is_sure = fails.unwrap_or(0) >= SURE && is_settled;
         if !is_sure {
             let gap = if age < LATER { GAP } else { GAP_LATER };
-            self.ask_later(at, now + gap);
+            self.ask_later(at, self.looks_again(at, gap, now));
         }
         if !is_settled && now.saturating_sub(incident.last_round) > ROUND {
             self.round(at, mesh, now);
@@ -96,14 +70,36 @@ impl Judge {
             |vote: &Vote| vote.say.is_ok() && vote.last_fail.is_some_and(|at| at >= incident.began);
         let is_once = |vote: &Vote| failed_in_it(vote) && vote.oks < 2;
         let is_lasting = |vote: &Vote| vote.say.is_ok() && vote.is_lasting;
-        let looks_again = votes.iter().any(|vote| is_once(vote) || is_lasting(vote));
         let is_out = self.standing.verdict == Verdict::Outage;
+        // Who never saw the outage that others see is asked twice: it may be lucky, or blind.
+        let is_new = |vote: &Vote| {
+            let before = vote.ok_before.is_some_and(|at| at >= incident.began);
+            is_out && vote.say.is_ok() && !before
+        };
+        let looks = |vote: &Vote| is_once(vote) || is_lasting(vote) || is_new(vote);
+        let looks_again = votes.iter().any(looks);
         let wants_others = is_out || votes.iter().any(is_lasting);
         if looks_again {
             self.ask_later(at, now + GAP);
         }
         if wants_others && now.saturating_sub(incident.last_round) > ROUND_RECOVERY {
             self.round_of_failing(at, now);
+        }
+    }
+
+    /// When an agent that failed looks again: some time after it looked last, and when the failures
+    /// have lasted long enough for an outage rather than just before and just after.
+    fn looks_again(&self, at: usize, gap: Ms, now: Ms) -> Ms {
+        let began = self.ballots[at].began.unwrap_or(now);
+        let when = began.saturating_add(gap).max(now);
+        let levels = self.ballots.iter().flat_map(|ballot| &ballot.levels);
+        let new = levels.filter(|vote| vote.say.is_fail() && !vote.is_lasting);
+        let first = new.map(|vote| vote.first_fail).min();
+        let ripe = first.map_or(when, |first| first + self.policy.span + MARGIN);
+        if (when..when + gap).contains(&ripe) {
+            ripe
+        } else {
+            when
         }
     }
 
@@ -120,7 +116,7 @@ impl Judge {
     }
 
     /// All others that may vote look now.
-    fn round(&mut self, from: usize, mesh: &Mesh, now: Ms) {
+    pub(super) fn round(&mut self, from: usize, mesh: &Mesh, now: Ms) {
         let begun = &mut self.ballots[from].rounds;
         begun.retain(|at| now.saturating_sub(*at) <= BUDGET_WINDOW);
         let Some(incident) = self.incident.as_mut() else {
@@ -133,15 +129,23 @@ impl Judge {
         begun.push(now);
         incident.rounds += 1;
         incident.last_round = now;
-        for at in 0..self.ballots.len() {
+        let wave = incident.wave;
+        let may_look = self.set_of(|at, ballot| {
             let agent = &self.panel.witnesses()[at].agent;
-            let ballot = &self.ballots[at];
+            // What was seen just before is no evidence of what came then: who saw it looks soon.
             let is_late = ballot
                 .began
-                .is_none_or(|began| now.saturating_sub(began) > GAP);
-            if at != from && mesh.fault(agent).is_none() && is_late {
-                self.ask_later(at, now);
-            }
+                .is_none_or(|began| began < wave || now.saturating_sub(began) > GAP);
+            at != from && mesh.fault(agent).is_none() && is_late
+        });
+        let chosen = if self.ballots.len() > MANY {
+            let most = 2 * usize::try_from(self.quorum()).unwrap_or(0) + 2;
+            self.panel.choose(from, may_look, most)
+        } else {
+            may_look
+        };
+        for at in (0..self.ballots.len()).filter(|at| chosen >> at & 1 == 1) {
+            self.ask_later(at, now);
         }
         self.ask_due(mesh, now);
     }
@@ -185,6 +189,12 @@ impl Judge {
         let agent = &self.panel.witnesses()[at].agent;
         let ballot = &self.ballots[at];
         let is_asked = ballot.asked_until.is_some_and(|until| until > now);
+        // Nobody looks twice within moments, whatever made it look.
+        let again = ballot.began.map_or(0, |began| began.saturating_add(GAP));
+        if again > now && !is_asked {
+            self.ask_later(at, again);
+            return;
+        }
         if is_asked || mesh.fault(agent).is_some() || now < self.paused_until {
             return;
         }

@@ -10,8 +10,6 @@ use crate::Ms;
 use crate::mesh::Mesh;
 use crate::witness::{Set, told};
 
-/// Shorter failures are blips.
-const SPAN: Ms = 8000;
 /// A suspicion that nobody confirms is over after this.
 const OVER: Ms = 3000;
 
@@ -26,6 +24,8 @@ pub(super) struct Finding {
     /// The level that it is about, and the agents that fail there.
     pub(super) level: usize,
     pub(super) failing: Set,
+    /// How far its failures lie apart, where it flaps.
+    pub(super) rhythm: Option<Ms>,
 }
 
 impl Finding {
@@ -37,6 +37,7 @@ impl Finding {
             rule,
             level: 0,
             failing: 0,
+            rhythm: None,
         }
     }
 
@@ -53,7 +54,7 @@ impl Judge {
     pub(super) fn decide(&mut self, mesh: &Mesh, now: Ms) {
         if self.is_reading {
             // Only since when each region is as it is.
-            self.see_regions(mesh, now);
+            self.see_regions(self.faulty(mesh), now);
             return;
         }
         let mut tally = self.tally(mesh, now);
@@ -77,7 +78,9 @@ impl Judge {
         if let Some(finding) = self.find(&tally, now) {
             self.stand(finding, &tally, mesh, now);
         }
-        self.see_regions(mesh, now);
+        self.follow_flaps(&tally, now);
+        self.compare(&tally, now);
+        self.see_regions(self.faulty(mesh), now);
         let is_open = self.standing.verdict != Verdict::Up || self.incident.is_some();
         let flips = self.ballots.iter().flat_map(|ballot| &ballot.levels);
         let flips = flips.filter_map(|vote| vote.flips_end(now)).min();
@@ -104,6 +107,9 @@ impl Judge {
 
     /// The first rule that applies; none where the state stays as it is.
     fn find(&self, tally: &Tally, now: Ms) -> Option<Finding> {
+        if self.is_maintained {
+            return Some(Finding::new(Verdict::Maintenance, "0"));
+        }
         let eligible = self.panel.independent(tally.eligible);
         if let Some(finding) = self.outage(tally).or_else(|| self.still_out(tally, now)) {
             return Some(finding);
@@ -120,13 +126,14 @@ impl Judge {
         let protocol = &tally.levels[0];
         let [fail, ok, twice] = [protocol.fail, protocol.ok_since, protocol.twice];
         let is_all = fail != 0 && ok == 0 && self.panel.independent(twice) >= 1;
-        if is_all && eligible < self.quorum() && protocol.span >= SPAN {
+        if is_all && eligible < self.quorum() && protocol.span >= self.policy.span {
             let mut finding = Finding::new(Verdict::Unknown, "2b").because("too_few_to_tell");
             finding.failing = fail;
             return Some(finding);
         }
         let finding = self
-            .mixed(tally)
+            .flapping(now)
+            .or_else(|| self.mixed(tally))
             .or_else(|| self.lasting(tally))
             .or_else(|| self.limited(tally))
             .or_else(|| self.slow(tally))
@@ -153,21 +160,33 @@ impl Judge {
         })
     }
 
-    fn is_out(&self, fail: Set, level: &Level) -> bool {
+    pub(super) fn is_out(&self, fail: Set, level: &Level) -> bool {
         let quorum = self.quorum();
         let independent = |set: Set| self.panel.independent(set);
         let count = fail.count_ones();
         let [fails, oks] = [independent(fail), independent(level.ok_since)];
         let twice = self.twice(fail, level);
-        let confirmed = if level.ok_since == 0 {
+        let confirmed = if level.ok_since == 0 && !level.saw_ok {
             let least = if quorum > 2 { 1 } else { 2 };
             independent(twice) >= least || fails > quorum
         } else {
-            // Against a witness that reaches it everybody must be sure.
-            independent(twice) >= quorum && twice.count_ones() * 5 >= count * 3
+            // Against a witness that reaches it everybody must be sure; those who reach it weigh
+            // as those who are not, so that one more of them never makes an outage.
+            // What fails now and then anyway must fail longer: all do so at once by chance too.
+            let is_mixed = independent(level.mixed) >= quorum;
+            let sure = if is_mixed {
+                twice & level.thrice
+            } else {
+                twice
+            };
+            let voters = count + level.ok_since.count_ones();
+            independent(sure) >= quorum && sure.count_ones() * 5 >= voters * 3
         };
         let outvoted = oks == 0 || (fails >= 3 * oks && count >= 4 * level.ok_since.count_ones());
-        fails >= quorum && confirmed && outvoted && self.span(fail, level) >= SPAN
+        // Others who never failed meet edges of their own: that is a part of the target.
+        let is_part = self.edges.failing(fail, level.ok_steady).is_some();
+        let lasts = self.span(fail, level) >= self.policy.span;
+        fails >= quorum && confirmed && outvoted && lasts && !is_part
     }
 
     /// Of those who fail, the ones that did so twice in a row.
@@ -195,7 +214,7 @@ impl Judge {
 
     /// An outage ends when two independent witnesses, or all there are, reach the target and those
     /// who do not are no quorum; or when nobody says anything of it any more.
-    fn still_out(&self, tally: &Tally, now: Ms) -> Option<Finding> {
+    pub(super) fn still_out(&self, tally: &Tally, now: Ms) -> Option<Finding> {
         if !self.standing.is_wide() {
             return None;
         }
@@ -234,6 +253,7 @@ impl Judge {
             rule,
             level,
             failing,
+            rhythm: None,
         }
     }
 
@@ -258,6 +278,9 @@ impl Judge {
         let (at, level) = found?;
         let mut finding = self.blamed(Verdict::Degraded, "3", at, level.mixed);
         finding.reason = finding.reason.or_else(|| Some("errors".to_owned()));
+        if let Some(instances) = self.edges.broken() {
+            (finding.verdict, finding.scope) = (Verdict::Partial, Some(instances));
+        }
         Some(finding)
     }
 
@@ -282,15 +305,38 @@ impl Judge {
             if !is_regional && !is_partial {
                 return None;
             }
-            let verdict = if is_regional {
+            // Whoever meets the same edge fails, and nobody else: above TCP that is the target's own.
+            let edge = self.edges.failing(lasting, level.ok_again & !lasting);
+            let edge = edge.filter(|_| is_reached && self.is_above_tcp(at, lasting));
+            let verdict = if is_regional && edge.is_none() {
                 Verdict::Regional
             } else {
                 Verdict::Partial
             };
             let mut finding = self.blamed(verdict, "4", at, lasting);
-            finding.scope = told(&self.panel.explanations(lasting));
+            finding.scope = edge.or_else(|| told(&self.panel.explanations(lasting)));
             Some(finding)
         })
+    }
+
+    /// Whether any of a set got further than to a connection.
+    fn is_above_tcp(&self, level: usize, set: Set) -> bool {
+        let cause = self.cause(level, set);
+        cause.is_some_and(|(_, reason)| {
+            use model::Reason;
+            !matches!(
+                reason,
+                Reason::TcpTimeout | Reason::TcpRefused | Reason::DnsTimeout | Reason::DnsNxdomain
+            )
+        })
+    }
+
+    /// Short failures come again and again.
+    fn flapping(&self, now: Ms) -> Option<Finding> {
+        let rhythm = self.flaps.rhythm(now)?;
+        let mut finding = Finding::new(Verdict::Degraded, "3").because("flapping");
+        finding.rhythm = Some(rhythm);
+        Some(finding)
     }
 
     /// A quorum is told to come back later.

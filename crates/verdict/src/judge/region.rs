@@ -1,14 +1,12 @@
 //! What the agents of one region see: beside the verdict, never above it.
 
-use std::collections::BTreeMap;
-
 use model::verdict::Fault;
 use model::{Reason, RegionState};
 
 use super::Judge;
-use super::ballot::Ballot;
 use crate::Ms;
 use crate::mesh::Mesh;
+use crate::witness::Set;
 
 /// A region as its agents see the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,52 +21,81 @@ pub struct RegionView {
     pub since: Option<Ms>,
 }
 
+/// Since when the agents of one region see what they see.
+#[derive(Debug)]
+pub(super) struct Region {
+    name: String,
+    members: Set,
+    /// None before anything was looked at.
+    seen: Option<(RegionState, Ms)>,
+}
+
 impl Judge {
     /// What is seen from each region of the panel.
     #[must_use]
     pub fn regions(&self, mesh: &Mesh, now: Ms) -> Vec<RegionView> {
-        let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (at, witness) in self.panel.members(self.panel.all()) {
-            members.entry(&witness.region).or_default().push(at);
-        }
-        let views = members.into_iter().map(|(region, members)| {
-            let (state, reason) = self.region(&members, mesh, now);
-            let known = self.regions.get(region);
-            let since = known
-                .filter(|(known, _)| *known == state)
-                .map(|(_, at)| *at);
+        let faulty = self.faulty(mesh);
+        let views = self.regions.iter().map(|region| {
+            let (state, reason) = self.region(region.members, faulty, now);
+            let why = || self.why_unknown(region.members, mesh);
+            let known = region.seen.filter(|(known, _)| *known == state);
             RegionView {
-                region: region.to_owned(),
+                region: region.name.clone(),
                 state,
-                reason,
-                since,
+                reason: if state == RegionState::Unknown {
+                    Some(why())
+                } else {
+                    reason
+                },
+                since: known.map(|(_, at)| at),
             }
         });
         views.collect()
     }
 
+    /// Other agents watch: of a region that stays, what is known stays.
+    pub(super) fn divide(&mut self) {
+        let before = std::mem::take(&mut self.regions);
+        for (at, witness) in self.panel.witnesses().iter().enumerate() {
+            let known = self.regions.iter_mut().find(|r| r.name == witness.region);
+            if let Some(region) = known {
+                region.members |= 1 << at;
+                continue;
+            }
+            let old = before.iter().find(|region| region.name == witness.region);
+            self.regions.push(Region {
+                name: witness.region.clone(),
+                members: 1 << at,
+                seen: old.and_then(|region| region.seen),
+            });
+        }
+        self.regions.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+
+    /// Nothing is known of any region.
+    pub(super) fn forget_regions(&mut self) {
+        for region in &mut self.regions {
+            region.seen = None;
+        }
+    }
+
     /// Remembers since when each region is as it is.
-    pub(super) fn see_regions(&mut self, mesh: &Mesh, now: Ms) {
-        for view in self.regions(mesh, now) {
-            let known = self.regions.entry(view.region).or_insert((view.state, now));
-            if known.0 != view.state {
-                *known = (view.state, now);
+    pub(super) fn see_regions(&mut self, faulty: Set, now: Ms) {
+        for at in 0..self.regions.len() {
+            let (state, _) = self.region(self.regions[at].members, faulty, now);
+            let seen = &mut self.regions[at].seen;
+            if seen.is_none_or(|(known, _)| known != state) {
+                *seen = Some((state, now));
             }
         }
     }
 
-    fn region(
-        &self,
-        members: &[usize],
-        mesh: &Mesh,
-        now: Ms,
-    ) -> (RegionState, Option<&'static str>) {
+    fn region(&self, members: Set, faulty: Set, now: Ms) -> (RegionState, Option<&'static str>) {
         let ttl = self.policy.ttl();
-        let fault = |at: usize| mesh.fault(&self.panel.witnesses()[at].agent);
         let (mut oks, mut degraded, mut fails, mut refused) = (0, 0, 0, 0);
         let mut is_twice = true;
         let mut reason: Option<Reason> = None;
-        for at in members.iter().copied().filter(|at| fault(*at).is_none()) {
+        for (at, _) in self.panel.members(members & !faulty) {
             let ballot = &self.ballots[at];
             if ballot.is_mute {
                 continue;
@@ -95,7 +122,7 @@ impl Judge {
         }
         let why = reason.map(Reason::as_str);
         if fails + refused + oks + degraded == 0 {
-            return (RegionState::Unknown, Some(self.why_unknown(members, mesh)));
+            return (RegionState::Unknown, None);
         }
         if oks + degraded == 0 && fails == 0 {
             (RegionState::Blocked, why)
@@ -110,20 +137,18 @@ impl Judge {
         }
     }
 
-    fn why_unknown(&self, members: &[usize], mesh: &Mesh) -> &'static str {
-        let ballots = || members.iter().map(|at| &self.ballots[*at]);
-        let faults = members
-            .iter()
-            .map(|at| mesh.fault(&self.panel.witnesses()[*at].agent));
-        let is_own = |fault: Option<Fault>| matches!(fault, Some(Fault::SelfTest | Fault::Lag));
+    fn why_unknown(&self, members: Set, mesh: &Mesh) -> &'static str {
         let mut is_faulty = false;
-        for fault in faults {
-            is_faulty |= is_own(fault);
+        for (at, witness) in self.panel.members(members) {
+            let ballot = &self.ballots[at];
+            let fault = mesh.fault(&witness.agent);
+            is_faulty |= matches!(fault, Some(Fault::SelfTest | Fault::Lag));
+            is_faulty |= ballot.is_mute || ballot.pending.is_some();
         }
-        let is_mute = |ballot: &Ballot| ballot.is_mute || ballot.pending.is_some();
-        if is_faulty || ballots().any(is_mute) {
+        let mut members = self.panel.members(members);
+        if is_faulty {
             "agent_fault"
-        } else if ballots().any(|ballot| ballot.heard.is_some()) {
+        } else if members.any(|(at, _)| self.ballots[at].heard.is_some()) {
             "stale"
         } else {
             "no_agent"

@@ -36,7 +36,16 @@ impl Judge {
         if finding.failing != 0 && level.vouched & finding.failing == 0 {
             flags.push(Flag::WeaklyAttested);
         }
+        if finding.rhythm.is_some() {
+            flags.push(Flag::Flapping);
+        }
         let previous = self.standing.verdict;
+        let was_accepted = matches!(previous, Verdict::Up | Verdict::Degraded);
+        let was_refused = self.standing.flags.contains(&Flag::CredentialRefused);
+        let is_change = was_accepted || (previous == finding.verdict && was_refused);
+        if finding.verdict == Verdict::AuthWalled && self.policy.holds_credential && is_change {
+            flags.push(Flag::CredentialRefused);
+        }
         let is_new_page = self
             .outage_ended
             .is_none_or(|ended| now.saturating_sub(ended) >= ONE_PAGE);
@@ -181,6 +190,7 @@ impl Judge {
             span_ms: level.span,
             explanations: others,
             ttl_ms: ttl,
+            rhythm_ms: finding.rhythm,
         }
     }
 }

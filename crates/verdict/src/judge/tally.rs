@@ -20,6 +20,8 @@ pub(super) struct Level {
     pub(super) fail: Set,
     /// Of those, the ones that failed twice in a row.
     pub(super) twice: Set,
+    /// And three times.
+    pub(super) thrice: Set,
     /// Fail votes that enough references vouch for.
     pub(super) vouched: Set,
     /// Turned away: for want of a credential, by a firewall, or to come back later.
@@ -32,6 +34,10 @@ pub(super) struct Level {
     /// Of those, the ones that do not follow a failure of the same agent in the incident, or
     /// follow it twice.
     pub(super) ok_again: Set,
+    /// Good votes since the incident began, of agents that did not fail in it.
+    pub(super) ok_steady: Set,
+    /// Whether anybody, of those who fail too, reached it since the first of these failures.
+    pub(super) saw_ok: bool,
     /// Good votes with checks violated.
     pub(super) degraded: Set,
     /// Lasting faults.
@@ -40,6 +46,75 @@ pub(super) struct Level {
     pub(super) mixed: Set,
     /// From the first failure of the failing to their last.
     pub(super) span: Ms,
+}
+
+/// From when to when probes began that failed.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    first: Ms,
+    last: Ms,
+}
+
+impl Stretch {
+    const NONE: Self = Self {
+        first: Ms::MAX,
+        last: 0,
+    };
+
+    fn take(&mut self, vote: &Vote) {
+        self.first = self.first.min(vote.first_fail);
+        self.last = self.last.max(vote.began);
+    }
+}
+
+impl Level {
+    /// Takes what one agent says, in an incident that began then.
+    fn take(&mut self, vote: &Vote, bit: Set, began: Option<Ms>, now: Ms) {
+        match vote.say {
+            Say::Nothing => {}
+            Say::Fail { .. } => {
+                self.fail |= bit;
+                let times = |least: u32| if vote.fails >= least { bit } else { 0 };
+                self.twice |= times(2);
+                self.thrice |= times(3);
+                self.vouched |= if vote.is_vouched { bit } else { 0 };
+            }
+            Say::Refused {
+                reason: Reason::RateLimited,
+                ..
+            } => self.limited |= bit,
+            Say::Refused { .. } => self.walled |= bit,
+            Say::Ok { is_degraded } => {
+                self.ok |= bit;
+                self.degraded |= if is_degraded { bit } else { 0 };
+                self.take_ok(vote, bit, began);
+            }
+        }
+        if vote.is_lasting && !vote.say.is_limited() {
+            self.lasting |= bit;
+        }
+        if vote.flips(now) >= MIXED_FLIPS {
+            self.mixed |= bit;
+        }
+    }
+
+    fn take_ok(&mut self, vote: &Vote, bit: Set, began: Option<Ms>) {
+        if began.is_some_and(|began| vote.began < began) {
+            return;
+        }
+        self.ok_since |= bit;
+        let failed_in_it = |began: Ms| vote.last_fail.is_some_and(|at| at >= began);
+        let is_steady = match began {
+            Some(began) => !failed_in_it(began),
+            None => vote.last_fail.is_none(),
+        };
+        if is_steady {
+            self.ok_steady |= bit;
+        }
+        if began.is_none_or(|began| is_again(vote, began)) {
+            self.ok_again |= bit;
+        }
+    }
 }
 
 /// Everything.
@@ -54,10 +129,8 @@ pub(super) struct Tally {
 impl Judge {
     pub(super) fn tally(&self, mesh: &Mesh, now: Ms) -> Tally {
         let ttl = self.policy.ttl();
-        let eligible = self.set_of(|at, ballot| {
-            let agent = &self.panel.witnesses()[at].agent;
-            mesh.fault(agent).is_none() && ballot.has_say(ttl, now)
-        });
+        let faulty = self.faulty(mesh);
+        let eligible = !faulty & self.set_of(|_, ballot| ballot.has_say(ttl, now));
         let levels = 0..=self.policy.calls.len();
         Tally {
             eligible,
@@ -73,63 +146,27 @@ impl Judge {
         let began = self.incident.as_ref().map(|incident| incident.began);
         let mut found = Level::default();
         // A new wave is measured by itself: what lasts already is explained.
-        let lasts = |at: usize| self.ballots[at].levels[level].is_lasting;
-        let (mut first, mut last) = (Ms::MAX, 0);
-        let (mut first_new, mut last_new) = (Ms::MAX, 0);
+        let (mut all, mut new) = (Stretch::NONE, Stretch::NONE);
         for (at, _) in self.panel.members(eligible) {
             let Some(vote) = self.ballots[at].vote(level, ttl, now) else {
                 continue;
             };
-            let bit = 1 << at;
-            match vote.say {
-                Say::Nothing => {}
-                Say::Fail { .. } => {
-                    found.fail |= bit;
-                    (first, last) = (first.min(vote.first_fail), last.max(vote.began));
-                    if !lasts(at) {
-                        first_new = first_new.min(vote.first_fail);
-                        last_new = last_new.max(vote.began);
-                    }
-                    if vote.fails >= 2 {
-                        found.twice |= bit;
-                    }
-                    if vote.is_vouched {
-                        found.vouched |= bit;
-                    }
+            found.take(vote, 1 << at, began, now);
+            if vote.say.is_fail() {
+                all.take(vote);
+                if !vote.is_lasting {
+                    new.take(vote);
                 }
-                Say::Refused {
-                    reason: Reason::RateLimited,
-                    ..
-                } => {
-                    found.limited |= bit;
-                }
-                Say::Refused { .. } => found.walled |= bit,
-                Say::Ok { is_degraded } => {
-                    found.ok |= bit;
-                    if is_degraded {
-                        found.degraded |= bit;
-                    }
-                    if began.is_none_or(|began| vote.began >= began) {
-                        found.ok_since |= bit;
-                        if began.is_none_or(|began| is_again(vote, began)) {
-                            found.ok_again |= bit;
-                        }
-                    }
-                }
-            }
-            if vote.is_lasting && !vote.say.is_limited() {
-                found.lasting |= bit;
-            }
-            if vote.flips(now) >= MIXED_FLIPS {
-                found.mixed |= bit;
             }
         }
-        let has_new = first_new != Ms::MAX;
-        found.span = if has_new {
-            last_new.saturating_sub(first_new)
-        } else {
-            last.saturating_sub(first)
-        };
+        let wave = if new.first == Ms::MAX { all } else { new };
+        found.span = wave.last.saturating_sub(wave.first);
+        let mut eligible = self.panel.members(eligible);
+        found.saw_ok = eligible.any(|(at, _)| {
+            let vote = self.ballots[at].levels.get(level);
+            let last_ok = vote.and_then(|vote| vote.last_ok);
+            last_ok.is_some_and(|at| at > wave.first)
+        });
         found
     }
 

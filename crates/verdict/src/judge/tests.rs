@@ -1,13 +1,17 @@
 //! One target and its agents under virtual time: what is broken when, and what is said of it.
 
 use model::verdict::Flag;
-use model::{Failure, Phase, Step};
+use model::{Failure, Phase, RegionState, Step};
 use proptest::prelude::*;
 
+use super::tally::{Level, Tally};
 use super::*;
 use crate::mesh::SelfTest;
 
 mod hold;
+mod invariants;
+mod regressions;
+mod rules;
 
 const SECOND: Ms = 1000;
 const INTERVAL: Ms = 10 * SECOND;
@@ -60,6 +64,10 @@ struct World {
     /// What a target that turns agents away asks for.
     retry_after: Option<Ms>,
     holds: Vec<(Ms, Ms)>,
+    /// When confirmations were asked for.
+    asked: Vec<Ms>,
+    /// Which edge each agent meets.
+    edge: fn(usize) -> Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -76,13 +84,11 @@ fn names() -> Vec<String> {
 
 fn policy() -> Policy {
     Policy {
-        interval: INTERVAL,
-        timeout: 5 * SECOND,
         calls: vec![Call {
             tool: "lookup".to_owned(),
             is_repeatable: true,
         }],
-        accept_weak: false,
+        ..Policy::new(INTERVAL, 5 * SECOND)
     }
 }
 
@@ -110,11 +116,14 @@ impl World {
             references: 5,
             retry_after: None,
             holds: Vec::new(),
+            asked: Vec::new(),
+            edge: |_| None,
         };
         let witness = |(n, (region, provider)): (usize, &(&str, &str))| Witness {
             agent: names()[n].clone(),
             region: (*region).to_owned(),
             provider: (*provider).to_owned(),
+            ..Witness::default()
         };
         let panel = RING.iter().take(agents).enumerate().map(witness);
         world.judge.assign(panel.collect(), 0);
@@ -183,6 +192,8 @@ impl World {
             retry_after: (path == Path::Limited)
                 .then_some(self.retry_after)
                 .flatten(),
+            edge: (self.edge)(at),
+            ..Seen::default()
         };
         let comes = self.now + took + 50;
         self.coming.push((comes, at, Coming::Outcome(seen)));
@@ -197,7 +208,7 @@ impl World {
     }
 
     fn take(&mut self, at: usize, coming: Coming) {
-        let agent = names()[at].clone();
+        let agent = self.judge.panel().witnesses()[at].agent.clone();
         match coming {
             Coming::Start(None) => {
                 self.probe(at, None);
@@ -230,7 +241,8 @@ impl World {
                     if (self.plan)(at, self.now) != Path::Dead {
                         let test = self.test(at);
                         let now = self.now;
-                        self.mesh.handle_heartbeat(&names()[at], now + 1, test, now);
+                        let agent = self.judge.panel().witnesses()[at].agent.clone();
+                        self.mesh.handle_heartbeat(&agent, now + 1, test, now);
                     }
                 }
             }
@@ -246,6 +258,7 @@ impl World {
             }
             while let Some(ask) = self.judge.poll_ask() {
                 self.confirmations += 1;
+                self.asked.push(self.now);
                 let at = self.judge.panel().find(&ask.agent).unwrap();
                 self.coming
                     .push((self.now + 50, at, Coming::Start(Some(ask))));
@@ -698,9 +711,7 @@ fn a_self_test_that_comes_early_or_late_counts() {
             phase: Phase::Connect,
             reason: Reason::TcpRefused,
         }),
-        tool: None,
-        confirms: None,
-        retry_after: None,
+        ..Seen::default()
     };
     let (judge, mesh) = (&mut world.judge, &world.mesh);
     let fails = |judge: &Judge| judge.ballots[0].levels[0].fails;
@@ -742,9 +753,7 @@ fn a_confirmation_has_the_time_that_the_path_needs() {
             phase: Phase::Connect,
             reason: Reason::TcpReset,
         }),
-        tool: None,
-        confirms: None,
-        retry_after: None,
+        ..Seen::default()
     };
     world
         .judge

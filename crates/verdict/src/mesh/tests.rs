@@ -42,7 +42,7 @@ fn what_a_self_test_says() {
                 answered: 0b1,
                 others: 2,
                 others_ok: 2,
-                lag: 0,
+                ..SelfTest::default()
             },
             Attested::Full,
         ),

@@ -79,7 +79,11 @@ async fn a_confirmation_moves_no_slot() {
     let outcomes = spooled(&core).into_iter().filter_map(|kind| match kind {
         Kind::Outcome(outcome) => Some((outcome.slot, outcome.confirmation_id)),
         Kind::Attestation(_) => None,
-        Kind::Window(_) | Kind::Gap(_) | Kind::Missed(_) => panic!("{kind:?}"),
+        Kind::Window(_)
+        | Kind::Gap(_)
+        | Kind::Missed(_)
+        | Kind::SurfaceSeen(_)
+        | Kind::SurfacePart(_) => panic!("{kind:?}"),
     });
     let mut outcomes: Vec<_> = outcomes.collect();
     outcomes.sort();

@@ -105,7 +105,7 @@ fn close(schema: &mut Schema) {
 
 /// A time as the API writes it.
 #[derive(Debug)]
-pub(in crate::api) struct Time;
+pub(crate) struct Time;
 
 impl JsonSchema for Time {
     fn schema_name() -> Cow<'static, str> {

@@ -269,3 +269,96 @@ fn tools_that_must_be_there_are_missed_where_none_are_announced() {
         assert!(violated.contains(&check), "{violated:?}");
     }
 }
+
+fn three_to_clean_up() -> Plan {
+    let take = json!({ "id": "{{id}}" });
+    let mut plan = demanding(
+        json!([
+            { "name": "make", "capture": { "id": "$.structuredContent.id" } },
+            { "name": "read" },
+            { "name": "a", "cleanup": true, "arguments": take },
+            { "name": "b", "cleanup": true, "arguments": take },
+            { "name": "c", "cleanup": true, "arguments": take },
+        ]),
+        json!({}),
+    );
+    plan.call_timeout = Duration::from_secs(8);
+    plan
+}
+
+/// Cleaning up has 10 s in all, however many calls hang.
+#[test]
+fn calls_that_clean_up_share_their_time() {
+    let run = run(
+        three_to_clean_up(),
+        |request| match body(request)["params"]["name"].as_str() {
+            Some("read") => Act::Reset,
+            Some("a" | "b" | "c") => Act::Hang,
+            _ => shop("")(request),
+        },
+    );
+    assert_eq!(run.failure(), (Step::ToolsCall, Reason::TcpReset));
+    assert_eq!(called(&run), ["make", "read", "a", "b"]);
+    let waits = run.findings.steps.iter().rev().take(2);
+    let waited: u64 = waits.map(|step| step.total_us).sum();
+    assert!((9_900_000..=10_000_000).contains(&waited), "{waited}");
+}
+
+/// An agent that stops waits 5 s for its probes.
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "any instant will do as the origin"
+)]
+fn a_cancelled_probe_cleans_up_within_the_time_of_who_waits_for_it() {
+    let start = Instant::now();
+    let mut now = start;
+    let mut plan = three_to_clean_up();
+    plan.era = EraPolicy::Legacy;
+    let mut sequence = Sequence::new(plan, now);
+    let mut cancelled = None;
+    while !sequence.is_done() {
+        let Some(command) = sequence.poll_command() else {
+            now = now.max(sequence.poll_timeout().unwrap());
+            sequence.handle_timeout(now);
+            continue;
+        };
+        let Command::Send { exchange, request } = command else {
+            continue;
+        };
+        let act = match (
+            name_of(&request).as_str(),
+            &body(&request)["params"]["name"],
+        ) {
+            ("DELETE", _) => Act::Hang,
+            ("tools/call", name) if name == "make" => {
+                let content = json!({ "id": 7 });
+                Act::Json(
+                    200,
+                    ok(
+                        &request,
+                        json!({ "content": [], "structuredContent": content }),
+                    ),
+                )
+            }
+            ("tools/call", name) => {
+                if name == "read" {
+                    cancelled = Some(now);
+                    sequence.handle_cancel(now);
+                }
+                Act::Hang
+            }
+            _ => legacy(&request),
+        };
+        play(&mut sequence, exchange, None, act, &mut now);
+    }
+    let took = now.duration_since(cancelled.unwrap());
+    assert!(took < Duration::from_millis(4_500), "{took:?}");
+    let steps: Vec<_> = sequence
+        .findings_mut()
+        .steps
+        .iter()
+        .map(|s| s.step)
+        .collect();
+    assert_eq!(steps[steps.len() - 2..], [Step::ToolsCall, Step::Close]);
+}

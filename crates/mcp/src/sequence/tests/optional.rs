@@ -147,7 +147,7 @@ fn a_modern_server_that_guards_the_rules_passes_the_strict_profile() {
     assert_eq!(run.outcome, Outcome::Ok);
     assert_eq!(run.violated(), Vec::<&str>::new(), "{:#?}", run.findings);
     let trials = run.findings.steps.iter().filter(|s| s.step == Step::Strict);
-    assert_eq!(trials.count(), 8);
+    assert_eq!(trials.count(), 10);
 }
 
 #[test]
@@ -172,26 +172,128 @@ fn what_a_lax_server_lets_pass_is_noted() {
     );
 }
 
+/// A legacy server that guards every rule of 2025-11-25.
+fn strict_legacy(request: &Request) -> Act {
+    let header = |name: &str| request.headers.get(name).and_then(|v| v.to_str().ok());
+    let method = name_of(request);
+    match method.as_str() {
+        "GET" => Act::Head(405, &[]),
+        "DELETE" => Act::Head(200, &[]),
+        "initialize" if version_of(request) == "2099-01-01" => {
+            let result = json!({ "protocolVersion": "2025-11-25", "capabilities": {},
+                "serverInfo": { "name": "everything", "version": "2" } });
+            Act::Session("s-2", ok(request, result))
+        }
+        "parallax/unknown" => Act::Json(200, err(request, -32601, json!(null))),
+        _ if header("origin").is_some() => Act::Head(403, &[]),
+        _ if header("accept") == Some("application/json") => Act::Head(406, &[]),
+        _ if header("mcp-session-id").is_some_and(|id| id != "s-1") => Act::Head(404, &[]),
+        _ if header("mcp-protocol-version") == Some("1900-01-01") => Act::Head(400, &[]),
+        _ => legacy(request),
+    }
+}
+
 #[test]
 fn a_legacy_session_is_examined_strictly_and_still_closed() {
-    let run = run(strict(plan()), |request| {
-        let header = |name: &str| request.headers.get(name).and_then(|v| v.to_str().ok());
-        let method = name_of(request);
-        match method.as_str() {
-            "GET" => Act::Head(405, &[]),
-            "parallax/unknown" => Act::Json(200, err(request, -32601, json!(null))),
-            _ if header("origin").is_some() => Act::Head(403, &[]),
-            _ if header("accept") == Some("application/json") => Act::Head(406, &[]),
-            _ if header("mcp-session-id").is_some_and(|id| id != "s-1") => Act::Head(404, &[]),
-            _ if header("mcp-protocol-version") == Some("1900-01-01") => Act::Head(400, &[]),
-            _ => legacy(request),
-        }
-    });
+    let run = run(strict(plan()), strict_legacy);
     assert_eq!(run.outcome, Outcome::Ok);
     assert_eq!(run.violated(), Vec::<&str>::new(), "{:#?}", run.findings);
-    assert_eq!(run.sent().last().unwrap(), "DELETE");
-    let deletes = run.sent().iter().filter(|name| *name == "DELETE").count();
-    assert_eq!(deletes, 1);
+    // The session that an unknown version opened is given back, too.
+    let deletes = run.requests.iter().filter(|r| r.method == Method::DELETE);
+    let given: Vec<_> = deletes
+        .map(|r| r.headers["mcp-session-id"].clone())
+        .collect();
+    assert_eq!(given, ["s-2", "s-1"]);
+}
+
+fn version_of(request: &Request) -> Value {
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    body["params"]["protocolVersion"].clone()
+}
+
+/// 2025-11-25 basic/lifecycle, "Version Negotiation": another version that the server supports.
+#[test]
+fn an_unknown_version_is_answered_with_one_that_the_server_has() {
+    let echoed = run(strict(plan()), |request| {
+        match version_of(request).as_str() {
+            Some("2099-01-01") => {
+                let result = json!({ "protocolVersion": "2099-01-01", "capabilities": {},
+                "serverInfo": { "name": "echo", "version": "1" } });
+                Act::Json(200, ok(request, result))
+            }
+            _ => strict_legacy(request),
+        }
+    });
+    assert_eq!(echoed.violated(), ["init.version_echo"]);
+    let refused = run(strict(plan()), |request| {
+        match version_of(request).as_str() {
+            Some("2099-01-01") => Act::Json(200, err(request, -32602, json!(null))),
+            _ => strict_legacy(request),
+        }
+    });
+    assert_eq!(refused.violated(), ["init.version_echo"]);
+    let reused = run(strict(plan()), |request| {
+        match version_of(request).as_str() {
+            Some("2099-01-01") => legacy(request),
+            _ => strict_legacy(request),
+        }
+    });
+    assert_eq!(reused.violated(), ["init.session_ascii"]);
+}
+
+#[test]
+fn a_stream_that_stays_open_after_its_response_is_noted() {
+    let streaming = |stays: bool| {
+        move |request: &Request| match strict_legacy(request) {
+            Act::Sse(messages, _) if name_of(request) == "ping" => Act::Sse(messages, !stays),
+            act => act,
+        }
+    };
+    let ends = run(strict(plan()), streaming(false));
+    assert_eq!(ends.violated(), Vec::<&str>::new(), "{:#?}", ends.findings);
+    let rows = ends.findings.examined(|id| id.rule().severity);
+    assert!(rows.iter().any(|(row, _)| row.id == CheckId::SseTerminated));
+    let stays = run(strict(plan()), streaming(true));
+    assert_eq!(stays.violated(), ["sse.terminated"]);
+    let step = stays
+        .findings
+        .steps
+        .iter()
+        .rev()
+        .find(|s| s.step == Step::Strict);
+    let step = step.unwrap();
+    assert_eq!(
+        step.detail.as_deref(),
+        Some("the end of a stream: it is still open 2.0 s after its response")
+    );
+    assert!(step.total_us < 1_000_000, "the wait is nobody's latency");
+    // Without a stream there is nothing to end.
+    let plain = run(strict(plan()), guarding);
+    let rows = plain.findings.examined(|id| id.rule().severity);
+    assert!(rows.iter().all(|(row, _)| row.id != CheckId::SseTerminated));
+}
+
+#[test]
+fn tools_in_another_order_are_noted() {
+    let mut asked = 0;
+    let run = run(strict(plan()), |request| match name_of(request).as_str() {
+        "tools/list" => {
+            let mut tools = vec!["a", "b"];
+            if asked > 0 {
+                tools.reverse();
+            }
+            asked += 1;
+            let tools = tools.iter().map(|name| {
+                json!({ "name": name,
+                "inputSchema": { "type": "object" } })
+            });
+            let result = json!({ "resultType": "complete", "ttlMs": 0, "cacheScope": "private",
+                "tools": tools.collect::<Value>() });
+            Act::Json(200, ok(request, result))
+        }
+        _ => guarding(request),
+    });
+    assert_eq!((run.violated(), asked), (vec!["list.order_stable"], 2));
 }
 
 #[test]

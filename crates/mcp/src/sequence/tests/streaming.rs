@@ -134,3 +134,34 @@ fn a_silent_stream_with_an_event_id_is_not_resumed() {
     assert_eq!(run.outcome, Outcome::Ok);
     assert_eq!(run.violated(), ["sse.idle"]);
 }
+
+/// 2025-11-25 transports, "Listening for Messages from the Server": it may carry requests.
+#[test]
+fn requests_on_the_idle_stream_are_answered_and_few_of_them() {
+    let asks: String = (0..20)
+        .map(|n| {
+            let method = if n == 0 { "ping" } else { "roots/list" };
+            let request = json!({ "jsonrpc": "2.0", "id": format!("s{n}"), "method": method });
+            format!("event: message\ndata: {request}\n\n")
+        })
+        .collect();
+    let stream: &'static str = Box::leak(format!("data: nonsense\n\n{asks}").into_boxed_str());
+    let run = run(listening(40), |request| match name_of(request).as_str() {
+        "GET" => Act::Open(stream),
+        "response" => Act::Head(202, &[]),
+        _ => legacy(request),
+    });
+    assert_eq!(run.outcome, Outcome::Ok, "{:#?}", run.findings);
+    assert_eq!(detail(&run), "open for 40 s");
+    let answers = run.requests.iter().filter(|r| name_of(r) == "response");
+    let answers: Vec<Value> = answers
+        .map(|request| serde_json::from_slice(&request.body).unwrap())
+        .collect();
+    assert_eq!(answers.len(), crate::limits::MAX_SERVER_REQUESTS);
+    assert_eq!(
+        answers[0],
+        json!({ "jsonrpc": "2.0", "id": "s0", "result": {} })
+    );
+    assert_eq!(answers[1]["error"]["code"], -32601);
+    assert_eq!(answers[1]["id"], "s1");
+}

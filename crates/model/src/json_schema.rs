@@ -1,4 +1,5 @@
-//! JSON Schemas that servers hand out: whether they are valid, and whether a value conforms.
+//! JSON Schemas that servers hand out, and that users demand: whether they are valid, and whether a
+//! value conforms.
 //!
 //! A schema of a stranger can be made to take for ever: by patterns that backtrack, by references
 //! that double at each level, by references to other hosts. So patterns run in linear time,
@@ -21,9 +22,10 @@ const MAX_REFERENCES: usize = 64;
 
 /// What is wrong with a schema, if anything: it breaks the rules of its dialect, or refers to
 /// another document. A dialect that is not known is not judged.
-pub(crate) fn problem(schema: &Value) -> Option<String> {
+#[must_use]
+pub fn problem(schema: &Value) -> Option<String> {
     if let Some(elsewhere) = foreign_reference(schema) {
-        let shown = model::text::line(elsewhere, 80);
+        let shown = crate::text::line(elsewhere, 80);
         return Some(format!("refers to another document, {shown}"));
     }
     let dialect = schema.get("$schema").and_then(Value::as_str).unwrap_or("");
@@ -40,33 +42,57 @@ pub(crate) fn problem(schema: &Value) -> Option<String> {
         _ => None,
     };
     error.map(|error| {
-        let at = model::text::line(&error.instance_path().to_string(), 60);
-        let what = model::text::line(&error.to_string(), 100);
+        let at = crate::text::line(&error.instance_path().to_string(), 60);
+        let what = crate::text::line(&error.to_string(), 100);
         format!("is no valid JSON Schema at `{at}`: {what}")
     })
 }
 
 /// Whether a value conforms to a schema: `None` where that cannot be judged.
-pub(crate) fn conforms(schema: &Value, value: &Value) -> Option<Result<(), String>> {
+#[must_use]
+pub fn conforms(schema: &Value, value: &Value) -> Option<Result<(), String>> {
     let unfolded = Unfolding::of(schema)?;
     if u64::from(unfolded) * size(value) > MAX_WORK {
         return None;
     }
-    let options = jsonschema::options().offline().with_pattern_options(
-        PatternOptions::regex()
-            .size_limit(PATTERN_BYTES)
-            .dfa_size_limit(PATTERN_BYTES),
-    );
-    let validator = options.build(schema).ok()?;
+    let validator = options().build(schema).ok()?;
     Some(validator.validate(value).map_err(|error| {
-        let at = model::text::line(&error.instance_path().to_string(), 60);
-        let what = model::text::line(&error.to_string(), 120);
+        let at = crate::text::line(&error.instance_path().to_string(), 60);
+        let what = crate::text::line(&error.to_string(), 120);
         if at.is_empty() {
             what
         } else {
             format!("`{at}`: {what}")
         }
     }))
+}
+
+/// Why a schema cannot be applied to any value, if it cannot: it breaks the rules of its dialect,
+/// refers elsewhere, or is beyond the bounds of what is applied.
+#[must_use]
+pub fn refusal(schema: &Value) -> Option<String> {
+    if let Some(problem) = problem(schema) {
+        return Some(problem);
+    }
+    if Unfolding::of(schema).is_none() {
+        return Some(format!(
+            "is too intricate to apply: with its references written out it may have {MAX_UNFOLDED} \
+             values and {MAX_PATTERNS} patterns; references must lead to a place in it (`#/…`) and to \
+             an end, without $dynamicRef, $anchor and an $id within"
+        ));
+    }
+    let error = options().build(schema).err()?;
+    let what = crate::text::line(&error.to_string(), 120);
+    Some(format!("cannot be applied: {what}"))
+}
+
+fn options() -> jsonschema::ValidationOptions<'static> {
+    let patterns = PatternOptions::regex()
+        .size_limit(PATTERN_BYTES)
+        .dfa_size_limit(PATTERN_BYTES);
+    jsonschema::options()
+        .offline()
+        .with_pattern_options(patterns)
 }
 
 /// The first reference that leaves the document.
@@ -255,10 +281,28 @@ mod tests {
         ];
         for schema in traps {
             assert_eq!(conforms(&schema, &json!("aaaa")), None, "{schema}");
+            assert!(refusal(&schema).is_some(), "{schema}");
         }
         let slow = json!({ "pattern": "^(a+)+$" });
         let text = format!("{}b", "a".repeat(100_000));
         assert!(conforms(&slow, &json!(text)).unwrap().is_err());
+    }
+
+    #[test]
+    fn what_can_be_applied_is_not_refused() {
+        let good = [
+            json!(true),
+            json!({}),
+            json!({ "$id": "https://a/s", "type": "object", "required": ["a"],
+                "properties": { "a": { "$ref": "#/$defs/a" } }, "$defs": { "a": { "pattern": "^x" } } }),
+        ];
+        for schema in good {
+            assert_eq!(refusal(&schema), None, "{schema}");
+            assert!(conforms(&schema, &json!("a")).is_some());
+        }
+        for bad in [json!({ "type": "objekt" }), json!({ "pattern": "(" })] {
+            assert!(refusal(&bad).is_some(), "{bad}");
+        }
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
@@ -292,6 +336,10 @@ mod tests {
         fn no_schema_panics(schema in any_json(), value in any_json()) {
             let _ = problem(&schema);
             let _ = conforms(&schema, &value);
+            // What is taken at registration can be applied by every probe.
+            if refusal(&schema).is_none() {
+                prop_assert!(conforms(&schema, &Value::Null).is_some(), "{schema}");
+            }
         }
     }
 }

@@ -5,6 +5,11 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod files;
+mod requests;
+mod serving;
+mod sparing;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -103,6 +108,19 @@ impl Answer {
 
 fn probe_of(url: &str) -> String {
     format!("/probe?target={}", url.replace('/', "%2F"))
+}
+
+/// A client that trusts nothing but this certificate.
+fn trusting(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(client))
 }
 
 /// Every sample, as Prometheus' own client library reads it: name, labels, value, type.
@@ -255,227 +273,6 @@ async fn a_failure_says_why_and_where() {
     agent.stop().await;
 }
 
-/// Whoever names a target reaches nothing that this host's allow list does not open.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_reach_no_private_address() {
-    let server = server(Dialect::Modern).await;
-    let (agent, to) = Agent::start_serving(Config {
-        allow: Vec::new(),
-        ..alone()
-    })
-    .await;
-    let port = server.address().port();
-    let table = [
-        server.url(),
-        format!("http://localhost:{port}/mcp"),
-        format!("http://2130706433:{port}/mcp"),
-        format!("https://[::ffff:127.0.0.1]:{port}/mcp"),
-        "http://169.254.169.254/latest/meta-data/".to_owned(),
-        "https://10.0.0.1/mcp".to_owned(),
-        "https://[fd00::1]/mcp".to_owned(),
-    ];
-    for url in table {
-        let answer = ask(to, &probe_of(&url), &[]).await;
-        answer.has(&[
-            ("probe_success", 0.0),
-            ("probe_mcp_outcome{outcome=\"inconclusive\"}", 1.0),
-            (
-                "probe_mcp_failure_info{reason=\"dns_blocked_addr\",class=\"ours\",step=\"\",phase=\"\"}",
-                1.0,
-            ),
-        ]);
-    }
-    assert_eq!(server.log().methods().len(), 0);
-    agent.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_request_gets_a_sentence() {
-    let (agent, to) = Agent::start_serving(alone()).await;
-    let table = [
-        (
-            "/probe",
-            400,
-            "target: is missing; ask /probe?target=https://",
-        ),
-        ("/probe?target=", 400, "target: is missing"),
-        (
-            "/probe?target=mcp.example.com",
-            400,
-            "target: `mcp.example.com` has no scheme",
-        ),
-        (
-            "/probe?target=ftp%3A%2F%2Fx",
-            400,
-            "target: scheme `ftp` cannot be probed",
-        ),
-        (
-            "/probe?target=https://u:p@x/",
-            400,
-            "target: remove the user name and password",
-        ),
-        (
-            "/probe?target=https://x/&module=no",
-            400,
-            "module: `no` is none of this agent's; they are mcp",
-        ),
-        (
-            "/probe?target=https://x/&modul=mcp",
-            400,
-            "`modul` is no parameter; they are target",
-        ),
-        (
-            "/probe?target=https://x/&target=https://y/",
-            400,
-            "target: is given twice",
-        ),
-        ("/probes", 404, "no such resource; there are /probe"),
-        ("/livez", 200, "ok"),
-    ];
-    for (path, status, sentence) in table {
-        let answer = ask(to, path, &[]).await;
-        assert_eq!(answer.status, status, "{path}");
-        assert!(answer.body.starts_with(sentence), "{path}: {}", answer.body);
-    }
-    let own = ask(to, "/metrics", &[]).await;
-    own.has(&[
-        (
-            "parallax_agent_probe_requests_refused_total{code=\"400\"}",
-            8.0,
-        ),
-        (
-            "parallax_agent_probes_started_total{cause=\"request\"}",
-            0.0,
-        ),
-        ("parallax_agent_connected", 0.0),
-    ]);
-    agent.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heads_of_requests_are_examined() {
-    let (agent, to) = Agent::start_serving(alone()).await;
-    let timeout = "x-prometheus-scrape-timeout-seconds: soon";
-    let answer = ask(to, "/probe?target=https://x/", &[timeout]).await;
-    assert_eq!(answer.status, 400);
-    assert!(
-        answer
-            .body
-            .starts_with("X-Prometheus-Scrape-Timeout-Seconds: is no positive")
-    );
-    for line in ["origin: https://evil.example", "host: evil.example"] {
-        let answer = ask(to, "/probe?target=https://x/", &[line]).await;
-        assert_eq!(answer.status, 403, "{line}");
-    }
-    let long = format!("/probe?target=https://x/{}", "a".repeat(32 << 10));
-    assert_eq!(ask(to, &long, &[]).await.status, 431);
-    ask(to, "/metrics", &[]).await.has(&[(
-        "parallax_agent_probe_requests_refused_total{code=\"403\"}",
-        2.0,
-    )]);
-    agent.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_token_opens_probe_and_metrics() {
-    let server = server(Dialect::Modern).await;
-    let mut config = alone();
-    let http = config.http.as_mut().unwrap();
-    http.probe_token = Some("0123456789abcdef".parse().unwrap());
-    let (agent, to) = Agent::start_serving(config).await;
-    let path = probe_of(&server.url());
-    for wrong in [
-        "x-no: x",
-        "authorization: Bearer 0123456789abcdeg",
-        "authorization: Basic 0123456789abcdef",
-    ] {
-        for path in [&path[..], "/metrics"] {
-            let answer = ask(to, path, &[wrong]).await;
-            assert_eq!(answer.status, 401, "{path} with {wrong}");
-            assert!(answer.head.contains("www-authenticate: bearer"));
-        }
-    }
-    assert_eq!(server.log().methods().len(), 0);
-    let right = "authorization: bearer 0123456789abcdef";
-    // Behind a proxy its own name is the Host.
-    let answer = ask(to, &path, &[right, "host: agent.example"]).await;
-    answer.has(&[("probe_success", 1.0)]);
-    assert_eq!(ask(to, "/metrics", &[right]).await.status, 200);
-    assert_eq!(ask(to, "/livez", &[]).await.status, 200);
-    agent.stop().await;
-}
-
-/// A server that hangs is a failure of the server within the scrape, not a scrape that fails.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_scraper_says_how_long_a_probe_may_take() {
-    let server = server(Dialect::Legacy).await;
-    server.script(|script| {
-        script.hang_on.insert("tools/list".to_owned());
-    });
-    let (agent, to) = Agent::start_serving(alone()).await;
-    let timeout = "x-prometheus-scrape-timeout-seconds: 2.000000";
-    let answer = ask(to, &probe_of(&server.url()), &[timeout]).await;
-    // Two seconds less half of one, and of that a fifth for closing.
-    answer.has(&[("probe_success", 0.0), ("probe_timeout_seconds", 1.2)]);
-    assert!(
-        answer.body.contains("reason=\"http_timeout_headers\""),
-        "{}",
-        answer.body
-    );
-    assert!(answer.value("probe_duration_seconds").unwrap() >= 1.2);
-    assert_eq!(
-        server.log().sessions_opened(),
-        server.log().sessions_closed()
-    );
-    // A scraper that goes away ends its probe, and the session is given back.
-    let mut gone = TcpStream::connect(to).await.unwrap();
-    let request = format!(
-        "GET {} HTTP/1.1\r\nhost: {to}\r\n\r\n",
-        probe_of(&server.url())
-    );
-    gone.write_all(request.as_bytes()).await.unwrap();
-    eventually("a second session", || server.log().sessions_opened() == 2).await;
-    drop(gone);
-    eventually("it is closed", || server.log().sessions_closed() == 2).await;
-    agent.stop().await;
-    assert!(TcpStream::connect(to).await.is_err());
-}
-
-/// Credentials go where their owner said, and nowhere that a request says.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_module_keeps_its_credentials_to_its_targets() {
-    let (own, other) = (server(Dialect::Modern).await, server(Dialect::Modern).await);
-    let modules = json!({ "docs": {
-        "targets": [format!("http://{}", own.address())],
-        "headers": { "authorization": "Bearer s3cret-of-docs" },
-        "expect": { "tools": ["no_such_tool"] },
-        "severities": { "list.expected": "degrade" },
-    }});
-    let mut config = alone();
-    let modules = Modules::read(modules.as_object().unwrap(), &|_| None).unwrap();
-    config.http.as_mut().unwrap().modules = modules;
-    let (agent, to) = Agent::start_serving(config).await;
-    let path = |server: &Server| format!("{}&module=docs&debug=true", probe_of(&server.url()));
-    let answer = ask(to, &path(&own), &[]).await;
-    answer.has(&[
-        ("probe_success", 1.0),
-        (
-            "probe_mcp_check_violated{check=\"list.expected\",severity=\"degrade\"}",
-            1.0,
-        ),
-    ]);
-    assert!(!answer.body.contains("s3cret"), "{}", answer.body);
-    let answer = ask(to, &path(&other), &[]).await;
-    assert_eq!(answer.status, 403);
-    assert!(
-        answer
-            .body
-            .starts_with("module: `docs` has targets of its own")
-    );
-    assert_eq!(other.log().methods().len(), 0);
-    agent.stop().await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_agent_says_how_it_is() {
     let server = server(Dialect::Modern).await;
@@ -523,78 +320,10 @@ async fn the_agent_says_how_it_is() {
         let connected = json!(["parallax_agent_connected", {}, 1.0, "gauge"]);
         assert!(samples.contains(&connected), "{samples:#?}");
         let counters = samples.iter().filter(|s| s[3] == "counter").count();
-        // Started, finished, missed, refused, lost.
-        assert_eq!(counters, 3 + 15 + 4 + 5 + 1);
+        // Started, finished, missed, refused, held, lost.
+        assert_eq!(counters, 3 + 15 + 4 + 5 + 3 + 1);
     }
     // Nobody's evidence but the slots': a probe of a request has no vote.
     agent.stop().await;
     coordinator.stop().await;
-}
-
-/// Scrapes have places of their own, and no more of them than that.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn too_many_probes_are_refused_and_all_end_with_the_agent() {
-    const PLACES: u64 = 64;
-    let server = server(Dialect::Legacy).await;
-    server.script(|script| {
-        script.hang_on.insert("tools/list".to_owned());
-    });
-    let (agent, to) = Agent::start_serving(alone()).await;
-    let path = probe_of(&server.url());
-    let mut scrapes = tokio::task::JoinSet::new();
-    for _ in 0..PLACES {
-        let path = path.clone();
-        scrapes.spawn(async move { ask(to, &path, &[]).await });
-    }
-    eventually("all hang", || {
-        server.log().methods().get("tools/list") == Some(&PLACES)
-    })
-    .await;
-    let answer = ask(to, &path, &[]).await;
-    assert_eq!(answer.status, 503);
-    assert!(
-        answer.body.starts_with("all places for probes are taken"),
-        "{}",
-        answer.body
-    );
-    let in_flight = "parallax_agent_probes_in_flight{cause=\"request\"}";
-    ask(to, "/metrics", &[]).await.has(&[(in_flight, 64.0)]);
-    agent.stop().await;
-    while let Some(answer) = scrapes.join_next().await {
-        let answer = answer.unwrap();
-        assert_eq!(answer.status, 503);
-        assert_eq!(answer.body, "this agent is about to stop\n");
-    }
-    assert_eq!(server.log().sessions_opened(), PLACES);
-    assert_eq!(server.log().sessions_closed(), PLACES);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_speaks_tls_where_it_has_a_certificate() {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let (certificate, key) = (folder.path().join("cert"), folder.path().join("key"));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let mut config = alone();
-    config.http.as_mut().unwrap().tls = Some(HttpTls { certificate, key });
-    let (agent, to) = Agent::start_serving(config).await;
-    let mut roots = RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    // Whoever never ends a handshake keeps nobody else out.
-    let _idle = TcpStream::connect(to).await.unwrap();
-    let plain = TcpStream::connect(to).await.unwrap();
-    let name = "localhost".try_into().unwrap();
-    let stream = TlsConnector::from(Arc::new(client)).connect(name, plain);
-    let answer = ask_over(stream.await.unwrap(), to, "/livez", &[]).await;
-    assert_eq!((answer.status, &*answer.body), (200, "ok\n"));
-    // Nor from stopping.
-    let stopped = tokio::time::timeout(Duration::from_secs(8), agent.stop()).await;
-    assert!(stopped.is_ok());
 }

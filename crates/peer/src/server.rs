@@ -1,0 +1,205 @@
+//! The side that answers.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Connection, Endpoint, Incoming, ServerConfig, TransportConfig, VarInt};
+use rustls::pki_types::CertificateDer;
+use tokio::time::Instant;
+
+use crate::key::{Allowed, ByKey, Credentials, Takes, key_of, provider};
+use crate::{ALPN, IDLE, KeyHash, echo};
+
+/// Connections at once. An agent is watched by a few dozen others; the coordinator looks in.
+const CONNECTIONS: usize = 128;
+/// Of one key: the old one may still be there when a client comes back.
+const OF_ONE: usize = 2;
+/// Handshakes at once before addresses must prove themselves (RFC 9000 §8.1.2): until then QUIC
+/// itself sends at most thrice what it got.
+const UNPROVEN: usize = 8;
+/// A handshake that takes longer is given up.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Answers that a connection gets in a second; more pings than that are not answered.
+const ANSWERS: u32 = 20;
+/// Datagrams that wait, and those of us that wait to be sent, bytes.
+const DATAGRAMS: usize = 4096;
+
+/// Answers pings of those who may connect, until it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    endpoint: Endpoint,
+    task: tokio::task::JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    shaking: AtomicUsize,
+    connections: AtomicUsize,
+    by_key: Mutex<BTreeMap<KeyHash, usize>>,
+}
+
+impl Server {
+    /// Listens at a UDP address.
+    ///
+    /// # Errors
+    /// The address cannot be bound, or the credentials do not fit.
+    pub fn bind(
+        address: SocketAddr,
+        credentials: Credentials,
+        allowed: Allowed,
+    ) -> io::Result<Self> {
+        let config = config(credentials, allowed).map_err(io::Error::other)?;
+        let endpoint = Endpoint::server(config, address)?;
+        let task = tokio::spawn(accept(endpoint.clone()));
+        Ok(Self { endpoint, task })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The socket does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.endpoint.close(VarInt::from_u32(0), b"");
+    }
+}
+
+fn config(
+    credentials: Credentials,
+    allowed: Allowed,
+) -> Result<ServerConfig, Box<dyn std::error::Error + Send + Sync>> {
+    let provider = provider();
+    let verifier = ByKey {
+        takes: Takes::Any(allowed),
+        provider: Arc::clone(&provider),
+    };
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(Arc::new(verifier))
+        .with_single_cert(credentials.chain, credentials.key)?;
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    // A resumed session would not show its key again.
+    tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    tls.send_tls13_tickets = 0;
+    let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
+    config.transport_config(Arc::new(transport()?));
+    config.max_incoming(CONNECTIONS);
+    // A path is an address: who moves begins anew.
+    config.migration(false);
+    Ok(config)
+}
+
+/// Datagrams only, and few of them.
+pub(crate) fn transport() -> Result<TransportConfig, quinn::VarIntBoundsExceeded> {
+    let mut transport = TransportConfig::default();
+    transport
+        .max_idle_timeout(Some(IDLE.try_into()?))
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(Some(DATAGRAMS))
+        .datagram_send_buffer_size(DATAGRAMS)
+        // Round trips are measured, not how much the path carries.
+        .mtu_discovery_config(None);
+    Ok(transport)
+}
+
+async fn accept(endpoint: Endpoint) {
+    let counts = Arc::new(Counts::default());
+    while let Some(incoming) = endpoint.accept().await {
+        let is_full = counts.connections.load(Ordering::Relaxed) >= CONNECTIONS;
+        if is_full {
+            incoming.ignore();
+            continue;
+        }
+        let is_crowded = counts.shaking.load(Ordering::Relaxed) >= UNPROVEN;
+        if is_crowded && !incoming.remote_address_validated() {
+            // It cannot fail for an address that is not proven; if it does, nobody is answered.
+            let _ = incoming.retry();
+            continue;
+        }
+        counts.connections.fetch_add(1, Ordering::Relaxed);
+        counts.shaking.fetch_add(1, Ordering::Relaxed);
+        let counts = Arc::clone(&counts);
+        tokio::spawn(async move {
+            serve(incoming, &counts).await;
+            counts.connections.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}
+
+async fn serve(incoming: Incoming, counts: &Counts) {
+    let shaken = match incoming.accept() {
+        Ok(connecting) => tokio::time::timeout(HANDSHAKE, connecting).await.ok(),
+        Err(_) => None,
+    };
+    counts.shaking.fetch_sub(1, Ordering::Relaxed);
+    let Some(Ok(connection)) = shaken else {
+        return;
+    };
+    let Some(key) = key_shown(&connection) else {
+        return;
+    };
+    if counts.enters(key) {
+        answer(&connection).await;
+        counts.leaves(&key);
+    }
+    connection.close(VarInt::from_u32(0), b"");
+}
+
+impl Counts {
+    fn keys(&self) -> MutexGuard<'_, BTreeMap<KeyHash, usize>> {
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enters(&self, key: KeyHash) -> bool {
+        let mut keys = self.keys();
+        let count = keys.entry(key).or_default();
+        let has_room = *count < OF_ONE;
+        *count += usize::from(has_room);
+        has_room
+    }
+
+    fn leaves(&self, key: &KeyHash) {
+        let mut keys = self.keys();
+        if let Some(count) = keys.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                keys.remove(key);
+            }
+        }
+    }
+}
+
+fn key_shown(connection: &Connection) -> Option<KeyHash> {
+    let shown = connection.peer_identity()?;
+    let chain = shown.downcast::<Vec<CertificateDer<'static>>>();
+    key_of(chain.ok()?.first()?)
+}
+
+/// Sends back what asks, so often and no more.
+async fn answer(connection: &Connection) {
+    let (mut since, mut answers) = (Instant::now(), 0);
+    while let Ok(datagram) = connection.read_datagram().await {
+        if since.elapsed() >= Duration::from_secs(1) {
+            (since, answers) = (Instant::now(), 0);
+        }
+        let Some(pong) = echo::answer(&datagram).filter(|_| answers < ANSWERS) else {
+            continue;
+        };
+        answers += 1;
+        if connection.send_datagram(pong).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Failures that are too short to wake anybody: kept and counted, and told once they come again
+//! and again.
+
+use std::collections::VecDeque;
+
+use super::Judge;
+use super::tally::Tally;
+use crate::Ms;
+use model::verdict::Verdict;
+
+/// So many short failures …
+const REPEATED: usize = 3;
+/// … within so long are flapping, until there was none for half of it.
+const WINDOW: Ms = 1_800_000;
+/// Short failures that are kept.
+const MAX_FLAPS: usize = 64;
+
+/// A failure that a quorum saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flap {
+    /// When the first probe began that failed.
+    pub from: Ms,
+    /// When it was over.
+    pub to: Ms,
+    /// Whether it was called an outage.
+    pub was_outage: bool,
+}
+
+/// The short failures of a target.
+#[derive(Debug, Default)]
+pub(super) struct Flaps {
+    past: VecDeque<Flap>,
+    /// One that goes on: since when, and whether it is an outage.
+    now: Option<(Ms, bool)>,
+}
+
+impl Flaps {
+    fn recent(&self, now: Ms) -> impl Iterator<Item = &Flap> {
+        let is_recent = move |flap: &&Flap| now.saturating_sub(flap.to) <= WINDOW;
+        self.past.iter().filter(is_recent)
+    }
+
+    /// How far its failures lie apart, where it flaps.
+    pub(super) fn rhythm(&self, now: Ms) -> Option<Ms> {
+        let begins: Vec<Ms> = self.recent(now).map(|flap| flap.from).collect();
+        let last = self.past.back()?.to;
+        if begins.len() < REPEATED || now.saturating_sub(last) > WINDOW / 2 {
+            return None;
+        }
+        let mut gaps: Vec<Ms> = begins.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        gaps.sort_unstable();
+        gaps.get(gaps.len() / 2).copied()
+    }
+}
+
+impl Judge {
+    /// The failures of late that a quorum saw and that were soon over, oldest first.
+    pub fn flaps(&self) -> impl Iterator<Item = &Flap> {
+        self.flaps.past.iter()
+    }
+
+    /// Follows failures that a quorum sees, however short.
+    pub(super) fn follow_flaps(&mut self, tally: &Tally, now: Ms) {
+        let protocol = &tally.levels[0];
+        let is_out = self.standing.verdict == Verdict::Outage;
+        let is_seen = self.panel.independent(protocol.fail) >= self.quorum();
+        let is_most = protocol.fail.count_ones() * 2 > tally.eligible.count_ones();
+        if is_out || (is_seen && is_most) {
+            let (_, was_outage) = *self.flaps.now.get_or_insert((now, false));
+            let began = self.incident.as_ref().map_or(now, |incident| incident.wave);
+            let from = self.flaps.now.map_or(now, |(from, _)| from).min(began);
+            self.flaps.now = Some((from, was_outage || is_out));
+        } else if protocol.fail == 0
+            && let Some((from, was_outage)) = self.flaps.now.take()
+        {
+            if self.flaps.past.len() >= MAX_FLAPS {
+                self.flaps.past.pop_front();
+            }
+            let flap = Flap {
+                from,
+                to: now,
+                was_outage,
+            };
+            self.flaps.past.push_back(flap);
+        }
+    }
+}
