@@ -143,15 +143,7 @@ async fn two_regions_are_asked_and_one_that_is_cut_off_is_said_so() {
     let (code, _) = run(&coordinator, &[&[url.as_str()][..], &enough].concat()).await;
     assert_eq!(code, 0, "one region is enough where that is said");
     // A wait through the mesh ends when its time is up, and says what it waited for.
-    let waiting = [
-        url.as_str(),
-        "--regions",
-        "us",
-        "--wait",
-        "1s",
-        "--interval",
-        "300ms",
-    ];
+    let waiting = [&url, "--regions", "us", "--wait", "1s", "--interval=300ms"];
     let (code, waited) = reports_of_wait(&coordinator, &waiting).await;
     assert_eq!(
         (code, &waited["wait"]["end"]),
@@ -222,19 +214,10 @@ async fn an_agent_that_dies_is_lost_and_who_goes_away_ends_the_work() {
         script.hang_on.insert("tools/list".to_owned());
     });
 
-    let args = [
-        url.as_str(),
-        "--regions",
-        "us",
-        "--timeout",
-        "60s",
-        "--step-timeout",
-        "50s",
-        "--output",
-        "json",
-        "--header",
-        "authorization: Bearer ${MCP_TOKEN}",
-    ];
+    let long = ["--timeout", "60s", "--step-timeout", "50s"];
+    let header = ["--header", "authorization: Bearer ${MCP_TOKEN}"];
+    let from = [url.as_str(), "--regions", "us", "--output", "json"];
+    let args = [&from[..], &long, &header].concat();
     let asking = probe(&coordinator, folder.path(), &args).spawn().unwrap();
     eventually("the probe hangs", || {
         server.log().methods()["tools/list"] > before
@@ -248,15 +231,7 @@ async fn an_agent_that_dies_is_lost_and_who_goes_away_ends_the_work() {
 
     // Whoever asked is killed: the probe ends, and gives its session back.
     let opened = server.log().sessions_opened();
-    let args = [
-        "--regions",
-        "eu",
-        "--timeout",
-        "60s",
-        "--step-timeout",
-        "50s",
-    ];
-    let args = [&[url.as_str()][..], &args].concat();
+    let args = [&[url.as_str(), "--regions", "eu"][..], &long].concat();
     let mut asking = probe(&coordinator, folder.path(), &args).spawn().unwrap();
     eventually("another session", || {
         server.log().sessions_opened() > opened
@@ -404,11 +379,19 @@ async fn what_cannot_be_asked_is_refused_with_the_way_out() {
         );
         assert!(!answer.body.contains("s3cret"));
     }
-    let answer = coordinator
-        .call("POST", "/api/v1/probes", r#"{"regions":["eu"]}"#)
-        .await;
+    let no_url = r#"{"regions":["eu"]}"#;
+    let answer = coordinator.call("POST", "/api/v1/probes", no_url).await;
     assert_eq!(answer.status, 422, "{}", answer.body);
+    eu.stop().await;
+    coordinator.stop().await;
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flags_that_no_agent_can_follow_are_refused() {
+    let coordinator = Coordinator::start().await;
+    let eu = Agent::start(&coordinator, "eu-1", "eu").await;
+    coordinator.until_connected("eu-1").await;
+    let url = "https://mcp.example.com/mcp";
     let refused: [(&[&str], i32, &str); 9] = [
         (
             &["--regions", "mars"],

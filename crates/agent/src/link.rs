@@ -48,7 +48,7 @@ pub(crate) enum LinkEvent {
     /// Targets that asked others for a pause.
     Hold(v1::Hold),
     /// A probe that somebody waits for.
-    OnDemand(v1::OnDemandRequest),
+    OnDemand(Box<v1::OnDemandRequest>),
     /// Nobody waits for the probe of this run any more.
     OnDemandCancel(String),
     /// Other agents, for path probes.
@@ -322,7 +322,9 @@ impl Link {
             v1::watch_response::Message::Confirm(request) => LinkEvent::Confirm(request),
             v1::watch_response::Message::Hold(hold) => LinkEvent::Hold(hold),
             v1::watch_response::Message::Surface(request) => LinkEvent::Surface(request),
-            v1::watch_response::Message::OnDemand(request) => LinkEvent::OnDemand(request),
+            v1::watch_response::Message::OnDemand(request) => {
+                LinkEvent::OnDemand(Box::new(request))
+            }
             v1::watch_response::Message::OnDemandCancel(cancel) => {
                 LinkEvent::OnDemandCancel(cancel.run_id)
             }

@@ -318,9 +318,7 @@ impl Net {
             .typed
             .iter()
             .any(|typed| typed.origin() == url.origin());
-        let (dialer, origin) = if self.is_home(url) {
-            (&self.dialer, self.home.origin)
-        } else if is_typed {
+        let (dialer, origin) = if self.is_home(url) || is_typed {
             (&self.dialer, self.home.origin)
         } else {
             (&self.led, Origin::Remote)

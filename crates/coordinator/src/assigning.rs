@@ -95,9 +95,24 @@ impl Members {
             agent: place.agent.clone(),
             region: place.region.clone(),
             provider: place.provider.clone(),
+            place: on_earth(place),
             ..Witness::default()
         })
     }
+}
+
+/// Where an agent is, in thousandths of a degree: a hundred metres.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "degrees, at most 180 of them"
+)]
+fn on_earth(place: &Place) -> Option<verdict::Place> {
+    let thousandths = |degrees: f64| (degrees * 1000.0).round() as i32;
+    let (latitude, longitude) = place.latitude.zip(place.longitude)?;
+    Some(verdict::Place {
+        latitude: thousandths(latitude),
+        longitude: thousandths(longitude),
+    })
 }
 
 /// Who may be assigned now.

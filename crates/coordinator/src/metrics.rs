@@ -23,7 +23,6 @@ use crate::Hub;
 use model::verdict::Fault;
 use model::{MonitorId, RegionState};
 
-use crate::board::{STATES, Said};
 use crate::board::{STATES, Said, ToolsSaid};
 use crate::credentials::Standing;
 use crate::fleet::AgentView;

@@ -143,9 +143,13 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
     #[test]
     fn round_trips_losses_and_jitter_are_told() {
-        let begin = Instant::now();
+        let begin = now();
         let mut path = Path::default();
         // Round trips of 10, 14, 10 ms, and one that is never answered.
         for (n, rtt) in [10, 14, 10].into_iter().enumerate() {
@@ -167,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_was_reached_before_says_nothing_of_now() {
-        let begin = Instant::now();
+        let begin = now();
         let mut path = Path::default();
         let number = path.handle_send(begin);
         path.handle_answer(number, begin + MS);
@@ -187,7 +191,7 @@ mod tests {
         fn any_answers_tell_what_is_possible(
             events in proptest::collection::vec((0u64..200, 0u64..3000, any::<bool>()), 0..300),
         ) {
-            let mut now = Instant::now();
+            let mut now = now();
             let mut path = Path::default();
             for (number, pause, sends) in events {
                 now += Duration::from_millis(pause);

@@ -124,8 +124,7 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
     let total_us: u64 = findings.steps.iter().map(|step| step.total_us).sum();
     let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     let of_page = health.as_ref().and_then(|seen| pause_of(seen, &plan));
-    let instances = instances(facts.instances, findings.instances, health.as_ref());
-    let mut instances = instances.into_iter();
+    let mut instances = instances(facts.instances, findings.instances, health.as_ref()).into_iter();
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
         url: plan.url,

@@ -36,6 +36,10 @@ pub(super) fn operations<S: Store>(open_metrics: bool) -> Vec<Operation<S>> {
     all
 }
 
+fn no_unless_said() -> Value {
+    json!({ "type": "boolean", "default": false })
+}
+
 fn monitors<S: Store>() -> [Operation<S>; 8] {
     let one = "/api/v1/monitors/{id}";
     [
@@ -47,11 +51,7 @@ fn monitors<S: Store>() -> [Operation<S>; 8] {
                 "registerMonitor",
                 "Registers a monitor, or replaces its spec; without a name its URL is the key",
             )
-            .asks(
-                "dry_run",
-                DRY_RUN,
-                json!({ "type": "boolean", "default": false }),
-            )
+            .asks("dry_run", DRY_RUN, no_unless_said())
             .takes::<monitors::Posted>()
             .answers::<monitors::Shown>(CREATED)
             .answers::<monitors::Shown>(OK)
@@ -67,11 +67,7 @@ fn monitors<S: Store>() -> [Operation<S>; 8] {
                 "putMonitor",
                 "Registers a monitor, or replaces its whole spec; an equal one changes nothing",
             )
-            .asks(
-                "dry_run",
-                DRY_RUN,
-                json!({ "type": "boolean", "default": false }),
-            )
+            .asks("dry_run", DRY_RUN, no_unless_said())
             .takes::<MonitorSpec>()
             .answers::<monitors::Shown>(CREATED)
             .answers::<monitors::Shown>(OK)

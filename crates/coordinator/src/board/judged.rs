@@ -204,6 +204,8 @@ impl Board {
         let test = SelfTest {
             asked: beat.canaries_asked,
             answered: beat.canaries_ok,
+            peers: beat.peers_asked.count_ones(),
+            peers_ok: (beat.peers_asked & beat.peers_ok).count_ones(),
             lag: beat.scheduler_lag_us / 1000,
             ..SelfTest::default()
         };
@@ -226,6 +228,8 @@ impl Board {
         let test = SelfTest {
             asked: record.canaries_asked,
             answered: record.canaries_ok,
+            peers: record.peers_asked.count_ones(),
+            peers_ok: (record.peers_asked & record.peers_ok).count_ones(),
             others: record.others_asked,
             others_ok: record.others_ok,
             lag: record.scheduler_lag_us / 1000,

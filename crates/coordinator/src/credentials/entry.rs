@@ -111,7 +111,11 @@ impl Entry {
                     got_at: access["got_at"].as_u64()?,
                     ends_at: access["ends_at"].as_u64(),
                 }),
-                _ => None,
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_) => None,
             },
             refused: match refused {
                 Value::Object(_) => Some(Refused {
@@ -120,7 +124,11 @@ impl Entry {
                     since: refused["since"].as_u64()?,
                     is_final: refused["is_final"].as_bool()?,
                 }),
-                _ => None,
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_) => None,
             },
         };
         Some(Self {

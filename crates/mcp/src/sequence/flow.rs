@@ -262,9 +262,10 @@ impl Sequence {
             // Before the first trial there are none yet.
             Step::Origin | Step::Strict => {
                 let begun = self.findings.steps.iter().any(|s| s.step == step);
-                let is_wanted = match step {
-                    Step::Origin => !self.plan.expect.origin.is_empty(),
-                    _ => self.plan.profile == Profile::Strict,
+                let is_wanted = if step == Step::Origin {
+                    !self.plan.expect.origin.is_empty()
+                } else {
+                    self.plan.profile == Profile::Strict
                 };
                 is_wanted && !self.spares && (!begun || !self.trials.is_empty())
             }

@@ -15,10 +15,10 @@ pub struct Secret(String);
 impl<'de> Deserialize<'de> for Secret {
     /// What is no text is not repeated by the error.
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        match serde_json::Value::deserialize(from)? {
-            serde_json::Value::String(text) => Ok(Self(text)),
-            _ => Err(serde::de::Error::custom("is no text; put it into quotes")),
+        if let serde_json::Value::String(text) = serde_json::Value::deserialize(from)? {
+            return Ok(Self(text));
         }
+        Err(serde::de::Error::custom("is no text; put it into quotes"))
     }
 }
 

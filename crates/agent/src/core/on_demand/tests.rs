@@ -52,7 +52,7 @@ fn refused(answered: &mut mpsc::Receiver<Message>) -> OnDemandRefusal {
 async fn a_report_is_answered_and_nothing_is_recorded() {
     let (mut core, mut answered) = answering();
     let url = closed().await;
-    core.handle_link(LinkEvent::OnDemand(request("r1", &url)));
+    core.handle_link(LinkEvent::OnDemand(Box::new(request("r1", &url))));
     all_end(&mut core).await;
     let Some((run, Found::ReportJson(json))) = next(&mut answered) else {
         panic!("no report");
@@ -70,7 +70,7 @@ async fn what_is_not_run_says_why() {
     let url = closed().await;
     let mut unread = request("r", &url);
     unread.probe.as_mut().unwrap().era = "future".into();
-    core.handle_link(LinkEvent::OnDemand(unread));
+    core.handle_link(LinkEvent::OnDemand(Box::new(unread)));
     let told = refused(&mut answered);
     assert_eq!(told.reason(), Why::Rejected);
     assert!(
@@ -80,23 +80,23 @@ async fn what_is_not_run_says_why() {
     );
     let mut hasty = request("r", &url);
     hasty.timeout_ms = 0;
-    core.handle_link(LinkEvent::OnDemand(hasty));
+    core.handle_link(LinkEvent::OnDemand(Box::new(hasty)));
     assert_eq!(refused(&mut answered).detail, "timeout_ms: leaves no time");
 
     let origin = url.trim_end_matches("/mcp");
     let minute = Duration::from_secs(60);
     core.origins.limited(origin, minute, now());
-    core.handle_link(LinkEvent::OnDemand(request("r", &url)));
+    core.handle_link(LinkEvent::OnDemand(Box::new(request("r", &url))));
     let held = refused(&mut answered);
     assert_eq!(held.reason(), Why::Held);
     assert!((1..=60_000).contains(&held.retry_after_ms), "{held:?}");
 
     core.is_draining = true;
-    core.handle_link(LinkEvent::OnDemand(request("r", &url)));
+    core.handle_link(LinkEvent::OnDemand(Box::new(request("r", &url))));
     assert_eq!(refused(&mut answered).reason(), Why::Draining);
     // An answer could not name these.
-    core.handle_link(LinkEvent::OnDemand(request("", &url)));
-    core.handle_link(LinkEvent::OnDemand(request("a b", &url)));
+    core.handle_link(LinkEvent::OnDemand(Box::new(request("", &url))));
+    core.handle_link(LinkEvent::OnDemand(Box::new(request("a b", &url))));
     assert_eq!(next(&mut answered), None);
     assert!(core.on_demand.is_idle());
 }
@@ -108,7 +108,10 @@ async fn places_are_bounded_and_freed_when_nobody_waits() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", silent.local_addr().unwrap());
     for n in 0..=PLACES {
-        core.handle_link(LinkEvent::OnDemand(request(&format!("r{n}"), &url)));
+        core.handle_link(LinkEvent::OnDemand(Box::new(request(
+            &format!("r{n}"),
+            &url,
+        ))));
     }
     let busy = refused(&mut answered);
     assert_eq!(busy.reason(), Why::Busy);

@@ -241,6 +241,7 @@ fn agents_that_are_replaced_are_not_heard_any_more() {
         agent: "eu-1".to_owned(),
         region: "eu".to_owned(),
         provider: "p".to_owned(),
+        ..Witness::default()
     };
     stage.board.assign("docs", vec![witness], stage.now);
     assert!(!stage.standing().is_drifting());

@@ -244,9 +244,15 @@ fn an_unknown_version_is_answered_with_one_that_the_server_has() {
 #[test]
 fn a_stream_that_stays_open_after_its_response_is_noted() {
     let streaming = |stays: bool| {
-        move |request: &Request| match strict_legacy(request) {
-            Act::Sse(messages, _) if name_of(request) == "ping" => Act::Sse(messages, !stays),
-            act => act,
+        move |request: &Request| {
+            let act = strict_legacy(request);
+            if name_of(request) != "ping" {
+                return act;
+            }
+            let Act::Sse(messages, _) = act else {
+                panic!("a ping is answered by a stream");
+            };
+            Act::Sse(messages, !stays)
         }
     };
     let ends = run(strict(plan()), streaming(false));
@@ -278,7 +284,7 @@ fn tools_in_another_order_are_noted() {
     let mut asked = 0;
     let run = run(strict(plan()), |request| match name_of(request).as_str() {
         "tools/list" => {
-            let mut tools = vec!["a", "b"];
+            let mut tools = ["a", "b"];
             if asked > 0 {
                 tools.reverse();
             }
