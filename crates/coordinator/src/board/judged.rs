@@ -233,7 +233,6 @@ impl Board {
             others: record.others_asked,
             others_ok: record.others_ok,
             lag: record.scheduler_lag_us / 1000,
-            ..SelfTest::default()
         };
         let agent = &sighting.identity.agent;
         self.of_mesh(sighting.received, |state, at| {
