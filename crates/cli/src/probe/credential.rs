@@ -21,6 +21,7 @@ const MAX_FILE_BYTES: u64 = 64 << 10;
 /// Whose token to probe with.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Authorization")]
+#[group(id = "authorization")]
 pub(crate) struct Options {
     /// Get a token by client credentials (OAuth 2.1) for this client, and probe with it
     #[arg(
