@@ -8,6 +8,7 @@ mod naming;
 mod on_demand;
 mod orders;
 mod probing;
+mod showing;
 mod state;
 mod surfaces;
 
@@ -39,7 +40,7 @@ use crate::peers::Peers;
 use crate::self_test::SelfTest;
 use crate::spool::Spool;
 use crate::surfaces::Surfaces;
-use crate::telling::{self, Telling};
+use crate::telling::Telling;
 use attesting::Answer;
 use looking::Looks;
 use naming::Naming;
@@ -267,21 +268,6 @@ impl Core {
                 () = self.turn(inbox, wake) => {}
             }
         }
-    }
-
-    /// Says how things stand, for whoever looks.
-    fn tell(&mut self) {
-        self.telling.is(telling::State {
-            is_connected: self.frames.is_some(),
-            acknowledged_at: self.acknowledged,
-            monitors: self.items.len(),
-            lag: self.lag.worst(now()),
-            spool_records: self.spool.len(),
-            spool_bytes: self.spool.bytes(),
-            spool_in_memory: !self.spool.has_disk(),
-            dropped: self.spool.dropped(),
-            canaries: self.self_test.last().map(|(_, masks)| masks),
-        });
     }
 
     /// Handles what comes first, if it comes in time.
