@@ -321,6 +321,7 @@ impl Core {
             while !self.probes.is_empty()
                 || !self.on_demand.is_idle()
                 || self.self_test.is_waiting()
+                || !self.looks.running.is_empty()
             {
                 self.test(now());
                 self.keep();

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use auth::Secret;
+use auth::renewal::Ms;
 use model::credential::{CredentialState, WallState};
 use model::{Monitor, MonitorId, MonitorSpec};
 use store::StoreError;
@@ -90,8 +91,8 @@ struct State {
     known: BTreeMap<MonitorId, Known>,
     /// Monitors whose spec may be another.
     changed: BTreeSet<MonitorId>,
-    /// Monitors whose token the target does not accept.
-    rejected: BTreeSet<MonitorId>,
+    /// Monitors whose token the target does not accept, and when the last probe began that says so.
+    rejected: BTreeMap<MonitorId, Ms>,
     /// Whose token is the n-th: one entry a monitor.
     renewals: BTreeMap<u64, MonitorId>,
 }
@@ -174,17 +175,17 @@ impl Credentials {
         answered.await.map_err(|_| closed())?
     }
 
-    /// The target turned away the token that an agent sent.
-    pub(crate) fn rejected(&self, id: &str) {
-        let Ok(id) = id.parse::<MonitorId>() else {
-            return;
-        };
+    /// The target turned away the token of a probe that began at `began`, if that is a probe of this
+    /// `generation` of the monitor.
+    pub(crate) fn rejected(&self, id: &MonitorId, generation: u64, began: Ms) {
         let mut state = self.lock();
         let is_renewed = state
             .known
-            .get(&id)
-            .is_some_and(|known| known.seen.is_some());
-        if is_renewed && state.rejected.insert(id) {
+            .get(id)
+            .is_some_and(|known| known.seen.is_some() && known.generation == generation);
+        if is_renewed {
+            let last = state.rejected.entry(id.clone()).or_insert(began);
+            *last = began.max(*last);
             drop(state);
             self.wake.notify_one();
         }
