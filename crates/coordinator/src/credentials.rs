@@ -12,6 +12,7 @@
 mod entry;
 mod held;
 mod means;
+pub(crate) mod rejections;
 pub(crate) mod renewer;
 mod view;
 pub(crate) mod wall;
@@ -35,6 +36,7 @@ pub(crate) use entry::Given;
 pub(crate) use view::CredentialView;
 pub(crate) use wall::WallView;
 
+use rejections::Rejection;
 use view::{End, Seen};
 use wall::Wall;
 
@@ -175,16 +177,21 @@ impl Credentials {
         answered.await.map_err(|_| closed())?
     }
 
-    /// The target turned away the token of a probe that began at `began`, if that is a probe of this
-    /// `generation` of the monitor.
-    pub(crate) fn rejected(&self, id: &MonitorId, generation: u64, began: Ms) {
+    /// The target turned away the token of a probe, which says something if that was a probe of the
+    /// monitor as it is now.
+    pub(crate) fn rejected(&self, rejection: Rejection) {
+        let Rejection {
+            id,
+            generation,
+            began,
+        } = rejection;
         let mut state = self.lock();
         let is_renewed = state
             .known
-            .get(id)
+            .get(&id)
             .is_some_and(|known| known.seen.is_some() && known.generation == generation);
         if is_renewed {
-            let last = state.rejected.entry(id.clone()).or_insert(began);
+            let last = state.rejected.entry(id).or_insert(began);
             *last = began.max(*last);
             drop(state);
             self.wake.notify_one();

@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::Stream;
-use model::MonitorId;
 use rpc::v1::evidence_service_server::EvidenceService;
 use rpc::{limits, v1};
 use store::Store;
@@ -15,6 +14,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Presence, identify, peer, same_protocol, turned_out};
 use crate::Hub;
+use crate::credentials::rejections;
 use crate::fleet::{Beat, Identity};
 use crate::keeper::millis;
 use crate::ledger::{Delivery, LedgerError, lane_state};
@@ -167,35 +167,6 @@ async fn receive<S: Store>(
     }
 }
 
-/// Where a target does not accept a token that should be good, it is renewed early: on the word of
-/// those who watch it, as a renewal costs the authorization server something.
-fn turned_away<S: Store>(
-    hub: &Hub<S>,
-    agent: &str,
-    frame: &v1::EvidenceFrame,
-    wall: jiff::Timestamp,
-) {
-    let records = frame.slices.iter().flat_map(|slice| &slice.records);
-    for record in records.take(2 * limits::FRAME_RECORDS) {
-        let Some(v1::record::Kind::Outcome(outcome)) = &record.kind else {
-            continue;
-        };
-        // What began in another boot began before any token of now.
-        if outcome.reason() != v1::Reason::AuthTokenRejected || !record.other_boot_id.is_empty() {
-            continue;
-        }
-        let Ok(id) = outcome.monitor_id.parse::<MonitorId>() else {
-            continue;
-        };
-        let watchers = hub.assigned.watchers(&id).unwrap_or_default();
-        if watchers.iter().any(|watcher| watcher == agent) {
-            let age = frame.sent_at_us.saturating_sub(outcome.started_at_us) / 1000;
-            let began = millis(wall).saturating_sub(age);
-            hub.credentials.rejected(&id, outcome.generation, began);
-        }
-    }
-}
-
 async fn apply<S: Store>(
     hub: &Arc<Hub<S>>,
     session: &Session,
@@ -214,7 +185,11 @@ async fn apply<S: Store>(
         wall,
         is_recalled: false,
     };
-    turned_away(hub, &session.identity.agent, &frame, wall);
+    // Where a target does not accept a token that should be good, it is renewed early.
+    let agent = &session.identity.agent;
+    for rejection in rejections::read(&frame, agent, &hub.assigned, millis(wall)) {
+        hub.credentials.rejected(rejection);
+    }
     let records: usize = frame.slices.iter().map(|slice| slice.records.len()).sum();
     if records > 2 * limits::FRAME_RECORDS {
         return Err(Status::invalid_argument(
