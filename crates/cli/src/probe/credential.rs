@@ -193,11 +193,14 @@ impl Options {
                     user_agent,
                 };
                 let renewed = set.refresh(&mut Net::new(dialer, home), wall()).await;
+                let is_kept = renewed.as_ref().is_err_and(|no| no.refresh.is_none());
+                if !is_kept {
+                    token_file::write(OPTION, path, &set, &lock)?;
+                }
                 renewed.map_err(|refusal| CredentialError::Refused {
                     path: path.clone(),
                     refusal,
                 })?;
-                token_file::write(OPTION, path, &set, &lock)?;
             }
         }
         Ok(Some(set.access_token))

@@ -1,17 +1,19 @@
 //! The one task that asks for tokens, and writes them before anybody has them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use auth::renewal::{Command, Ms, Record, Renewal};
 use auth::{Refusal, Token};
 use dial::{Dialer, SetupError};
+use futures_util::FutureExt as _;
 use model::monitor::{Authorization, FieldError, Grant};
 use model::{Monitor, MonitorId, Reason};
 use store::{Kind, Store, StoreError};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::entry::{Entry, Given};
 use super::held::Held;
@@ -102,11 +104,7 @@ impl<S: Store> Renewer<S> {
                     // Who asked may have gone.
                     let _ = reply.send(replaced);
                 }
-                Some(done) = self.exchanges.join_next() => {
-                    if let Ok(done) = done {
-                        self.answered(done).await;
-                    }
-                }
+                Some(done) = self.exchanges.join_next() => self.ended(done).await,
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -142,8 +140,8 @@ impl<S: Store> Renewer<S> {
                 self.hub.credentials.lock().changed.insert(id);
             }
         }
-        for id in rejected {
-            self.touch(&id, |renewal, at| renewal.handle_rejected(at));
+        for (id, began) in rejected {
+            self.touch(&id, |renewal, at| renewal.handle_rejected(began, at));
         }
     }
 
@@ -259,12 +257,11 @@ impl<S: Store> Renewer<S> {
                     self.exchanges.spawn(async move {
                         let seconds = telemetry::clock::wall().as_second();
                         let answer = match dialer {
-                            Ok(dialer) => means::ask(dialer, &spec, means, refresh, seconds).await,
-                            Err(detail) => Err(Refusal {
-                                reason: Reason::ProberInternal,
-                                detail,
-                                is_final: false,
-                            }),
+                            Ok(dialer) => {
+                                let ask = means::ask(dialer, &spec, means, refresh, seconds);
+                                survived(ask).await
+                            }
+                            Err(detail) => Err(ours(detail)),
                         };
                         Exchanged { id, life, answer }
                     });
@@ -304,6 +301,14 @@ impl<S: Store> Renewer<S> {
         }
     }
 
+    async fn ended(&mut self, done: Result<Exchanged, JoinError>) {
+        match done {
+            Ok(done) => self.answered(done).await,
+            // Nobody aborts them, and what panics in them is caught.
+            Err(error) => tracing::error!(%error, "an exchange failed"),
+        }
+    }
+
     async fn answered(&mut self, done: Exchanged) {
         let Exchanged { id, life, answer } = done;
         let at = now();
@@ -333,17 +338,39 @@ impl<S: Store> Renewer<S> {
         self.advance(&id).await;
     }
 
-    /// Awaits what was asked, and keeps it: nothing else is asked any more.
+    /// Awaits what was asked, and keeps it, however often the store fails: nothing else is asked any
+    /// more.
     async fn drain(&mut self) {
+        let ids: Vec<MonitorId> = self.held.keys().cloned().collect();
+        for id in &ids {
+            self.touch(id, Renewal::handle_leaving);
+        }
         let work = async {
-            while let Some(done) = self.exchanges.join_next().await {
-                if let Ok(done) = done {
-                    self.answered(done).await;
+            while !self.exchanges.is_empty() || !self.due.is_empty() {
+                let due = self.due.first().map(|(due, _)| due.saturating_sub(now()));
+                let pause = due.map_or(LOOK, Duration::from_millis);
+                tokio::select! {
+                    Some(done) = self.exchanges.join_next() => self.ended(done).await,
+                    () = tokio::time::sleep(pause) => self.keep_due().await,
                 }
             }
         };
         if tokio::time::timeout(DRAIN, work).await.is_err() {
-            tracing::warn!("some authorization servers did not answer before the end");
+            tracing::warn!("some tokens that were asked for did not come, or could not be kept");
+        }
+    }
+
+    /// Tries again to write what is not durable, whoever is still being asked.
+    async fn keep_due(&mut self) {
+        let at = now();
+        let due: Vec<MonitorId> = self
+            .due
+            .iter()
+            .take_while(|(due, _)| *due <= at)
+            .map(|(_, id)| id.clone())
+            .collect();
+        for id in due {
+            self.advance(&id).await;
         }
     }
 
@@ -387,6 +414,25 @@ impl<S: Store> Renewer<S> {
     }
 }
 
+/// It is nobody's fault but ours; it is tried again.
+const fn ours(detail: String) -> Refusal {
+    Refusal {
+        reason: Reason::ProberInternal,
+        detail,
+        is_final: false,
+        refresh: None,
+    }
+}
+
+/// What comes of asking. A panic would leave the renewal waiting for ever: it is a refusal instead.
+async fn survived(ask: impl Future<Output = Result<Token, Refusal>>) -> Result<Token, Refusal> {
+    let answer = AssertUnwindSafe(ask).catch_unwind().await;
+    answer.unwrap_or_else(|_| {
+        tracing::error!("asking for a token panicked");
+        Err(ours("asking for a token panicked".to_owned()))
+    })
+}
+
 /// What cannot be used of an authorization that was put together anew.
 fn problems(whole: &Authorization, monitor: &Monitor) -> Vec<FieldError> {
     let mut spec = monitor.spec.clone();
@@ -407,4 +453,17 @@ async fn drop_entry<S: Store>(store: &S, kind: Kind, id: &MonitorId) -> Result<(
         gone.await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_while_asking_is_tried_again() {
+        let answer = survived(async { panic!("boom") }).await;
+        let refusal = answer.unwrap_err();
+        assert_eq!(refusal.reason, Reason::ProberInternal);
+        assert!(!refusal.is_final);
+    }
 }
