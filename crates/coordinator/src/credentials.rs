@@ -9,6 +9,7 @@
 //!
 //! One task, [`renewer`], asks for tokens and writes them: a refresh token has one owner.
 
+mod asking;
 mod entry;
 mod held;
 mod means;

@@ -1,20 +1,21 @@
 //! The one task that asks for tokens, and writes them before anybody has them.
 
+mod draining;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use auth::renewal::{Command, Ms, Record, Renewal};
 use auth::{Refusal, Token};
 use dial::{Dialer, SetupError};
-use futures_util::FutureExt as _;
 use model::monitor::{Authorization, FieldError, Grant};
 use model::{Monitor, MonitorId, Reason};
 use store::{Kind, Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
+use super::asking::{ours, survived};
 use super::entry::{Entry, Given};
 use super::held::Held;
 use super::means;
@@ -338,42 +339,6 @@ impl<S: Store> Renewer<S> {
         self.advance(&id).await;
     }
 
-    /// Awaits what was asked, and keeps it, however often the store fails: nothing else is asked any
-    /// more.
-    async fn drain(&mut self) {
-        let ids: Vec<MonitorId> = self.held.keys().cloned().collect();
-        for id in &ids {
-            self.touch(id, Renewal::handle_leaving);
-        }
-        let work = async {
-            while !self.exchanges.is_empty() || !self.due.is_empty() {
-                let due = self.due.first().map(|(due, _)| due.saturating_sub(now()));
-                let pause = due.map_or(LOOK, Duration::from_millis);
-                tokio::select! {
-                    Some(done) = self.exchanges.join_next() => self.ended(done).await,
-                    () = tokio::time::sleep(pause) => self.keep_due().await,
-                }
-            }
-        };
-        if tokio::time::timeout(DRAIN, work).await.is_err() {
-            tracing::warn!("some tokens that were asked for did not come, or could not be kept");
-        }
-    }
-
-    /// Tries again to write what is not durable, whoever is still being asked.
-    async fn keep_due(&mut self) {
-        let at = now();
-        let due: Vec<MonitorId> = self
-            .due
-            .iter()
-            .take_while(|(due, _)| *due <= at)
-            .map(|(_, id)| id.clone())
-            .collect();
-        for id in due {
-            self.advance(&id).await;
-        }
-    }
-
     fn touch(&mut self, id: &MonitorId, change: impl FnOnce(&mut Renewal, Ms)) {
         if let Some(held) = self.held.get_mut(id) {
             change(&mut held.renewal, now());
@@ -414,25 +379,6 @@ impl<S: Store> Renewer<S> {
     }
 }
 
-/// It is nobody's fault but ours; it is tried again.
-const fn ours(detail: String) -> Refusal {
-    Refusal {
-        reason: Reason::ProberInternal,
-        detail,
-        is_final: false,
-        refresh: None,
-    }
-}
-
-/// What comes of asking. A panic would leave the renewal waiting for ever: it is a refusal instead.
-async fn survived(ask: impl Future<Output = Result<Token, Refusal>>) -> Result<Token, Refusal> {
-    let answer = AssertUnwindSafe(ask).catch_unwind().await;
-    answer.unwrap_or_else(|_| {
-        tracing::error!("asking for a token panicked");
-        Err(ours("asking for a token panicked".to_owned()))
-    })
-}
-
 /// What cannot be used of an authorization that was put together anew.
 fn problems(whole: &Authorization, monitor: &Monitor) -> Vec<FieldError> {
     let mut spec = monitor.spec.clone();
@@ -453,17 +399,4 @@ async fn drop_entry<S: Store>(store: &S, kind: Kind, id: &MonitorId) -> Result<(
         gone.await?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panic_while_asking_is_tried_again() {
-        let answer = survived(async { panic!("boom") }).await;
-        let refusal = answer.unwrap_err();
-        assert_eq!(refusal.reason, Reason::ProberInternal);
-        assert!(!refusal.is_final);
-    }
 }
