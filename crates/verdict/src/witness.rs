@@ -51,7 +51,7 @@ pub struct Witness {
     /// The /24, /48 or network that its address is in: agents that share it are on one network,
     /// whatever provider they claim. None where the operator confirmed what they claim.
     pub network: Option<String>,
-    /// Where on earth it is: regions less than 500 km apart are one.
+    /// Where on earth it is: regions that are all less than 500 km from each other are one.
     pub place: Option<Place>,
 }
 
@@ -438,6 +438,44 @@ mod tests {
         assert_eq!(shared.independent(shared.all()), 1);
     }
 
+    fn city(name: &str, provider: &str, (latitude, longitude): (i32, i32)) -> Witness {
+        Witness {
+            region: name.to_owned(),
+            provider: provider.to_owned(),
+            place: Some(Place {
+                latitude,
+                longitude,
+            }),
+            ..Witness::default()
+        }
+    }
+
+    /// Brussels is 320 km from London and from Frankfurt, which are 640 km apart: whatever the
+    /// order, it takes away neither.
+    #[test]
+    fn what_lies_between_two_regions_does_not_join_them() {
+        let cities = [
+            city("london", "a", (51_507, -128)),
+            city("brussels", "b", (50_850, 4_352)),
+            city("frankfurt", "c", (50_110, 8_682)),
+        ];
+        for order in [[0, 1, 2], [1, 0, 2], [1, 2, 0], [2, 1, 0], [0, 2, 1]] {
+            let panel = Panel::new(order.map(|at| cities[at].clone()).to_vec());
+            assert_eq!(panel.independent(panel.all()), 2, "{order:?}");
+        }
+    }
+
+    /// A region that claims to be in two places is still one.
+    #[test]
+    fn agents_of_one_region_are_in_one_region() {
+        let panel = Panel::new(vec![
+            city("eu", "a", (51_507, -128)),
+            city("paris", "b", (48_857, 2_352)),
+            city("eu", "c", (40_417, -3_703)),
+        ]);
+        assert_eq!(panel.independent(0b101), 1);
+    }
+
     /// Ten agents of ten providers, of which four buy from one transit.
     #[test]
     fn what_is_shared_explains_many_at_once_unless_it_explains_all() {
@@ -486,7 +524,57 @@ mod tests {
         })
     }
 
+    /// Agents along a line of cities, 250 km from each to the next.
+    fn any_fleet() -> impl Strategy<Value = Vec<Witness>> {
+        let agent = (0..12_i32, 0..5_u8);
+        let fleet = proptest::collection::vec(agent, 1..11);
+        fleet.prop_map(|agents| {
+            let witness = |(at, provider): &(i32, u8)| {
+                city(
+                    &format!("city-{at}"),
+                    &format!("{provider}"),
+                    (0, at * 2_250),
+                )
+            };
+            agents.iter().map(witness).collect()
+        })
+    }
+
+    /// The most agents of which any two differ in provider and are far from each other, found by
+    /// trying all.
+    fn apart(fleet: &[Witness]) -> u32 {
+        let longitude = |witness: &Witness| witness.place.map_or(0, |place| place.longitude);
+        let is_apart = |a: &Witness, b: &Witness| {
+            a.provider != b.provider && longitude(a).abs_diff(longitude(b)) > 4_500
+        };
+        let sets = 0_u32..1 << fleet.len();
+        let good = sets.filter(|set| {
+            let members = || (0..fleet.len()).filter(|at| set >> at & 1 == 1);
+            members().all(|a| {
+                members().all(|b| a == b || is_apart(&fleet[a], &fleet[b]))
+            })
+        });
+        good.map(u32::count_ones).max().unwrap_or(0)
+    }
+
     proptest! {
+        /// One more agent that joins a panel adds at most one witness and takes none away; and
+        /// wherever it stands, those who are far from each other are counted each.
+        #[test]
+        fn one_more_agent_takes_no_witness_away(fleet in any_fleet(), at in 0usize..11) {
+            let count = |fleet: &[Witness]| {
+                let panel = Panel::new(fleet.to_vec());
+                panel.independent(panel.all())
+            };
+            let (last, few) = fleet.split_last().expect("one at least");
+            let (before, after) = (count(few), count(&fleet));
+            prop_assert!(before <= after && after <= before + 1, "{before} {after}");
+            let mut elsewhere = few.to_vec();
+            elsewhere.insert(at % fleet.len(), last.clone());
+            prop_assert!(count(&elsewhere) >= apart(&elsewhere));
+            prop_assert!(apart(&elsewhere) >= apart(few));
+        }
+
         /// König: the matching is as large as the smallest explanation, found here by trying all.
         #[test]
         fn the_count_is_the_size_of_the_smallest_explanation(panel in any_panel(), set: u64) {

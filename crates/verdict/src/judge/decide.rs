@@ -10,6 +10,10 @@ use crate::Ms;
 use crate::mesh::Mesh;
 use crate::witness::{Set, told};
 
+/// Short failures come again and again; and some of them were outages.
+const FLAPPING: &str = "3";
+pub(crate) const FLAPPING_OUT: &str = "3b";
+
 /// A suspicion that nobody confirms is over after this.
 const OVER: Ms = 3000;
 
@@ -53,8 +57,10 @@ impl Judge {
     /// Looks at the votes, and says what has changed.
     pub(super) fn decide(&mut self, mesh: &Mesh, now: Ms) {
         if self.is_reading {
-            // Only since when each region is as it is.
+            // Only since when each region is as it is, and what failed again and again: whose votes
+            // counted then is in what was vouched for, and not in how agents are now.
             self.see_regions(self.faulty(mesh), now);
+            self.follow_flaps(&self.tally_without(0, now), now);
             return;
         }
         let mut tally = self.tally(mesh, now);
@@ -131,11 +137,17 @@ impl Judge {
             finding.failing = fail;
             return Some(finding);
         }
-        let finding = self
-            .flapping(now)
-            .or_else(|| self.mixed(tally))
+        // That it flaps is what makes it mixed; what lasts now is more than what comes and goes.
+        let flapping = self.flapping(now);
+        let mixed = if flapping.is_none() {
+            self.mixed(tally)
+        } else {
+            None
+        };
+        let finding = mixed
             .or_else(|| self.lasting(tally))
             .or_else(|| self.limited(tally))
+            .or(flapping)
             .or_else(|| self.slow(tally))
             .or_else(|| self.violated(tally));
         finding.or_else(|| self.up(tally))
@@ -334,7 +346,12 @@ impl Judge {
     /// Short failures come again and again.
     fn flapping(&self, now: Ms) -> Option<Finding> {
         let rhythm = self.flaps.rhythm(now)?;
-        let mut finding = Finding::new(Verdict::Degraded, "3").because("flapping");
+        let rule = if self.flaps.had_outage(now) {
+            FLAPPING_OUT
+        } else {
+            FLAPPING
+        };
+        let mut finding = Finding::new(Verdict::Degraded, rule).because("flapping");
         finding.rhythm = Some(rhythm);
         Some(finding)
     }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use super::Judge;
 use super::tally::Tally;
 use crate::Ms;
+use crate::transition::Transition;
 use model::verdict::Verdict;
 
 /// So many short failures …
@@ -40,6 +41,23 @@ impl Flaps {
         self.past.iter().filter(is_recent)
     }
 
+    /// Of the short failures of late, whether any was an outage.
+    pub(super) fn had_outage(&self, now: Ms) -> bool {
+        self.recent(now).any(|flap| flap.was_outage)
+    }
+
+    /// Which of the failures that were read again were called outages, by what was said then, newest
+    /// first.
+    pub(super) fn recall(&mut self, past: &[Transition]) {
+        let is_outage = |change: &&Transition| change.verdict == Verdict::Outage;
+        for outage in past.iter().filter(is_outage) {
+            let mut flaps = self.past.iter_mut();
+            if let Some(flap) = flaps.find(|flap| (flap.from..=flap.to).contains(&outage.at)) {
+                flap.was_outage = true;
+            }
+        }
+    }
+
     /// How far its failures lie apart, where it flaps.
     pub(super) fn rhythm(&self, now: Ms) -> Option<Ms> {
         let begins: Vec<Ms> = self.recent(now).map(|flap| flap.from).collect();
@@ -47,7 +65,10 @@ impl Flaps {
         if begins.len() < REPEATED || now.saturating_sub(last) > WINDOW / 2 {
             return None;
         }
-        let mut gaps: Vec<Ms> = begins.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let mut gaps: Vec<Ms> = begins
+            .windows(2)
+            .map(|pair| pair[1].saturating_sub(pair[0]))
+            .collect();
         gaps.sort_unstable();
         gaps.get(gaps.len() / 2).copied()
     }
@@ -69,6 +90,9 @@ impl Judge {
             let (_, was_outage) = *self.flaps.now.get_or_insert((now, false));
             let began = self.incident.as_ref().map_or(now, |incident| incident.wave);
             let from = self.flaps.now.map_or(now, |(from, _)| from).min(began);
+            // A probe that hung may have begun before the last one was over: they do not overlap.
+            let last = self.flaps.past.back().map_or(0, |flap| flap.to);
+            let from = from.max(last);
             self.flaps.now = Some((from, was_outage || is_out));
         } else if protocol.fail == 0
             && let Some((from, was_outage)) = self.flaps.now.take()
