@@ -550,9 +550,7 @@ mod tests {
         let sets = 0_u32..1 << fleet.len();
         let good = sets.filter(|set| {
             let members = || (0..fleet.len()).filter(|at| set >> at & 1 == 1);
-            members().all(|a| {
-                members().all(|b| a == b || is_apart(&fleet[a], &fleet[b]))
-            })
+            members().all(|a| members().all(|b| a == b || is_apart(&fleet[a], &fleet[b])))
         });
         good.map(u32::count_ones).max().unwrap_or(0)
     }

@@ -74,11 +74,7 @@ fn regions(witnesses: &[Witness]) -> Vec<usize> {
         };
         let mut groups = known.iter().map(|region| region.group);
         let group = groups.find(|group| joins(*group)).unwrap_or(first);
-        known.push(Region {
-            name,
-            place,
-            group,
-        });
+        known.push(Region { name, place, group });
     }
     let group = |witness: &Witness| {
         let region = known.iter().find(|region| region.name == witness.region);
