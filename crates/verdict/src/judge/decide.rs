@@ -10,10 +10,6 @@ use crate::Ms;
 use crate::mesh::Mesh;
 use crate::witness::{Set, told};
 
-/// Short failures come again and again; and some of them were outages.
-const FLAPPING: &str = "3";
-pub(crate) const FLAPPING_OUT: &str = "3b";
-
 /// A suspicion that nobody confirms is over after this.
 const OVER: Ms = 3000;
 
@@ -45,7 +41,7 @@ impl Finding {
         }
     }
 
-    fn because(self, reason: &'static str) -> Self {
+    pub(super) fn because(self, reason: &'static str) -> Self {
         Self {
             reason: Some(reason.to_owned()),
             ..self
@@ -146,6 +142,7 @@ impl Judge {
         };
         let finding = mixed
             .or_else(|| self.lasting(tally))
+            .filter(|found| flapping.is_none() || self.outlasts(found, now))
             .or_else(|| self.limited(tally))
             .or(flapping)
             .or_else(|| self.slow(tally))
@@ -341,19 +338,6 @@ impl Judge {
                 Reason::TcpTimeout | Reason::TcpRefused | Reason::DnsTimeout | Reason::DnsNxdomain
             )
         })
-    }
-
-    /// Short failures come again and again.
-    fn flapping(&self, now: Ms) -> Option<Finding> {
-        let rhythm = self.flaps.rhythm(now)?;
-        let rule = if self.flaps.had_outage(now) {
-            FLAPPING_OUT
-        } else {
-            FLAPPING
-        };
-        let mut finding = Finding::new(Verdict::Degraded, rule).because("flapping");
-        finding.rhythm = Some(rhythm);
-        Some(finding)
     }
 
     /// A quorum is told to come back later.

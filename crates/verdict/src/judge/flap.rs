@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::Judge;
+use super::decide::Finding;
 use super::tally::Tally;
 use crate::Ms;
 use crate::transition::Transition;
@@ -15,6 +16,10 @@ const REPEATED: usize = 3;
 const WINDOW: Ms = 1_800_000;
 /// Short failures that are kept.
 const MAX_FLAPS: usize = 64;
+
+/// Short failures come again and again; and some of them were outages.
+const FLAPPING: &str = "3";
+pub(crate) const FLAPPING_OUT: &str = "3b";
 
 /// A failure that a quorum saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,12 @@ impl Flaps {
     fn recent(&self, now: Ms) -> impl Iterator<Item = &Flap> {
         let is_recent = move |flap: &&Flap| now.saturating_sub(flap.to) <= WINDOW;
         self.past.iter().filter(is_recent)
+    }
+
+    /// How long the longest of late was.
+    fn longest(&self, now: Ms) -> Ms {
+        let flaps = self.recent(now);
+        flaps.map(|flap| flap.to - flap.from).max().unwrap_or(0)
     }
 
     /// Of the short failures of late, whether any was an outage.
@@ -75,6 +86,31 @@ impl Flaps {
 }
 
 impl Judge {
+    /// Short failures come again and again.
+    pub(super) fn flapping(&self, now: Ms) -> Option<Finding> {
+        let rhythm = self.flaps.rhythm(now)?;
+        let rule = if self.flaps.had_outage(now) {
+            FLAPPING_OUT
+        } else {
+            FLAPPING
+        };
+        let mut finding = Finding::new(Verdict::Degraded, rule).because("flapping");
+        finding.rhythm = Some(rhythm);
+        Some(finding)
+    }
+
+    /// Whether somebody has failed for longer than any of the short failures of late: else it may
+    /// be one of them.
+    pub(super) fn outlasts(&self, found: &Finding, now: Ms) -> bool {
+        let longest = self.flaps.longest(now);
+        let mut failing = self.panel.members(found.failing);
+        failing.any(|(at, _)| {
+            let vote = &self.ballots[at].levels[found.level];
+            let lasted = vote.began.saturating_sub(vote.first_fail);
+            vote.say.trouble().is_some() && lasted > longest
+        })
+    }
+
     /// The failures of late that a quorum saw and that were soon over, oldest first.
     pub fn flaps(&self) -> impl Iterator<Item = &Flap> {
         self.flaps.past.iter()
