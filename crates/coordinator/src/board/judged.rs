@@ -251,10 +251,10 @@ impl Board {
         Ok(())
     }
 
-    /// What is wrong with an agent, and since when it is as it is.
+    /// Why an agent has no vote, none where it has one; and since when it is as it is.
     pub(crate) fn fault(&self, agent: &str) -> (Option<model::verdict::Fault>, Option<Ms>) {
         let state = self.lock();
-        (state.mesh.told(agent), state.mesh.since(agent))
+        (state.mesh.fault(agent), state.mesh.since(agent))
     }
 
     fn of_mesh(&self, now: Instant, change: impl FnOnce(&mut State, Ms)) {
