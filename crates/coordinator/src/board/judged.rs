@@ -257,6 +257,12 @@ impl Board {
         (state.mesh.fault(agent), state.mesh.since(agent))
     }
 
+    /// What is said of an agent, also where it keeps its vote; and since when.
+    pub(crate) fn told(&self, agent: &str) -> (Option<model::verdict::Fault>, Option<Ms>) {
+        let state = self.lock();
+        (state.mesh.told(agent), state.mesh.since(agent))
+    }
+
     fn of_mesh(&self, now: Instant, change: impl FnOnce(&mut State, Ms)) {
         let at = self.axis.ms(now);
         let mut state = self.lock();
