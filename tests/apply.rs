@@ -137,6 +137,7 @@ fn examples_are_files_of_monitors() {
         ("json", 1),
         ("yaml", 2),
         ("toml", 1),
+        ("toml", 2),
         ("json", 1),
     ];
     assert_eq!(seen, expected);

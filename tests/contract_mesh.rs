@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use store::{Kind, MemoryStore, Store as _};
 use support::eventually;
 use support::mesh::{Agent, Coordinator};
 use support::process::{Daemon, binary};
@@ -76,6 +77,16 @@ async fn until(coordinator: &Coordinator, what: &str, holds: impl Fn(&Value) -> 
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     panic!("{what}: {last:#}");
+}
+
+/// What the store has of contracts.
+async fn kept(store: &MemoryStore) -> Vec<String> {
+    let mut kept = Vec::new();
+    for kind in [Kind::Contract, Kind::Surface] {
+        let entries = store.entries(kind).await.unwrap();
+        kept.extend(entries.into_iter().map(|(id, _)| id));
+    }
+    kept
 }
 
 fn is_all_held(contract: &Value) -> bool {
@@ -256,6 +267,43 @@ async fn what_is_not_seen_or_not_watched_is_not_approved() {
     coordinator.stop().await;
 }
 
+/// What is left where the store fails while a monitor is removed is not another monitor's.
+#[tokio::test]
+async fn a_new_monitor_does_not_adopt_what_another_of_its_name_left() {
+    let coordinator = Coordinator::start().await;
+    let store = coordinator.memory();
+    let row = async || store.entry(Kind::Contract, "docs").await.unwrap();
+    let mut spec = json!({ "url": "https://127.0.0.1:9/mcp" });
+    spec["contract"]["pin"] = format!("sha256:{}", "1".repeat(64)).into();
+    assert_eq!(coordinator.put("docs", &spec).await.status, 201);
+    until(&coordinator, "it is pinned", |contract| {
+        !contract["pin"].is_null()
+    })
+    .await;
+    let mut left = row().await;
+    for _ in 0..400 {
+        if left.is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        left = row().await;
+    }
+    let left = left.expect("it is kept");
+    let path = "/api/v1/monitors/docs";
+    assert_eq!(coordinator.call("DELETE", path, "").await.status, 204);
+    assert!(kept(&store).await.is_empty());
+
+    let leave = store.replace(Kind::Contract, "docs", None, Some(left));
+    assert!(leave.await.unwrap());
+    spec["contract"] = json!({});
+    assert_eq!(coordinator.put("docs", &spec).await.status, 201);
+    let coordinator = coordinator.stop().await.start().await;
+    let contract = contract(&coordinator).await;
+    assert!(contract["pin"].is_null(), "{contract:#}");
+    assert_eq!(contract["history"], json!([]));
+    coordinator.stop().await;
+}
+
 /// A lock file in the spec is held from the beginning: drift is compared with it at once, and a file
 /// that was changed by hand is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -298,10 +346,14 @@ async fn a_lock_file_in_the_monitor_is_what_tools_are_held_against() {
     assert!(flags.as_array().unwrap().contains(&json!("contract_drift")));
 
     // Nothing is left of a monitor that is deleted.
+    let store = coordinator.memory();
+    let kept = kept(&store).await;
+    assert!(kept.len() > 1 && kept[0] == "docs", "{kept:?}");
     let gone = coordinator
         .call("DELETE", "/api/v1/monitors/docs", "")
         .await;
     assert_eq!(gone.status, 204);
+    assert!(self::kept(&store).await.is_empty());
     let spec = json!({ "url": server.url(), "contract": { "watch": true } });
     coordinator.put("docs", &spec).await;
     assert!(

@@ -321,7 +321,7 @@ async fn the_agent_says_how_it_is() {
         assert!(samples.contains(&connected), "{samples:#?}");
         let counters = samples.iter().filter(|s| s[3] == "counter").count();
         // Started, finished, missed, refused, held, lost.
-        assert_eq!(counters, 3 + 15 + 4 + 5 + 3 + 1);
+        assert_eq!(counters, 4 + 20 + 4 + 5 + 3 + 1);
     }
     // Nobody's evidence but the slots': a probe of a request has no vote.
     agent.stop().await;

@@ -90,6 +90,17 @@ impl Coordinator {
         }
     }
 
+    /// The store in memory.
+    ///
+    /// # Panics
+    /// It has another.
+    pub fn memory(&self) -> MemoryStore {
+        match &self.storage {
+            Storage::Memory(store) => store.clone(),
+            Storage::Embedded { .. } => panic!("its store is in a folder"),
+        }
+    }
+
     /// Calls the API with the key.
     pub async fn call(&self, method: &str, path: &str, body: &str) -> Answer {
         send(self.bound.http, &self.key, method, path, body).await

@@ -1,6 +1,7 @@
 //! The core of the agent: one task that owns all state.
 
 mod attesting;
+mod draining;
 mod evidence;
 mod holding;
 mod looking;
@@ -8,6 +9,7 @@ mod naming;
 mod on_demand;
 mod orders;
 mod probing;
+mod showing;
 mod state;
 mod surfaces;
 
@@ -39,7 +41,7 @@ use crate::peers::Peers;
 use crate::self_test::SelfTest;
 use crate::spool::Spool;
 use crate::surfaces::Surfaces;
-use crate::telling::{self, Telling};
+use crate::telling::Telling;
 use attesting::Answer;
 use looking::Looks;
 use naming::Naming;
@@ -53,8 +55,6 @@ const QUEUE: usize = 64;
 const RETRY: Duration = Duration::from_millis(50);
 /// How long the disk may leave something undone; then it is taken for broken.
 const DISK_PATIENCE: Duration = Duration::from_secs(60);
-/// How long running probes and unacknowledged records may take when the agent stops.
-const DRAIN: Duration = Duration::from_secs(5);
 /// The first round of the self-test begins within this.
 const FIRST_ROUND: Duration = Duration::from_secs(1);
 
@@ -269,21 +269,6 @@ impl Core {
         }
     }
 
-    /// Says how things stand, for whoever looks.
-    fn tell(&mut self) {
-        self.telling.is(telling::State {
-            is_connected: self.frames.is_some(),
-            acknowledged_at: self.acknowledged,
-            monitors: self.items.len(),
-            lag: self.lag.worst(now()),
-            spool_records: self.spool.len(),
-            spool_bytes: self.spool.bytes(),
-            spool_in_memory: !self.spool.has_disk(),
-            dropped: self.spool.dropped(),
-            canaries: self.self_test.last().map(|(_, masks)| masks),
-        });
-    }
-
     /// Handles what comes first, if it comes in time.
     async fn turn(&mut self, inbox: &mut Inbox, wake: Instant) {
         tokio::select! {
@@ -297,54 +282,6 @@ impl Core {
             Some(look) = self.looks.running.join_next() => self.handle_look(look),
             Some(ended) = self.on_demand.join_next() => self.handle_on_demand(ended),
             () = tokio::time::sleep_until(wake.into()) => {}
-        }
-    }
-
-    /// Stops probing, hands in what there is, and waits for the acknowledgements. With a disk
-    /// nothing is lost without them: then a link that is down is not waited for.
-    async fn drain(&mut self, inbox: &mut Inbox) {
-        tracing::info!(
-            probes = self.probes.len(),
-            records = self.spool.len(),
-            "draining"
-        );
-        self.is_draining = true;
-        self.beat(now());
-        for monitor in take(&mut self.items).into_keys() {
-            self.timetable.remove(&monitor);
-        }
-        // Probes end soon, and close what they hold at their servers.
-        self.cancel.cancel();
-        let deadline = tokio::time::Instant::now() + DRAIN;
-        let work = async {
-            // What has failed already is vouched for: without that it would speak against us.
-            while !self.probes.is_empty()
-                || !self.on_demand.is_idle()
-                || self.self_test.is_waiting()
-            {
-                self.test(now());
-                self.keep();
-                self.flush(true);
-                self.turn(inbox, now() + RETRY).await;
-            }
-            self.windows.close_all();
-            self.spool_windows();
-            while self.spool.len() > 0 {
-                self.keep();
-                self.flush(true);
-                let is_kept = self.spool.has_disk() && !self.spool.is_waiting();
-                if is_kept && self.frames.is_none() && self.opening.is_none() {
-                    return;
-                }
-                self.turn(inbox, now() + RETRY).await;
-            }
-        };
-        let _ = tokio::time::timeout_at(deadline, work).await;
-        let records = self.spool.len();
-        if records > 0 && self.spool.has_disk() {
-            tracing::info!(records, "stopping; what is not handed in is kept");
-        } else if records > 0 {
-            tracing::warn!(records, "stopping with records not handed in");
         }
     }
 

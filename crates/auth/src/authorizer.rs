@@ -214,6 +214,7 @@ impl Authorizer {
                     reason,
                     detail: format!("no authorization server was found: {said}"),
                     is_final: false,
+                    refresh: None,
                 });
             }
         };
@@ -267,6 +268,7 @@ pub(crate) async fn request(
             reason: Reason::ProberInternal,
             detail: "the key does not sign".to_owned(),
             is_final: false,
+            refresh: None,
         });
     };
     let body = written.body.expose().to_owned();
@@ -283,6 +285,7 @@ pub(crate) async fn request(
             reason: Reason::AuthServerDown,
             detail: format!("{}: {}", fault.reason, fault.detail),
             is_final: false,
+            refresh: None,
         }),
     };
     read.map_err(|refusal| {
@@ -352,6 +355,7 @@ pub(crate) const fn malformed(detail: String) -> Refusal {
         reason: Reason::AuthMalformed,
         detail,
         is_final: false,
+        refresh: None,
     }
 }
 

@@ -199,6 +199,7 @@ fn server(net: &Net, found: &Discovered) -> Result<ServerMetadata, Refusal> {
         reason,
         detail,
         is_final: false,
+        refresh: None,
     })
 }
 

@@ -9,13 +9,17 @@
 //! One question is under way at a time, and none while something is not durable. So a refresh token
 //! that was answered with another one is never sent again, as authorization servers take that for
 //! theft (RFC 9700 §4.14.2). An answer that is lost on its way (the process is killed in the very
-//! moment) cannot be had again: then the old token is tried, and the refusal is a finding.
+//! moment, the connection breaks, time runs out before it is here) cannot be had again: then the old
+//! token is tried, and the refusal is a finding.
+
+mod record;
 
 use model::Reason;
 use model::credential::CredentialState;
 
 use crate::secret::Secret;
 use crate::token::{Refusal, Token};
+pub use record::{Access, Record, Refused};
 
 /// Milliseconds since the Unix epoch.
 pub type Ms = u64;
@@ -24,70 +28,19 @@ pub type Ms = u64;
 const MARGIN: Ms = 30 * 60 * 1000;
 /// What a token's life is taken to be where nobody says.
 const ASSUMED_LIFE: Ms = 300 * 1000;
-/// The first pause after an exchange that failed; each further one is twice as long.
+/// The first pause after an exchange that failed, each further one is twice as long; and the least
+/// time that a token is used, however short its life is.
 const FIRST_PAUSE: Ms = 10 * 1000;
 /// The longest pause.
 const LONGEST_PAUSE: Ms = 15 * 60 * 1000;
 /// The pause after a refusal that may be taken back: a client that was locked, a scope that was
 /// withdrawn.
 const REFUSED_PAUSE: Ms = 3600 * 1000;
-/// The youngest token that is renewed because the target did not accept it.
+/// The youngest token that is renewed because the target did not accept it; twice that after each
+/// one in a row, up to [`REFUSED_PAUSE`]: a target that accepts none is not helped by another.
 const REJECTED_AFTER: Ms = 60 * 1000;
-
-/// An access token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Access {
-    /// The token.
-    pub token: Secret,
-    /// When it came.
-    pub got_at: Ms,
-    /// When it ends, where that is known.
-    pub ends_at: Option<Ms>,
-}
-
-/// That the authorization server does not accept the credential.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// Why, of class `refused`.
-    pub reason: Reason,
-    /// What it said, escaped.
-    pub detail: String,
-    /// Since when.
-    pub since: Ms,
-    /// Whether asking again is of no use.
-    pub is_final: bool,
-}
-
-/// What must survive a crash.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Record {
-    /// The token to renew with, of a user's credential.
-    pub refresh: Option<Secret>,
-    /// The token that is in use.
-    pub access: Option<Access>,
-    /// Whether there will be no other.
-    pub refused: Option<Refused>,
-}
-
-impl Record {
-    /// How a credential stands of which this is known, and whether renewing it is in trouble.
-    #[must_use]
-    pub fn state(&self, is_troubled: bool, now: Ms) -> CredentialState {
-        if self.refused.is_some() {
-            return CredentialState::Refused;
-        }
-        let Some(access) = &self.access else {
-            return CredentialState::NotYet;
-        };
-        if access.ends_at.is_some_and(|end| end <= now) {
-            CredentialState::Expired
-        } else if is_troubled {
-            CredentialState::Expiring
-        } else {
-            CredentialState::Ok
-        }
-    }
-}
+/// The pause after the store failed when the end is near.
+const LEAVING_PAUSE: Ms = 500;
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,8 +89,12 @@ pub struct Renewal {
     failures: u32,
     /// How often the store failed in a row.
     unkept: u32,
-    /// When the token came that the target did not accept.
+    /// When the token came that the target did not accept last.
     rejected: Option<Ms>,
+    /// Tokens in a row that were renewed because the target did not accept them.
+    rejections: u32,
+    /// Nothing is asked any more.
+    is_leaving: bool,
 }
 
 impl Renewal {
@@ -154,6 +111,8 @@ impl Renewal {
             failures: 0,
             unkept: 0,
             rejected: None,
+            rejections: 0,
+            is_leaving: false,
         };
         renewal.rest(now);
         renewal
@@ -192,8 +151,11 @@ impl Renewal {
     /// What to do now, if anything.
     pub fn poll_command(&mut self, now: Ms) -> Option<Command> {
         match &mut self.phase {
-            Phase::Resting(Some(due)) if *due <= now => {
+            Phase::Resting(Some(due)) if *due <= now && !self.is_leaving => {
                 self.phase = Phase::Asking;
+                if self.rejected.is_none() || self.rejected != self.got_at() {
+                    self.rejections = 0; // this one was good
+                }
                 Some(Command::Ask(self.record.refresh.clone()))
             }
             Phase::Keeping { record, due } if due.is_some_and(|due| due <= now) => {
@@ -208,6 +170,7 @@ impl Renewal {
     #[must_use]
     pub const fn poll_timeout(&self) -> Option<Ms> {
         match &self.phase {
+            Phase::Resting(_) if self.is_leaving => None,
             Phase::Resting(due) | Phase::Keeping { due, .. } => *due,
             Phase::Asking => None,
         }
@@ -219,7 +182,8 @@ impl Renewal {
             return; // an answer to nothing
         };
         (self.failures, self.trouble) = (0, None);
-        let life = token.life.map(millis);
+        // A token of no life at all would be none: whoever says so does not know.
+        let life = token.life.map(millis).filter(|life| *life > 0);
         let access = Access {
             token: token.access,
             got_at: now,
@@ -243,6 +207,11 @@ impl Renewal {
         let Phase::Asking = self.phase else {
             return;
         };
+        let mut record = self.record.clone();
+        // The old one is used up by now, whatever else the answer was.
+        let refresh = refusal.refresh.filter(|_| self.is_user);
+        let is_rotated = refresh.is_some() && refresh != record.refresh;
+        record.refresh = refresh.or(record.refresh);
         if refusal.reason != Reason::AuthCredentialRefused {
             self.failures = self.failures.saturating_add(1);
             let since = self.trouble.as_ref().map_or(now, |known| known.since);
@@ -251,8 +220,11 @@ impl Renewal {
                 detail: refusal.detail,
                 since,
             });
-            let pause = self.pause(self.failures);
-            self.phase = Phase::Resting(Some(now.saturating_add(pause)));
+            if is_rotated {
+                self.keep(record, now);
+            } else {
+                self.rest(now);
+            }
             return;
         }
         (self.failures, self.trouble) = (0, None);
@@ -262,9 +234,8 @@ impl Renewal {
             detail: refusal.detail,
             since: known.map_or(now, |known| known.since),
             // What the client itself may have is the operator's to change at any time.
-            is_final: refusal.is_final && self.is_user,
+            is_final: refusal.is_final && self.is_user && !is_rotated,
         };
-        let mut record = self.record.clone();
         record.refused = Some(refused);
         if record == self.record {
             self.rest(now);
@@ -287,7 +258,11 @@ impl Renewal {
 
     /// What [`Command::Keep`] had is not durable: it is tried again.
     pub fn handle_not_kept(&mut self, now: Ms) {
-        let pause = self.pause(self.unkept.saturating_add(1));
+        let pause = if self.is_leaving {
+            LEAVING_PAUSE
+        } else {
+            self.pause(self.unkept.saturating_add(1))
+        };
         if let Phase::Keeping { due, .. } = &mut self.phase {
             self.unkept = self.unkept.saturating_add(1);
             *due = Some(now.saturating_add(pause));
@@ -303,23 +278,39 @@ impl Renewal {
         }
     }
 
-    /// The target did not accept the token, although it has not ended: a new one is asked for, once
-    /// for each token.
-    pub fn handle_rejected(&mut self, now: Ms) {
-        let Some(access) = self.record.access.as_ref() else {
+    /// The target did not accept the token of a probe that began at `began`, although the token has
+    /// not ended: a new one is asked for, once for each token.
+    pub fn handle_rejected(&mut self, began: Ms, now: Ms) {
+        let Some(got_at) = self.got_at() else {
             return;
         };
-        let got_at = access.got_at;
-        let is_young = now.saturating_sub(got_at) < REJECTED_AFTER;
         // Who pauses already goes on pausing.
         let is_troubled = self.failures > 0 || self.record.refused.is_some();
-        if self.rejected == Some(got_at) || is_young || is_troubled || !self.may_ask() {
+        if began < got_at || is_troubled || !self.may_ask() {
             return;
         }
-        if let Phase::Resting(due) = &mut self.phase {
-            self.rejected = Some(got_at);
-            *due = Some(due.map_or(now, |due| due.min(now)));
+        self.rejected = Some(got_at);
+        let least = (REJECTED_AFTER << self.rejections.min(16)).min(REFUSED_PAUSE);
+        let is_young = began - got_at < least;
+        if let Phase::Resting(due) = &mut self.phase
+            && due.is_none_or(|due| due > now)
+            && !is_young
+        {
+            self.rejections = self.rejections.saturating_add(1);
+            *due = Some(now);
         }
+    }
+
+    /// The end is near: nothing is asked any more, and what is not durable is tried at once.
+    pub fn handle_leaving(&mut self, now: Ms) {
+        self.is_leaving = true;
+        if let Phase::Keeping { due: Some(due), .. } = &mut self.phase {
+            *due = now;
+        }
+    }
+
+    fn got_at(&self) -> Option<Ms> {
+        self.record.access.as_ref().map(|access| access.got_at)
     }
 
     /// Whether there is anything to ask with.
@@ -339,6 +330,8 @@ impl Renewal {
     fn rest(&mut self, now: Ms) {
         let due = if !self.may_ask() {
             None
+        } else if self.failures > 0 {
+            Some(now.saturating_add(self.pause(self.failures)))
         } else if self.record.refused.is_some() {
             Some(now.saturating_add(self.less(REFUSED_PAUSE)))
         } else {
@@ -352,13 +345,17 @@ impl Renewal {
         self.phase = Phase::Resting(due);
     }
 
-    /// When to renew a token: ahead of its end, and not all at once.
+    /// When to renew a token: ahead of its end, not all at once, and not again and again.
     fn due(&self, access: &Access) -> Ms {
         let assumed = access.got_at.saturating_add(ASSUMED_LIFE);
         let end = access.ends_at.unwrap_or(assumed);
         let margin = MARGIN.min(end.saturating_sub(access.got_at) / 4);
         let spread = self.part(margin / 2, access.got_at);
-        end.saturating_sub(margin + spread)
+        let due = end.saturating_sub(margin + spread);
+        if end <= access.got_at {
+            return due; // it had ended when it was given
+        }
+        due.max(access.got_at.saturating_add(FIRST_PAUSE))
     }
 
     /// The pause after so many failures in a row.

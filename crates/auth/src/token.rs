@@ -146,6 +146,8 @@ pub struct Refusal {
     /// Whether the same grant is refused for ever: `invalid_grant` (RFC 6749 §5.2), which says that
     /// it is expired, revoked or used up.
     pub is_final: bool,
+    /// `refresh_token`, where the answer has one all the same: then the one that was sent is used up.
+    pub refresh: Option<Secret>,
 }
 
 /// The texts that a token request makes secret: answers may repeat them.
@@ -176,13 +178,21 @@ fn discreet(text: &str, max: usize, secrets: &[&Secret]) -> String {
 /// # Errors
 /// It gave no token that can be used.
 pub fn read(status: u16, body: &[u8], secrets: &[&Secret]) -> Result<Token, Refusal> {
+    // Serde refuses what nests deeper than 128; the size is bounded by whoever read it.
+    let json: Value = serde_json::from_slice(body).unwrap_or_default();
+    let refresh = refresh(&json);
+    let secrets: Vec<&Secret> = secrets.iter().copied().chain(&refresh).collect();
+    let read = usable(status, &json, &secrets);
+    read.map_err(|refusal| Refusal { refresh, ..refusal })
+}
+
+fn usable(status: u16, json: &Value, secrets: &[&Secret]) -> Result<Token, Refusal> {
     let down = |detail: String| Refusal {
         reason: Reason::AuthServerDown,
         detail,
         is_final: false,
+        refresh: None,
     };
-    // Serde refuses what nests deeper than 128; the size is bounded by whoever read it.
-    let json: Value = serde_json::from_slice(body).unwrap_or_default();
     if let Some(error) = json["error"].as_str() {
         let shown = discreet(error, 60, secrets);
         let description = json["error_description"].as_str().unwrap_or_default();
@@ -201,23 +211,32 @@ pub fn read(status: u16, body: &[u8], secrets: &[&Secret]) -> Result<Token, Refu
             reason,
             detail,
             is_final: error == "invalid_grant" && !is_ours && status < 500,
+            refresh: None,
         });
     }
     match status {
-        200 => token(&json).map_err(|problem| down(format!("answers 200, but {problem}"))),
+        200 => token(json).map_err(|problem| down(format!("answers 200, but {problem}"))),
         300..=399 => Err(down(format!("redirects ({status}), which is not followed"))),
         400 | 401 | 403 => Err(Refusal {
             reason: Reason::AuthCredentialRefused,
             detail: format!("refused ({status}) without an error code"),
             is_final: false,
+            refresh: None,
         }),
         429 => Err(Refusal {
             reason: Reason::RateLimited,
             detail: "is asked too often (429)".to_owned(),
             is_final: false,
+            refresh: None,
         }),
         _ => Err(down(format!("answers {status}"))),
     }
+}
+
+fn refresh(json: &Value) -> Option<Secret> {
+    let refresh = json["refresh_token"].as_str();
+    let refresh = refresh.filter(|text| !text.is_empty() && text.len() <= MAX_TOKEN_BYTES);
+    refresh.map(Secret::new)
 }
 
 fn token(json: &Value) -> Result<Token, &'static str> {
@@ -238,12 +257,10 @@ fn token(json: &Value) -> Result<Token, &'static str> {
     let life = seconds
         .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
         .map(|seconds| Duration::from_secs_f64(seconds.min(MAX_LIFE.as_secs_f64())));
-    let refresh = json["refresh_token"].as_str();
-    let refresh = refresh.filter(|text| !text.is_empty() && text.len() <= MAX_TOKEN_BYTES);
     Ok(Token {
         access: Secret::new(access),
         life,
-        refresh: refresh.map(Secret::new),
+        refresh: refresh(json),
         scope: json["scope"]
             .as_str()
             .map(|scope| model::text::line(scope, 200)),
@@ -423,6 +440,24 @@ mod tests {
         assert_eq!(read(200, odd, &[]).unwrap().life, None);
         let endless = br#"{"access_token":"a","token_type":"Bearer","expires_in":1e300}"#;
         assert_eq!(read(200, endless, &[]).unwrap().life, Some(MAX_LIFE));
+    }
+
+    #[test]
+    fn an_answer_without_a_token_may_have_a_refresh_token() {
+        for (status, body) in [
+            (200, r#"{"access_token":"a","refresh_token":"r-new"}"#),
+            (200, r#"{"token_type":"Bearer","refresh_token":"r-new"}"#),
+            (
+                400,
+                r#"{"error":"no","error_description":"r-new","refresh_token":"r-new"}"#,
+            ),
+            (503, r#"{"refresh_token":"r-new"}"#),
+        ] {
+            let refusal = read(status, body.as_bytes(), &[]).unwrap_err();
+            assert_eq!(refusal.refresh, Some(Secret::new("r-new")), "{body}");
+            assert!(!format!("{refusal:?}").contains("r-new"), "{refusal:?}");
+        }
+        assert_eq!(read(503, b"", &[]).unwrap_err().refresh, None);
     }
 
     #[test]

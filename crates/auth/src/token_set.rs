@@ -137,18 +137,29 @@ impl TokenSet {
     /// used up.
     ///
     /// # Errors
-    /// There is no refresh token, or it is not accepted any more.
+    /// There is no refresh token, or it is not accepted any more. Where the refusal has another one,
+    /// that is to be kept too.
     pub async fn refresh(&mut self, net: &mut Net, now: i64) -> Result<(), Refusal> {
         let Some(refresh) = self.refresh_token.clone() else {
             return Err(Refusal {
                 reason: model::Reason::AuthCredentialRefused,
                 detail: "the access token has ended, and there is no refresh token".to_owned(),
                 is_final: true,
+                refresh: None,
             });
         };
-        let token = self.exchange(&refresh, net, now).await?;
-        self.take(token, now);
-        Ok(())
+        match self.exchange(&refresh, net, now).await {
+            Ok(token) => {
+                self.take(token, now);
+                Ok(())
+            }
+            Err(refusal) => {
+                if refusal.refresh.is_some() {
+                    self.refresh_token.clone_from(&refusal.refresh);
+                }
+                Err(refusal)
+            }
+        }
     }
 
     /// Exchanges a refresh token for new tokens. They must be kept at once: the old refresh token may

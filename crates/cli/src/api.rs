@@ -20,6 +20,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Where the API is, and what opens it.
 #[derive(Debug, Args)]
+#[group(id = "coordinator")]
 pub(crate) struct Options {
     /// Where the coordinator's API is
     #[arg(long, env = "PARALLAX_API", default_value = "http://127.0.0.1:7080")]

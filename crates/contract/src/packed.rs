@@ -6,6 +6,7 @@ use std::io::{Read as _, Write as _};
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
+use model::json::{self, Refused};
 use serde_json::Value;
 
 use crate::limits::MAX_SURFACE_BYTES;
@@ -13,6 +14,8 @@ use crate::surface::{Surface, Unfit};
 
 /// Bytes of a fingerprint: SHA-256.
 const DIGEST: usize = 32;
+/// What the tree of a packed surface may cost: its tools, and the object around them.
+const BUDGET: u32 = json::BUDGET + 32;
 
 /// Why bytes are no packed surface.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,8 +38,17 @@ impl Surface {
         encoder.finish().unwrap_or_default()
     }
 
+    /// Whether [`Surface::unpack`] reads it again: every surface of a probe, which keeps no more, but not
+    /// every lock file.
+    #[must_use]
+    pub fn is_packable(&self) -> bool {
+        let costs = self.tools().iter().map(|tool| json::weight(tool).0);
+        costs.fold(0, u32::saturating_add) <= json::BUDGET
+    }
+
     /// Reads what [`Surface::pack`] wrote. A stream of more than [`MAX_SURFACE_BYTES`] is not read to
-    /// its end. Whoever knows the fingerprint compares it.
+    /// its end, and a tree of more values than a probe keeps is not built. Whoever knows the fingerprint
+    /// compares it.
     ///
     /// # Errors
     /// The bytes are something else.
@@ -48,7 +60,10 @@ impl Surface {
         if text.len() > MAX_SURFACE_BYTES {
             return Err(Unfit::TooLarge.into());
         }
-        let whole: Value = serde_json::from_slice(&text).map_err(|_| Unpackable::Damaged)?;
+        let whole = json::parse_within(&text, BUDGET).map_err(|refused| match refused {
+            Refused::TooLarge => Unfit::TooLarge.into(),
+            Refused::Syntax => Unpackable::Damaged,
+        })?;
         let tools = whole.get("tools").and_then(Value::as_array);
         let instructions = match whole.get("instructions") {
             None => None,
@@ -105,6 +120,20 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_surface_is_unpacked_and_a_larger_one_is_none() {
+        // Object 9, name 1, array 2, and its items.
+        let of = |cost: u32| {
+            let tool = json!({ "name": "a", "x": vec![0; cost as usize - 12] });
+            Surface::new(&[tool], Some("be kind")).unwrap()
+        };
+        let whole = of(json::BUDGET);
+        assert!(whole.is_packable() && !of(json::BUDGET + 1).is_packable());
+        assert_eq!(Surface::unpack(&whole.pack()), Ok(whole));
+        let large = Surface::unpack(&of(json::BUDGET + 100).pack());
+        assert_eq!(large, Err(Unfit::TooLarge.into()));
+    }
+
+    #[test]
     fn a_fingerprint_is_its_bytes() {
         let whole = surface();
         let digest = digest_of(whole.fingerprint()).unwrap();
@@ -126,9 +155,22 @@ mod tests {
 
     #[test]
     fn bombs_and_other_bytes_are_errors() {
-        let bomb = stream(&vec![b' '; 4 * MAX_SURFACE_BYTES]);
-        assert!(bomb.len() < 20_000);
-        assert_eq!(Surface::unpack(&bomb), Err(Unfit::TooLarge.into()));
+        let many = |value: &str| {
+            let fill = format!("{value},").repeat(MAX_SURFACE_BYTES / (value.len() + 1) - 10);
+            format!(r#"{{"tools":[{fill}{value}]}}"#)
+        };
+        let bombs = [
+            " ".repeat(4 * MAX_SURFACE_BYTES),
+            many(r#"{"":0}"#),
+            many("[]"),
+            many("0"),
+            many(r#"{"name":""}"#),
+        ];
+        for bomb in bombs {
+            let packed = stream(bomb.as_bytes());
+            assert!(packed.len() < 20_000);
+            assert_eq!(Surface::unpack(&packed), Err(Unfit::TooLarge.into()));
+        }
         let whole = surface().pack();
         let others: [&[u8]; 4] = [
             b"",

@@ -51,6 +51,10 @@ pub struct Sighting {
     pub at_ms: u64,
     /// Since when the agent sees this one.
     pub since_ms: u64,
+    /// How bad the last was of what the agent saw that was compared with the pin: true until what it
+    /// sees now is compared, or is the pin. A list that is another every time is none the better for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<ChangeClass>,
     /// Whether it is of the life that the agent lives now: else it is history.
     #[serde(skip)]
     pub is_live: bool,
@@ -96,6 +100,9 @@ pub struct Standing {
     /// How often a surface came up that no agent saw just before.
     #[serde(skip)]
     changes: u64,
+    /// How often anything changed but who sees what.
+    #[serde(skip)]
+    revision: u64,
 }
 
 /// Agents that see the same.
@@ -105,7 +112,7 @@ pub struct Group<'a> {
     pub fingerprint: Option<&'a str>,
     /// Whether it is what is pinned.
     pub is_pinned: bool,
-    /// How bad the worst change since the pin is, where both are held.
+    /// How bad the worst change since the pin is that these agents were found to see.
     pub class: Option<ChangeClass>,
     /// The agents.
     pub agents: Vec<(&'a str, &'a Sighting)>,
@@ -132,7 +139,7 @@ impl Standing {
 
     /// An agent said what it sees; `facts` of the surface, if it is one. The first that anybody
     /// sees is pinned. Whether there is something new to keep: that an agent still sees what it saw
-    /// is not.
+    /// is not, nor is what an agent that does not watch says, or what is of another life of it.
     pub fn handle_sighting(
         &mut self,
         agent: &str,
@@ -140,15 +147,19 @@ impl Standing {
         facts: Option<Known>,
         now: u64,
     ) -> bool {
+        if !seen.is_live || !self.watches(agent) {
+            return false;
+        }
         let last = self.sightings.get(agent).map(|before| before.at_ms);
         match last {
-            // Another life of the agent said so, or it comes late: it says nothing of now.
-            Some(last) if !seen.is_live || seen.at_ms < last => return false,
+            // It comes late: it says nothing of now.
+            Some(last) if seen.at_ms < last => return false,
             None if !self.has_room() => return false,
             Some(_) | None => {}
         }
         let before = self.sightings.get(agent);
         seen.since_ms = seen.at_ms;
+        seen.judged = before.and_then(|before| self.class_of(before));
         let is_same = before.is_some_and(|before| before.is_as(&seen));
         let mut is_new = !is_same;
         if let Some(before) = before.filter(|_| is_same) {
@@ -187,16 +198,18 @@ impl Standing {
         }
     }
 
+    /// Whether an agent is one of those that watch; everybody is until that is said.
+    fn watches(&self, agent: &str) -> bool {
+        let watching = self.watching.as_ref();
+        watching.is_none_or(|watching| watching.contains(agent))
+    }
+
     /// What those see who watch now.
     fn current(&self) -> impl Iterator<Item = (&str, &Sighting)> {
-        let watches = |agent: &String| {
-            let watching = self.watching.as_ref();
-            watching.is_none_or(|watching| watching.contains(agent))
-        };
         let current = self
             .sightings
             .iter()
-            .filter(move |(agent, _)| watches(agent));
+            .filter(move |(agent, _)| self.watches(agent));
         current.map(|(agent, seen)| (agent.as_str(), seen))
     }
 
@@ -222,6 +235,7 @@ impl Standing {
             return false;
         }
         self.declared = fingerprint.map(str::to_owned);
+        self.revision += 1;
         if let Some(fingerprint) = fingerprint {
             self.pin_to(fingerprint.to_owned(), PinnedBy::Monitor, None, None, now);
         }
@@ -272,6 +286,7 @@ impl Standing {
             self.forget_classes();
             self.drift_since_ms = None;
         }
+        self.revision += 1;
         self.history.push(Pinned {
             fingerprint,
             by,
@@ -334,7 +349,11 @@ impl Standing {
         if self.is_pinned(seen) {
             return None;
         }
-        self.entry(seen.fingerprint.as_deref()?)?.class
+        let entry = seen
+            .fingerprint
+            .as_deref()
+            .and_then(|seen| self.entry(seen));
+        entry.and_then(|known| known.class).or(seen.judged)
     }
 
     /// Who sees what: what is pinned first. More than one is a mixed rollout.
@@ -344,6 +363,8 @@ impl Standing {
         for (agent, seen) in self.current() {
             let fits = |group: &&mut Group<'_>| group.agents.iter().all(|(_, g)| g.is_as(seen));
             if let Some(group) = groups.iter_mut().find(fits) {
+                let classes = [group.class, self.class_of(seen)];
+                group.class = classes.into_iter().flatten().min();
                 group.agents.push((agent, seen));
             } else {
                 groups.push(Group {
@@ -362,5 +383,11 @@ impl Standing {
     #[must_use]
     pub const fn changes(&self) -> u64 {
         self.changes
+    }
+
+    /// Another number whenever more has changed than who sees what, since this value was read.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
     }
 }

@@ -20,7 +20,7 @@ use verdict::{AgentChange, Ask, Judge, Mesh, Ms, Transition};
 use window::{Latencies, Samples};
 
 use answerer::Answerer;
-pub(crate) use contract::{Come, ToolsSaid};
+pub(crate) use contract::{Come, Place, ToolsSaid};
 pub(crate) use judged::Said;
 use region::Region;
 pub(crate) use region::{Percentiles, RegionView, Voice};

@@ -19,7 +19,7 @@ use store::{Store, StoreError};
 use tokio::time::Instant;
 
 use crate::Hub;
-use crate::board::Come;
+use crate::board::{Come, Place};
 use crate::keeper::millis;
 pub(crate) use kept::{begin, forget, surface};
 
@@ -45,7 +45,11 @@ pub(crate) enum Refused {
 /// What is wrong with the pin of a spec beyond its shape.
 pub(crate) fn problem(spec: &MonitorSpec) -> Option<FieldError> {
     let pin = spec.contract.pin.as_ref()?;
-    let wrong = lock_of(pin)?.err()?;
+    let wrong = match lock_of(pin)? {
+        Ok(lock) if lock.surface.is_packable() => return None,
+        Ok(_) => "has more values than a probe keeps; pin its fingerprint instead".to_owned(),
+        Err(wrong) => wrong.to_string(),
+    };
     Some(FieldError::new(
         "/contract/pin",
         format!("the lock file {wrong}"),
@@ -75,16 +79,19 @@ pub(crate) async fn run<S: Store>(hub: Arc<Hub<S>>) {
                 look = Instant::now() + LOOK;
             }
         }
-        while let Some(come) = hub.board.poll_surface() {
-            let monitor = come.monitor.clone();
-            if let Err(error) = take(&hub, come).await {
-                // It is asked for again.
-                tracing::error!(%monitor, %error, "a surface is not kept");
-                tokio::time::sleep(AGAIN).await;
+        loop {
+            while let Some(come) = hub.board.poll_surface() {
+                let monitor = come.from.monitor.clone();
+                if let Err(error) = take(&hub, come).await {
+                    // It is asked for again.
+                    tracing::error!(%monitor, %error, "a surface is not kept");
+                    tokio::time::sleep(AGAIN).await;
+                }
+                hub.board.mark_contract(&monitor);
             }
-            hub.board.mark_contract(&monitor);
-        }
-        while let Some(monitor) = hub.board.poll_contract() {
+            let Some(monitor) = hub.board.poll_contract() else {
+                break;
+            };
             if let Err(error) = look_after(&hub, &monitor).await {
                 tracing::error!(%monitor, %error, "a contract is not kept yet");
                 tokio::time::sleep(AGAIN).await;
@@ -96,11 +103,12 @@ pub(crate) async fn run<S: Store>(hub: Arc<Hub<S>>) {
 
 /// Keeps a surface that has come, if it is what it should be.
 async fn take<S: Store>(hub: &Hub<S>, come: Come) -> Result<(), StoreError> {
-    let Come {
+    let Come { from, packed } = come;
+    let Place {
         monitor,
         fingerprint,
-        packed,
-    } = come;
+        agent,
+    } = from;
     let bytes = packed.clone();
     // The most that an agent sends is unpacked one after the other.
     let read = tokio::task::spawn_blocking(move || Surface::unpack(&bytes)).await;
@@ -113,7 +121,7 @@ async fn take<S: Store>(hub: &Hub<S>, come: Come) -> Result<(), StoreError> {
     };
     if let Some(what) = what {
         hub.board.rejected();
-        tracing::warn!(%monitor, what, "a surface that an agent handed in");
+        tracing::warn!(%monitor, %agent, what, "a surface that an agent handed in");
         return Ok(());
     }
     hub.board.answer_surface(&monitor);
@@ -142,8 +150,10 @@ async fn look_after<S: Store>(hub: &Hub<S>, monitor: &str) -> Result<(), StoreEr
         hold_declared(hub, &id).await?;
     }
     judge(hub, monitor).await?;
-    kept::write(hub, &id).await?;
     let now = Instant::now().into_std();
+    if hub.board.is_to_keep(monitor, now) {
+        kept::write(hub, &id).await?;
+    }
     if let Some((fingerprint, agent)) = hub.board.ask_surface(monitor, now) {
         let request = v1::SurfaceRequest {
             monitor_id: monitor.to_owned(),

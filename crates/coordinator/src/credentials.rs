@@ -9,9 +9,11 @@
 //!
 //! One task, [`renewer`], asks for tokens and writes them: a refresh token has one owner.
 
+mod asking;
 mod entry;
 mod held;
 mod means;
+pub(crate) mod rejections;
 pub(crate) mod renewer;
 mod view;
 pub(crate) mod wall;
@@ -21,6 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use auth::Secret;
+use auth::renewal::Ms;
 use model::credential::{CredentialState, WallState};
 use model::{Monitor, MonitorId, MonitorSpec};
 use store::StoreError;
@@ -34,6 +37,7 @@ pub(crate) use entry::Given;
 pub(crate) use view::CredentialView;
 pub(crate) use wall::WallView;
 
+use rejections::Rejection;
 use view::{End, Seen};
 use wall::Wall;
 
@@ -90,8 +94,8 @@ struct State {
     known: BTreeMap<MonitorId, Known>,
     /// Monitors whose spec may be another.
     changed: BTreeSet<MonitorId>,
-    /// Monitors whose token the target does not accept.
-    rejected: BTreeSet<MonitorId>,
+    /// Monitors whose token the target does not accept, and when the last probe began that says so.
+    rejected: BTreeMap<MonitorId, Ms>,
     /// Whose token is the n-th: one entry a monitor.
     renewals: BTreeMap<u64, MonitorId>,
 }
@@ -174,17 +178,22 @@ impl Credentials {
         answered.await.map_err(|_| closed())?
     }
 
-    /// The target turned away the token that an agent sent.
-    pub(crate) fn rejected(&self, id: &str) {
-        let Ok(id) = id.parse::<MonitorId>() else {
-            return;
-        };
+    /// The target turned away the token of a probe, which says something if that was a probe of the
+    /// monitor as it is now.
+    pub(crate) fn rejected(&self, rejection: Rejection) {
+        let Rejection {
+            id,
+            generation,
+            began,
+        } = rejection;
         let mut state = self.lock();
         let is_renewed = state
             .known
             .get(&id)
-            .is_some_and(|known| known.seen.is_some());
-        if is_renewed && state.rejected.insert(id) {
+            .is_some_and(|known| known.seen.is_some() && known.generation == generation);
+        if is_renewed {
+            let last = state.rejected.entry(id).or_insert(began);
+            *last = began.max(*last);
             drop(state);
             self.wake.notify_one();
         }

@@ -257,7 +257,9 @@ fn show(board: &Board, delivery: &Delivery<'_>, seq: u64, record: v1::Record) {
         Some(v1::record::Kind::SurfaceSeen(seen)) => {
             board.surface_seen(&sighting(seen.seen_at_us), &seen)
         }
-        Some(v1::record::Kind::SurfacePart(part)) => board.surface_part(part),
+        Some(v1::record::Kind::SurfacePart(part)) => {
+            board.surface_part(&delivery.identity.agent, part)
+        }
         // A gap was counted when its lane was filled.
         Some(v1::record::Kind::Gap(_)) => Ok(()),
         None => Err(rpc::convert::ConvertError::new("kind", "is missing")),

@@ -118,7 +118,7 @@ impl Snapshot {
         });
         let (rejected, gaps) = hub.board.losses();
         let agents = hub.fleet.views(now);
-        let fault = |agent: &AgentView| hub.board.fault(&agent.id).0;
+        let fault = |agent: &AgentView| hub.board.told(&agent.id).0;
         Self {
             rows,
             faults: agents.iter().map(fault).collect(),

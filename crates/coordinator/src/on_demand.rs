@@ -216,9 +216,10 @@ pub(crate) async fn run<S: Store>(
         None // nothing is asked of anybody
     } else {
         let cost = cost(hub, &asked.spec, to_ask)?;
+        let asked_at = asked_at(&asked.spec);
         let admitted = hub
             .on_demand
-            .admit(key, (&origin, cost.0, cost.1), began.into_std());
+            .admit(key, (&asked_at, cost.0, cost.1), began.into_std());
         Some(admitted?)
     };
     let id = secret::id()?;
@@ -285,6 +286,23 @@ fn held_back(pause: Duration) -> NoReport {
             .unwrap_or(u64::MAX),
     );
     held
+}
+
+/// Who bears the requests: the target's origin, or where the caller leads them instead, by whatever name.
+fn asked_at(spec: &MonitorSpec) -> String {
+    let url = spec.url.as_url();
+    let endpoint = url
+        .host()
+        .map(|host| host.to_owned())
+        .zip(url.port_or_known_default());
+    let led = endpoint.and_then(|(host, port)| {
+        let mut rules = spec.connect_to.iter();
+        rules.find_map(|rule| rule.apply(&host, port))
+    });
+    led.map_or_else(
+        || spec.url.origin(),
+        |(host, port)| format!("{host}:{port}"),
+    )
 }
 
 /// The requests that a run makes of its origin, and how many all runs may make of it a minute: what

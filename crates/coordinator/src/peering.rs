@@ -133,7 +133,8 @@ impl Peering {
             let revision = known.told.revision;
             let paths = paths.iter().take(known.bits.len());
             let paths = paths.filter(|path| path.revision == revision);
-            known.seen = paths.copied().collect();
+            let by_bit: BTreeMap<u32, v1::PeerPath> = paths.map(|path| (path.bit, *path)).collect();
+            known.seen = by_bit.into_values().collect();
             known.seen_at = now;
         }
     }

@@ -108,8 +108,12 @@ pub(crate) async fn put<S: Store>(
     check(&spec)?;
     let _writing = hub.writes.lock().await;
     free(hub, id).await?;
-    if hub.board.len() >= MAX_MONITORS && hub.store.monitor(id).await?.is_none() {
-        return Err(Refused::Full);
+    if hub.store.monitor(id).await?.is_none() {
+        if hub.board.len() >= MAX_MONITORS {
+            return Err(Refused::Full);
+        }
+        // What another of this name may have left, if the store failed while it was removed.
+        contracts::forget(&hub.store, id).await?;
     }
     // Of a folder that is not followed any more, it is the API's from now on.
     unmark(&hub.store, id).await?;
@@ -203,6 +207,7 @@ pub(crate) async fn follow<S: Store>(
     for (id, spec) in wanted {
         // First: a monitor without its mark would be the API's.
         if !marked.contains(id.as_str()) {
+            contracts::forget(&hub.store, id).await?;
             mark(&hub.store, id).await?;
         }
         let put = hub.store.put_monitor(id, spec.clone()).await?;

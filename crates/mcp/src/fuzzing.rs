@@ -17,11 +17,11 @@ use tape::Tape;
 
 use crate::exchange::Head;
 use crate::findings::Findings;
-use crate::json::{self, Refused};
 use crate::jsonrpc;
 use crate::limits::{MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES};
 use crate::reply::{Expect, Fault, Reader};
 use crate::sse::{Broken, Event, Parser};
+use model::json::{self, Refused};
 
 /// A stream means the same however it is cut, and nothing larger than the limit is held or given.
 ///

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::json;
+use model::json;
 
 /// A message, or what passes for one.
 #[derive(Debug, Clone, PartialEq)]

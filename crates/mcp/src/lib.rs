@@ -23,7 +23,6 @@ mod findings;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod header;
-mod json;
 mod jsonrpc;
 pub mod limits;
 mod negotiate;

@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
-use crate::json;
 use crate::limits::{MAX_BODY_BYTES, MAX_TOOLS};
+use model::json;
 
 /// What a complete `tools/list` brought, untouched and untrusted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,7 @@
 //! - [`outcome`] and [`report`]: what one probe found.
 //! - [`regional`]: what several agents found that probed at once, because somebody asked.
 //! - [`contract`]: what changed in a tool surface, and how bad that is.
+//! - [`json`]: JSON of strangers, parsed under a budget.
 //! - [`text`]: what a target wrote, made safe to show.
 
 pub mod check;
@@ -26,6 +27,7 @@ pub mod file;
 pub mod flow;
 pub mod header;
 pub mod instance;
+pub mod json;
 pub mod json_schema;
 pub mod monitor;
 pub mod outcome;

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,8 +14,12 @@ use tokio::time::Instant;
 use crate::key::{Allowed, ByKey, Credentials, Takes, key_of, provider};
 use crate::{ALPN, IDLE, KeyHash, echo};
 
-/// Connections at once. An agent is watched by a few dozen others; the coordinator looks in.
+/// Connections at once of those who may connect. An agent is watched by a few dozen others.
 const CONNECTIONS: usize = 128;
+/// Handshakes at once, of whomever.
+const SHAKING: usize = 64;
+/// And of one address: others must still come through, the coordinator among them.
+const SHAKING_OF_ONE: usize = 4;
 /// Of one key: the old one may still be there when a client comes back.
 const OF_ONE: usize = 2;
 /// Handshakes at once before addresses must prove themselves (RFC 9000 §8.1.2): until then QUIC
@@ -38,8 +41,7 @@ pub struct Server {
 
 #[derive(Debug, Default)]
 struct Counts {
-    shaking: AtomicUsize,
-    connections: AtomicUsize,
+    shaking: Mutex<BTreeMap<IpAddr, usize>>,
     by_key: Mutex<BTreeMap<KeyHash, usize>>,
 }
 
@@ -53,9 +55,9 @@ impl Server {
         credentials: Credentials,
         allowed: Allowed,
     ) -> io::Result<Self> {
-        let config = config(credentials, allowed).map_err(io::Error::other)?;
+        let config = config(credentials, allowed.clone()).map_err(io::Error::other)?;
         let endpoint = Endpoint::server(config, address)?;
-        let task = tokio::spawn(accept(endpoint.clone()));
+        let task = tokio::spawn(accept(endpoint.clone(), allowed));
         Ok(Self { endpoint, task })
     }
 
@@ -114,58 +116,83 @@ pub(crate) fn transport() -> Result<TransportConfig, quinn::VarIntBoundsExceeded
     Ok(transport)
 }
 
-async fn accept(endpoint: Endpoint) {
+async fn accept(endpoint: Endpoint, allowed: Allowed) {
     let counts = Arc::new(Counts::default());
     while let Some(incoming) = endpoint.accept().await {
-        let is_full = counts.connections.load(Ordering::Relaxed) >= CONNECTIONS;
-        if is_full {
+        let address = incoming.remote_address().ip().to_canonical();
+        let (all, of_one) = counts.shaking(address);
+        if all >= SHAKING || of_one >= SHAKING_OF_ONE {
             incoming.ignore();
             continue;
         }
-        let is_crowded = counts.shaking.load(Ordering::Relaxed) >= UNPROVEN;
-        if is_crowded && !incoming.remote_address_validated() {
+        if all >= UNPROVEN && !incoming.remote_address_validated() {
             // It cannot fail for an address that is not proven; if it does, nobody is answered.
             let _ = incoming.retry();
             continue;
         }
-        counts.connections.fetch_add(1, Ordering::Relaxed);
-        counts.shaking.fetch_add(1, Ordering::Relaxed);
-        let counts = Arc::clone(&counts);
+        counts.begins(address);
+        let (counts, allowed) = (Arc::clone(&counts), allowed.clone());
         tokio::spawn(async move {
-            serve(incoming, &counts).await;
-            counts.connections.fetch_sub(1, Ordering::Relaxed);
+            let shaken = shake(incoming).await;
+            counts.ends(&address);
+            if let Some(connection) = shaken {
+                serve(&connection, &counts, &allowed).await;
+                connection.close(VarInt::from_u32(0), b"");
+            }
         });
     }
 }
 
-async fn serve(incoming: Incoming, counts: &Counts) {
-    let shaken = match incoming.accept() {
-        Ok(connecting) => tokio::time::timeout(HANDSHAKE, connecting).await.ok(),
-        Err(_) => None,
-    };
-    counts.shaking.fetch_sub(1, Ordering::Relaxed);
-    let Some(Ok(connection)) = shaken else {
-        return;
-    };
-    let Some(key) = key_shown(&connection) else {
-        return;
-    };
-    if counts.enters(key) {
-        answer(&connection).await;
+async fn shake(incoming: Incoming) -> Option<Connection> {
+    let connecting = incoming.accept().ok()?;
+    let shaken = tokio::time::timeout(HANDSHAKE, connecting).await;
+    shaken.ok()?.ok()
+}
+
+async fn serve(connection: &Connection, counts: &Counts, allowed: &Allowed) {
+    if let Some(key) = key_shown(connection)
+        && counts.enters(key)
+    {
+        answer(connection, || allowed.has(&key)).await;
         counts.leaves(&key);
     }
-    connection.close(VarInt::from_u32(0), b"");
 }
 
 impl Counts {
+    fn by_address(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
+        self.shaking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Handshakes under way: all, and those of an address.
+    fn shaking(&self, address: IpAddr) -> (usize, usize) {
+        let shaking = self.by_address();
+        let of_one = shaking.get(&address).copied().unwrap_or_default();
+        (shaking.values().sum(), of_one)
+    }
+
+    fn begins(&self, address: IpAddr) {
+        *self.by_address().entry(address).or_default() += 1;
+    }
+
+    fn ends(&self, address: &IpAddr) {
+        let mut shaking = self.by_address();
+        if let Some(count) = shaking.get_mut(address) {
+            *count -= 1;
+            if *count == 0 {
+                shaking.remove(address);
+            }
+        }
+    }
+
     fn keys(&self) -> MutexGuard<'_, BTreeMap<KeyHash, usize>> {
         self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn enters(&self, key: KeyHash) -> bool {
         let mut keys = self.keys();
+        let all: usize = keys.values().sum();
         let count = keys.entry(key).or_default();
-        let has_room = *count < OF_ONE;
+        let has_room = all < CONNECTIONS && *count < OF_ONE;
         *count += usize::from(has_room);
         has_room
     }
@@ -187,10 +214,13 @@ fn key_shown(connection: &Connection) -> Option<KeyHash> {
     key_of(chain.ok()?.first()?)
 }
 
-/// Sends back what asks, so often and no more.
-async fn answer(connection: &Connection) {
+/// Sends back what asks, so often and no more, for as long as he may.
+async fn answer(connection: &Connection, may: impl Fn() -> bool) {
     let (mut since, mut answers) = (Instant::now(), 0);
     while let Ok(datagram) = connection.read_datagram().await {
+        if !may() {
+            return;
+        }
         if since.elapsed() >= Duration::from_secs(1) {
             (since, answers) = (Instant::now(), 0);
         }

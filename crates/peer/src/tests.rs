@@ -21,6 +21,24 @@ fn credentials() -> (Credentials, KeyHash) {
 
 const LOOPBACK: &str = "127.0.0.1:0";
 
+/// Who may no more is not answered any more, also over the path that is open.
+#[tokio::test]
+async fn a_list_without_the_key_ends_the_path() {
+    let (shown, ours) = credentials();
+    let allowed = Allowed::default();
+    allowed.set([ours].into());
+    let (theirs, key) = credentials();
+    let server = Server::bind(LOOPBACK.parse().unwrap(), theirs, allowed.clone()).unwrap();
+    let client = Client::new(Some(shown)).unwrap();
+    let link = client.open(server.address().unwrap(), key).await.unwrap();
+    link.ping(1).unwrap();
+    assert_eq!(link.answered().await.unwrap(), 1);
+    allowed.set(BTreeSet::new());
+    link.ping(2).unwrap();
+    let ended = link.answered().await.unwrap_err();
+    assert!(matches!(ended, PathError::Refused(_)), "{ended}");
+}
+
 /// A server that lets in these keys: its address and its key.
 fn server(keys: &[KeyHash]) -> (Server, SocketAddr, KeyHash) {
     let (shown, key) = credentials();

@@ -122,6 +122,9 @@ pub(crate) fn monitor(monitor: &Monitor, key: &Key) -> Result<Vec<u8>, StoreErro
         // Shown, it would be hidden; here it is kept.
         spec["headers"][name] = secret.expose().into();
     }
+    if let Some(authorization) = &monitor.spec.authorization {
+        spec["authorization"] = authorization.written();
+    }
     let row = MonitorRow {
         generation: monitor.generation,
         spec,
@@ -171,6 +174,37 @@ mod tests {
         assert_eq!(monitor_of(b"docs", &sealed, &key).unwrap(), docs);
         let moved = monitor_of(b"shop", &sealed, &key).unwrap_err().to_string();
         assert!(moved.contains("shop") && moved.contains("another key"));
+    }
+
+    #[test]
+    fn what_tokens_are_got_with_is_kept_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::open_or_create(&folder.path().join("k")).unwrap();
+        let table = [
+            serde_json::json!({
+                "grant": "client_credentials", "client_id": "me", "client_secret": "s3cret",
+            }),
+            serde_json::json!({
+                "grant": "client_credentials", "client_id": "me", "private_key": "s3cret",
+            }),
+            serde_json::json!({ "grant": "token_set", "tokens": "s3cret" }),
+            serde_json::json!({ "grant": "token_set" }),
+        ];
+        for authorization in table {
+            let spec =
+                serde_json::json!({ "url": "https://a/mcp", "authorization": authorization });
+            let docs = Monitor {
+                id: "docs".parse().unwrap(),
+                generation: 1,
+                spec: serde_json::from_value(spec).unwrap(),
+            };
+            let sealed = monitor(&docs, &key).unwrap();
+            assert!(!sealed.windows(6).any(|part| part == b"s3cret"));
+            let opened = monitor_of(b"docs", &sealed, &key).unwrap();
+            assert_eq!(opened, docs);
+            let written = opened.spec.authorization.unwrap().written();
+            assert_eq!(written, authorization, "no secret is hidden");
+        }
     }
 
     #[test]

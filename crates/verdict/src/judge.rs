@@ -29,6 +29,7 @@ use crate::transition::{Evidence, Transition};
 use crate::witness::{Panel, Set, Witness};
 use ballot::{Ballot, Pending, Say, Says};
 use edge::Edges;
+pub(crate) use flap::FLAPPING_OUT;
 use flap::Flaps;
 use region::Region;
 use stance::Stances;
@@ -156,6 +157,7 @@ impl Judge {
             .iter()
             .find(|change| change.previous == Verdict::Outage && change.verdict != Verdict::Outage);
         self.outage_ended = ended.map(|change| change.at);
+        self.flaps.recall(past);
         (self.incident, self.next_look) = (None, now);
         for ballot in &mut self.ballots {
             ballot.pending = None;
@@ -206,23 +208,23 @@ impl Judge {
     /// A failure waits for its self-test, which may have come before it where the failure had to
     /// wait for the link.
     fn bad(&mut self, at: usize, says: Says, seen: &Seen, mesh: &Mesh, now: Ms) {
-        let ttl = self.policy.ttl();
+        let flips = self.ballots[at].flips_by(&says, self.policy.ttl(), now);
         let ballot = &mut self.ballots[at];
-        let flips = says.iter().zip(&ballot.levels).any(|(say, vote)| {
-            let fails = say.is_some_and(|say| !say.is_ok());
-            fails && vote.say.is_ok() && vote.is_fresh(ttl, now)
-        });
         ballot.pending = Some(Pending {
             seq: seen.seq,
             says,
             began: seen.began,
             heard: now,
+            is_suspected: false,
             retry_after: seen.retry_after,
             until: now + ATTEST,
         });
         let early = ballot.early.iter().position(|(seq, _)| *seq == seen.seq);
         let early = early.map(|n| ballot.early.remove(n));
-        self.suspect(at, seen.began, flips, mesh, now);
+        let is_suspected = self.suspect(at, seen.began, flips, mesh, now);
+        if let Some(pending) = self.ballots[at].pending.as_mut() {
+            pending.is_suspected = is_suspected;
+        }
         if let Some((seq, attested)) = early {
             self.attest(at, seq, attested, mesh, now);
         }
@@ -270,7 +272,11 @@ impl Judge {
             Attested::Full | Attested::Weak => {
                 let is_vouched = attested == Attested::Full;
                 let ttl = self.policy.ttl();
+                let flips = ballot.flips_by(&pending.says, ttl, now);
                 ballot.fold(&pending.says, pending.began, pending.heard, ttl, is_vouched);
+                if !pending.is_suspected {
+                    self.look_late(at, pending.began, flips, mesh, now);
+                }
                 self.confirm_failure(at, mesh, now);
                 self.hold_others(&pending, now);
             }

@@ -68,7 +68,7 @@ pub enum Attested {
 pub struct AgentChange {
     /// Which agent.
     pub agent: String,
-    /// Why it has no vote; none when it has one again.
+    /// What is wrong with it, as [`Mesh::told`] says; none when all is well again.
     pub fault: Option<Fault>,
     /// When.
     pub at: Ms,
@@ -311,7 +311,9 @@ impl Mesh {
         })
     }
 
-    /// What is wrong with an agent, whether or not it has a vote.
+    /// What is shown of an agent: why it has no vote, as [`Self::fault`] says, or else
+    /// [`Fault::Minority`], which costs it none. Whoever wants to know whether what it sees counts
+    /// asks [`Self::fault`].
     #[must_use]
     pub fn told(&self, agent: &str) -> Option<Fault> {
         match self.members.get(agent) {
@@ -320,7 +322,8 @@ impl Mesh {
         }
     }
 
-    /// Why an agent has no vote. One that was never heard is silent.
+    /// Why an agent has no vote; none where it has one. One that was never heard is silent, and one
+    /// that is alone in what it says keeps its vote.
     #[must_use]
     pub fn fault(&self, agent: &str) -> Option<Fault> {
         match self.members.get(agent) {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Ms;
+use crate::judge::FLAPPING_OUT;
 use crate::judge::Standing;
 
 /// A change of verdict or of its scope.
@@ -157,8 +158,13 @@ pub fn sentence(standing: &Standing) -> String {
         Verdict::Degraded => match standing.reason.as_deref() {
             Some("latency") => "half of all witnesses or more find it slower than usual".to_owned(),
             Some("flapping") => format!(
-                "it fails again and again, about every {} s, and is back each time before it is an outage",
-                evidence.rhythm_ms.unwrap_or(0) / 1000
+                "it fails again and again, about every {} s, and {}",
+                evidence.rhythm_ms.unwrap_or(0) / 1000,
+                if evidence.rule == FLAPPING_OUT {
+                    "now and then it is an outage"
+                } else {
+                    "is back each time before it is an outage"
+                },
             ),
             Some("checks") => "it answers, and breaks rules that users feel".to_owned(),
             Some(_) | None => format!("it works now and then: {how}"),

@@ -39,7 +39,8 @@ pub(super) struct OnDemand {
 
 /// A probe that is over.
 pub(super) struct Ended {
-    origin: String,
+    /// Whose word it is, where it is the target's own.
+    origin: Option<String>,
     report: Report,
 }
 
@@ -56,6 +57,8 @@ struct Asked {
     headers: HeaderMap,
     health: Option<HealthSpec>,
     way: Way,
+    /// Whether it asks the target as a stranger would, where the target's name leads.
+    is_plain: bool,
 }
 
 impl OnDemand {
@@ -111,7 +114,9 @@ impl Core {
     }
 
     fn begin_on_demand(&mut self, id: String, asked: Asked) {
-        let origin = asked.plan.url.origin();
+        // Where the caller says who answers for a name, or with which credential, the answer says nothing
+        // to anybody else: else he could have monitors left alone.
+        let origin = asked.is_plain.then(|| asked.plan.url.origin());
         let job = probe::Job {
             plan: asked.plan,
             headers: asked.headers,
@@ -177,11 +182,11 @@ impl Core {
             Outcome::Failed(failure) => failure.reason == Reason::RateLimited,
             Outcome::Ok | Outcome::Degraded { .. } | Outcome::Inconclusive { .. } => false,
         };
-        if is_limited {
+        if is_limited && let Some(origin) = &ended.origin {
             let asked = ended.report.retry_after_seconds.map(Duration::from_secs);
             let pause = asked.unwrap_or(UNSAID);
-            tracing::info!(origin = %ended.origin, ?pause, "the target asks for a pause");
-            self.origins.told(&ended.origin, pause, now());
+            tracing::info!(%origin, ?pause, "the target asks for a pause");
+            self.origins.told(origin, pause, now());
         }
     }
 
@@ -207,7 +212,13 @@ fn read(request: &v1::OnDemandRequest) -> Result<Asked, ConvertError> {
     let mut plan = item::plan(probe, !headers.is_empty())?;
     plan.close_timeout = plan.close_timeout.min(time / CLOSING);
     plan.total_timeout = plan.total_timeout.min(time - plan.close_timeout);
+    let way = probe.network.as_ref();
+    let is_detour = way.is_some_and(|way| {
+        let names = [&way.sni, &way.host, &way.ca_pem];
+        !way.connect_to.is_empty() || names.iter().any(|name| !name.is_empty())
+    });
     Ok(Asked {
+        is_plain: !is_detour && headers.is_empty(),
         plan,
         headers,
         health: item::json("health_json", &probe.health_json)?,

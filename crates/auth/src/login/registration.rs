@@ -60,6 +60,7 @@ pub(super) fn read(
         reason: Reason::AuthServerDown,
         detail,
         is_final: false,
+        refresh: None,
     };
     let answer = answer.as_ref().map_err(|fault| {
         down(format!(
@@ -78,6 +79,7 @@ pub(super) fn read(
                 model::text::line(error, 60)
             ),
             is_final: false,
+            refresh: None,
         });
     }
     let field = |name: &str| {

@@ -23,6 +23,7 @@ fn refusal(reason: Reason, is_final: bool) -> Refusal {
         reason,
         detail: "no".to_owned(),
         is_final,
+        refresh: None,
     }
 }
 
@@ -81,12 +82,15 @@ fn a_client_asks_at_once_and_ahead_of_each_end() {
 fn a_token_is_renewed_in_time_whatever_its_life() {
     let day = 24 * 3600;
     for (seconds, least, most) in [
-        (Some(4), 2, 3),
+        // Used for ten seconds, though it lives no longer.
+        (Some(4), 10, 10),
+        (Some(16), 10, 12),
         (Some(300), 187, 225),
         (Some(day), day - 2700, day - 1800),
         (Some(365 * day), 365 * day - 2700, 365 * day - 1800),
         // Nobody says: five minutes.
         (None, 187, 225),
+        // It had ended when it was given.
         (Some(0), 0, 0),
     ] {
         for salt in 0..50 {
@@ -104,7 +108,7 @@ fn who_cannot_renew_does_not_ask() {
     assert_eq!(renewal.poll_timeout(), None);
     assert_eq!(renewal.poll_command(START + HOUR), None);
     assert_eq!(renewal.state(START + HOUR), CredentialState::Expired);
-    renewal.handle_rejected(START + HOUR);
+    renewal.handle_rejected(START + HOUR, START + HOUR);
     assert_eq!(renewal.poll_timeout(), None);
     // A user who has not signed in yet.
     let renewal = Renewal::new(Record::default(), true, 0, START);
@@ -198,19 +202,104 @@ fn a_store_that_fails_is_tried_again_and_nobody_else_asked() {
 #[test]
 fn a_token_that_the_target_turns_away_is_renewed_once() {
     let mut renewal = user();
-    renewal.handle_rejected(START + MINUTE / 2);
-    assert!(
-        renewal.poll_timeout().unwrap() > START + HOUR / 2,
-        "too young"
-    );
+    let usual = renewal.poll_timeout().unwrap();
+    assert!(usual > START + HOUR / 2);
     let now = START + 2 * MINUTE;
-    renewal.handle_rejected(now);
+    for (began, why) in [
+        (START + MINUTE / 2, "too young"),
+        (START - 1, "it was another token's"),
+    ] {
+        renewal.handle_rejected(began, now);
+        assert_eq!(renewal.poll_timeout(), Some(usual), "{why}");
+    }
+    renewal.handle_rejected(now, now);
     assert_eq!(renewal.poll_timeout(), Some(now));
     assert!(renewal.poll_command(now).is_some());
     renewal.handle_refusal(refusal(Reason::AuthServerDown, false), now);
     let due = renewal.poll_timeout();
-    renewal.handle_rejected(now + 1);
+    renewal.handle_rejected(now + 1, now + 1);
     assert_eq!(renewal.poll_timeout(), due, "no sooner than the pause");
+}
+
+#[test]
+fn a_target_that_turns_every_token_away_has_new_ones_ever_less_often() {
+    let mut renewal = user();
+    let mut now = START;
+    let mut ages = Vec::new();
+    for _ in 0..8 {
+        let got_at = now;
+        while renewal.poll_timeout().unwrap() > now {
+            now += MINUTE;
+            renewal.handle_rejected(now, now);
+        }
+        ages.push((now - got_at) / MINUTE);
+        assert!(renewal.poll_command(now).is_some());
+        // Its life is a day, and so it would not be renewed for hours.
+        renewal.handle_token(token("a", Some(86_400), None), now);
+        kept(&mut renewal, now);
+    }
+    assert_eq!(ages, [1, 2, 4, 8, 16, 32, 60, 60]);
+    // One that is good to its end begins anew.
+    now = renewal.poll_timeout().unwrap();
+    assert!(renewal.poll_command(now).is_some());
+    renewal.handle_token(token("a", Some(86_400), None), now);
+    kept(&mut renewal, now);
+    renewal.handle_rejected(now + MINUTE, now + MINUTE);
+    assert_eq!(renewal.poll_timeout(), Some(now + MINUTE));
+}
+
+#[test]
+fn a_token_without_a_life_is_one_whose_life_nobody_says() {
+    let mut renewal = client();
+    assert!(renewal.poll_command(START).is_some());
+    renewal.handle_token(token("a1", Some(0), None), START);
+    assert_eq!(kept(&mut renewal, START).access.unwrap().ends_at, None);
+    assert_eq!(renewal.state(START), CredentialState::Ok);
+    assert!(renewal.poll_timeout().unwrap() > START + 2 * MINUTE);
+    // One that had ended when it was given is exchanged at once.
+    let ended = signed_in(Some("r0"), Some(0));
+    let renewal = Renewal::new(ended, true, 7, START);
+    assert_eq!(renewal.poll_timeout(), Some(START));
+}
+
+#[test]
+fn a_refresh_token_of_an_answer_without_a_token_is_kept() {
+    for (reason, is_final) in [
+        (Reason::AuthServerDown, false),
+        (Reason::AuthCredentialRefused, true),
+    ] {
+        let mut renewal = user();
+        let now = renewal.poll_timeout().unwrap();
+        assert!(renewal.poll_command(now).is_some());
+        let refused = Refusal {
+            refresh: Some(Secret::new("r1")),
+            ..refusal(reason, is_final)
+        };
+        renewal.handle_refusal(refused, now);
+        assert_eq!(kept(&mut renewal, now).refresh, Some(Secret::new("r1")));
+        let due = renewal.poll_timeout().unwrap();
+        assert!(due - now >= FIRST_PAUSE * 3 / 4, "{reason:?}");
+        let asked = renewal.poll_command(due);
+        assert_eq!(asked, Some(Command::Ask(Some(Secret::new("r1")))));
+    }
+}
+
+#[test]
+fn who_leaves_asks_nothing_and_keeps_what_it_has() {
+    let mut renewal = user();
+    let now = renewal.poll_timeout().unwrap();
+    assert!(renewal.poll_command(now).is_some());
+    renewal.handle_token(token("a1", Some(3600), Some("r1")), now);
+    assert!(renewal.poll_command(now).is_some());
+    renewal.handle_not_kept(now);
+    renewal.handle_leaving(now);
+    assert!(renewal.poll_command(now).is_some(), "at once");
+    renewal.handle_not_kept(now);
+    let due = renewal.poll_timeout().unwrap();
+    assert!(due - now < 1000);
+    assert_eq!(kept(&mut renewal, due).refresh, Some(Secret::new("r1")));
+    assert_eq!(renewal.poll_timeout(), None);
+    assert_eq!(renewal.poll_command(due + HOUR), None);
 }
 
 #[test]
@@ -239,8 +328,8 @@ fn no_secret_is_shown() {
 enum Turn {
     /// Time passes: seconds.
     Wait(u64),
-    /// The question that is under way is answered with new tokens.
-    Answer { rotates: bool },
+    /// The question that is under way is answered with new tokens that live so many seconds.
+    Answer { rotates: bool, life: u64 },
     /// It never arrives.
     Lose,
     /// It is refused.
@@ -253,10 +342,16 @@ enum Turn {
     Kill,
 }
 
+/// Long lives, short ones, and none.
+fn lives() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(600), 0u64..30]
+}
+
 fn turns() -> impl Strategy<Value = Vec<Turn>> {
     let turn = prop_oneof![
         4 => (0u64..4000).prop_map(Turn::Wait),
-        3 => any::<bool>().prop_map(|rotates| Turn::Answer { rotates }),
+        4 => (0u64..5).prop_map(Turn::Wait),
+        3 => (any::<bool>(), lives()).prop_map(|(rotates, life)| Turn::Answer { rotates, life }),
         1 => Just(Turn::Lose),
         1 => (0u8..8).prop_map(|n| Turn::Refuse { is_final: n == 0 }),
         4 => (0u8..4).prop_map(|n| Turn::Store { keeps: n > 0 }),
@@ -305,14 +400,14 @@ impl World {
     fn turn(&mut self, turn: Turn) {
         match turn {
             Turn::Wait(seconds) => self.now += seconds * 1000,
-            Turn::Answer { rotates } => {
+            Turn::Answer { rotates, life } => {
                 if let Some(Some(sent)) = self.asking.take() {
                     self.given += 1;
                     let next = rotates.then(|| format!("r{}", self.given));
                     if rotates {
                         self.spent.insert(sent.expose().to_owned());
                     }
-                    let token = token("a", Some(600), next.as_deref());
+                    let token = token("a", Some(life), next.as_deref());
                     self.renewal.handle_token(token, self.now);
                 }
             }
@@ -336,7 +431,7 @@ impl World {
                 Some(_) => self.renewal.handle_not_kept(self.now),
                 None => {}
             },
-            Turn::Reject => self.renewal.handle_rejected(self.now),
+            Turn::Reject => self.renewal.handle_rejected(self.now, self.now),
             Turn::Kill => {
                 // What was answered and is not durable is lost with the process: nobody can help
                 // that. Everything else must go on.

@@ -21,6 +21,7 @@ const MAX_FILE_BYTES: u64 = 64 << 10;
 /// Whose token to probe with.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Authorization")]
+#[group(id = "authorization")]
 pub(crate) struct Options {
     /// Get a token by client credentials (OAuth 2.1) for this client, and probe with it
     #[arg(
@@ -192,11 +193,14 @@ impl Options {
                     user_agent,
                 };
                 let renewed = set.refresh(&mut Net::new(dialer, home), wall()).await;
+                let is_kept = renewed.as_ref().is_err_and(|no| no.refresh.is_none());
+                if !is_kept {
+                    token_file::write(OPTION, path, &set, &lock)?;
+                }
                 renewed.map_err(|refusal| CredentialError::Refused {
                     path: path.clone(),
                     refusal,
                 })?;
-                token_file::write(OPTION, path, &set, &lock)?;
             }
         }
         Ok(Some(set.access_token))

@@ -61,7 +61,7 @@ pub(crate) struct Demands {
     /// The protocol revision that must be agreed on
     #[arg(long, value_name = "REVISION", value_parser = word::<Revision>)]
     expect_protocol_version: Option<Revision>,
-    /// An `Origin` whose requests must be served, like https://app.example.com. Repeatable
+    /// An `Origin` whose requests must be served, like `https://app.example.com`. Repeatable
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     expect_origin_accepted: Vec<WebOrigin>,
     /// An `Origin` whose requests must be refused (DNS rebinding). Repeatable

@@ -65,6 +65,7 @@ impl Standing {
         if let Some(known) = self.entry_mut(&fingerprint) {
             known.held_bytes = bytes;
         }
+        self.revision += 1;
         // It may have been dropped a moment ago, and is there again.
         self.dropped.retain(|dropped| *dropped != fingerprint);
         self.evict();
@@ -75,6 +76,7 @@ impl Standing {
         if let Some(known) = self.entry_mut(fingerprint) {
             known.held_bytes = 0;
         }
+        self.revision += 1;
     }
 
     /// Keeps few: the oldest go first, those that an agent sees last, and the pin never.
@@ -89,7 +91,16 @@ impl Standing {
                 return; // the pin alone
             };
             let gone = self.known.remove(at);
+            // What its agents see is as bad as it was found to be.
+            let sightings = self.sightings.values_mut();
+            let class = gone.class;
+            for seen in
+                sightings.filter(|seen| seen.fingerprint.as_ref() == Some(&gone.fingerprint))
+            {
+                seen.judged = class.or(seen.judged);
+            }
             if gone.held_bytes > 0 {
+                self.revision += 1;
                 self.dropped.push(gone.fingerprint);
             }
         }
@@ -120,20 +131,26 @@ impl Standing {
         if let Some(known) = self.entry_mut(fingerprint) {
             known.class = class;
         }
+        self.revision += 1;
     }
 
     pub(super) fn forget_classes(&mut self) {
         for known in &mut self.known {
             known.class = None;
         }
+        for seen in self.sightings.values_mut() {
+            seen.judged = None;
+        }
     }
 
     /// Surfaces that some agent sees and can hand in, and nobody holds: with those agents. The pin
-    /// first.
+    /// first, then what agents see of whom nothing is known to be bad.
     #[must_use]
     pub fn wanted(&self) -> Vec<(&str, Vec<&str>)> {
         let mut wanted = Vec::new();
-        for group in self.groups() {
+        let mut groups = self.groups();
+        groups.sort_by_key(|group| (!group.is_pinned, group.class.is_some()));
+        for group in groups {
             let entry = group.fingerprint.and_then(|seen| self.entry(seen));
             let entry = entry.filter(|known| known.held_bytes == 0 && known.is_sendable);
             if let Some(entry) = entry {

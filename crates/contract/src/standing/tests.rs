@@ -24,6 +24,7 @@ fn sighting(region: &str, fingerprint: &str, at_ms: u64) -> Sighting {
         generation: 1,
         at_ms,
         since_ms: 0,
+        judged: None,
         is_live: true,
     }
 }
@@ -169,7 +170,10 @@ fn history_says_nothing_of_now() {
         is_live: false,
         ..sighting("eu", fingerprint, at)
     };
-    assert!(standing.handle_sighting("eu-1", old("a", 9), Some(facts("a")), 9));
+    assert!(!standing.handle_sighting("eu-1", old("a", 9), Some(facts("a")), 9));
+    assert!(standing.pin().is_none() && standing.known().is_empty());
+    assert!(standing.sightings().is_empty());
+    assert!(see(&mut standing, "eu-1", "a", 9));
     assert!(!standing.handle_sighting("eu-1", old("b", 10), Some(facts("b")), 10));
     assert!(see(&mut standing, "eu-1", "c", 11));
     assert!(!see(&mut standing, "eu-1", "a", 10), "it comes late");
@@ -208,10 +212,111 @@ fn agents_that_watch_no_more_are_not_heard() {
     assert_eq!(standing.drift_since_ms(), Some(5), "it is back");
     // Who watches has room, whoever watched before.
     for n in 0..2 * MAX_SIGHTINGS {
-        see(&mut standing, &format!("ap-{n}"), "a", 6);
+        let agent = format!("ap-{n}");
+        standing.assign(agents(&["eu-1", "us-1", &agent]), 6);
+        assert!(see(&mut standing, &agent, "a", 6));
     }
     assert_eq!(standing.sightings().len(), MAX_SIGHTINGS);
     assert_eq!(standing.groups().len(), 2);
+}
+
+#[test]
+fn agents_that_do_not_watch_neither_pin_nor_teach() {
+    let mut standing = Standing::default();
+    standing.assign(BTreeSet::from(["eu-1".to_owned()]), 1);
+    assert!(!see(&mut standing, "us-1", "b", 2));
+    assert_eq!(standing, {
+        let mut untouched = Standing::default();
+        untouched.assign(BTreeSet::from(["eu-1".to_owned()]), 1);
+        untouched
+    });
+    assert!(see(&mut standing, "eu-1", "a", 3));
+    assert_eq!(pin(&standing), ("a", PinnedBy::FirstSeen));
+}
+
+/// A target that writes something new into its list for every probe, faster than anybody compares.
+#[test]
+fn a_list_that_is_new_every_time_is_as_bad_as_it_was_found_to_be() {
+    let grave = BTreeSet::from([ChangeClass::Breaking]);
+    let mut standing = Standing::default();
+    see(&mut standing, "eu-1", "a", 1);
+    hold(&mut standing, "a", 10);
+    see(&mut standing, "eu-1", "b", 2);
+    assert!(!standing.is_changed("eu-1", &grave), "not compared");
+    hold(&mut standing, "b", 10);
+    standing.judge("a", "b", Some(ChangeClass::Breaking));
+    for n in 0..3 * MAX_KNOWN as u64 {
+        see(&mut standing, "eu-1", &format!("nonce {n}"), 3 + n);
+        assert!(standing.is_changed("eu-1", &grave), "{n}");
+        assert_eq!(standing.worst(), Some(ChangeClass::Breaking));
+    }
+    assert!(standing.entry("b").is_none(), "it made room");
+    let unfit = Sighting {
+        fingerprint: None,
+        unfit: Some("too_large".to_owned()),
+        ..sighting("eu", "", 50)
+    };
+    standing.handle_sighting("eu-1", unfit, None, 50);
+    assert!(
+        standing.is_changed("eu-1", &grave),
+        "nor does it get away so"
+    );
+
+    see(&mut standing, "eu-1", "c", 60);
+    hold(&mut standing, "c", 10);
+    standing.judge("a", "c", Some(ChangeClass::Additive));
+    assert_eq!(standing.worst(), Some(ChangeClass::Additive), "compared");
+    see(&mut standing, "eu-1", "a", 70);
+    assert_eq!(standing.worst(), None, "it is the pin");
+    see(&mut standing, "eu-1", "d", 80);
+    assert_eq!(standing.worst(), None, "nothing is known of it");
+
+    see(&mut standing, "eu-1", "c", 90);
+    see(&mut standing, "eu-1", "e", 91);
+    assert_eq!(standing.worst(), Some(ChangeClass::Additive));
+    standing.approve("c", "ann", None, 92).unwrap();
+    assert_eq!(standing.worst(), None, "found of another pin");
+}
+
+#[test]
+fn what_nothing_bad_is_known_of_is_wanted_first() {
+    let mut standing = Standing::default();
+    for agent in ["ap-1", "eu-1"] {
+        see(&mut standing, agent, "a", 1);
+    }
+    hold(&mut standing, "a", 10);
+    see(&mut standing, "ap-1", "b", 2);
+    hold(&mut standing, "b", 10);
+    standing.judge("a", "b", Some(ChangeClass::Breaking));
+    see(&mut standing, "ap-1", "c", 3);
+    see(&mut standing, "eu-1", "d", 3);
+    let wanted = [("d", vec!["eu-1"]), ("c", vec!["ap-1"])];
+    assert_eq!(standing.wanted(), wanted);
+}
+
+#[test]
+fn sightings_alone_are_no_other_revision() {
+    let mut standing = Standing::default();
+    let mut last = standing.revision();
+    let mut is_other = |standing: &Standing| {
+        let before = std::mem::replace(&mut last, standing.revision());
+        before != last
+    };
+    see(&mut standing, "eu-1", "a", 1);
+    assert!(is_other(&standing), "it is pinned");
+    for n in 0..3 * MAX_KNOWN as u64 {
+        see(&mut standing, "eu-1", &format!("nonce {n}"), 2 + n);
+        assert!(!is_other(&standing), "{n}");
+    }
+    see(&mut standing, "eu-1", "b", 50);
+    hold(&mut standing, "b", 10);
+    assert!(is_other(&standing), "it is held");
+    standing.judge("a", "b", Some(ChangeClass::Breaking));
+    assert!(is_other(&standing), "it is judged");
+    standing.approve("b", "ann", None, 51).unwrap();
+    assert!(is_other(&standing), "it is approved");
+    standing.declare(Some("a"), 52);
+    assert!(is_other(&standing), "it is declared");
 }
 
 #[test]

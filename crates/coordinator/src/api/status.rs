@@ -330,7 +330,7 @@ pub(super) async fn agents<S: Store>(State(hub): Shared<S>) -> Result<Response, 
     let members = roster::members(&hub.store).await?.into_iter();
     let agents = members.map(|member| {
         let heard = heard.remove(&member.place.agent);
-        let (fault, since) = hub.board.fault(&member.place.agent);
+        let (fault, since) = hub.board.told(&member.place.agent);
         Listed {
             id: member.place.agent,
             region: member.place.region,

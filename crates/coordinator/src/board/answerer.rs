@@ -51,7 +51,8 @@ mod tests {
         let read = Answerer::of(&sent);
         let pop = read.edge.unwrap().pop.unwrap();
         assert!(pop.starts_with("FRA") && !pop.contains('\u{1b}'), "{pop}");
-        assert!(read.instance.unwrap().chars().count() <= MAX_NAME);
+        let cut = format!("{}…", "x".repeat(MAX_NAME));
+        assert_eq!(read.instance.unwrap(), cut);
         assert!(!read.server.unwrap().name.contains('\u{202e}'));
         let unknown = v1::Answerer {
             edge_provider: "elsewhere".into(),

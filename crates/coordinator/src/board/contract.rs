@@ -15,8 +15,8 @@ use rpc::{limits, v1};
 use verdict::Ms;
 
 use super::{Board, Sighting, State};
-pub(crate) use coming::Come;
 pub(super) use coming::Contracts;
+pub(crate) use coming::{Come, Place};
 
 /// Parts of the largest surface.
 const MAX_PARTS: usize = limits::MAX_SURFACE_BYTES.div_ceil(limits::SURFACE_PART_BYTES);
@@ -26,6 +26,9 @@ const ASK_AGAIN_MS: Ms = 60_000;
 /// everybody must not fill the mesh with them.
 const MOST_ASKED: usize = 12;
 const HOUR_MS: Ms = 3_600_000;
+/// How long after a contract was kept only sightings have changed for it to be kept again: a server whose
+/// tools are others for everybody must not keep the store busy. The agents say again what they see.
+const KEEP_AGAIN_MS: Ms = 10_000;
 /// Characters of what an agent says that a server is.
 const MAX_WORD_CHARS: usize = 128;
 
@@ -36,6 +39,12 @@ pub(super) struct Contract {
     standing: Standing,
     /// When surfaces were asked for.
     asked: VecDeque<Ms>,
+    /// The fingerprint that was asked for last, and of whom, until it comes.
+    awaited: Option<(String, String)>,
+    /// When it was kept last, and which revision.
+    kept: Option<(Ms, u64)>,
+    /// Whether what was seen since is not kept yet.
+    is_unkept: bool,
 }
 
 /// What is said of a monitor's tools, for metrics.
@@ -58,6 +67,7 @@ impl Contract {
         };
         if !spec.watch {
             self.standing = Standing::default();
+            (self.awaited, self.kept) = (None, None);
             return true;
         }
         let pin = spec.pin.as_ref().and_then(|pin| pin.fingerprint());
@@ -151,6 +161,11 @@ impl Board {
         if !watched.contract.spec.watch || record.generation != watched.generation {
             return Ok(());
         }
+        // Nobody has asked the others.
+        let mut witnesses = watched.judge.panel().witnesses().iter();
+        if !witnesses.any(|witness| witness.agent == sighting.identity.agent) {
+            return Ok(());
+        }
         let facts = seen.clone().map(|seen| facts(record, seen, at));
         let saw = Saw {
             fingerprint: seen,
@@ -160,6 +175,7 @@ impl Board {
             generation: record.generation,
             at_ms: at,
             since_ms: at,
+            judged: None,
             is_live: sighting.is_live,
         };
         let now = self.axis.ms(sighting.received);
@@ -175,8 +191,12 @@ impl Board {
         Ok(())
     }
 
-    /// A part of a surface came.
-    pub(crate) fn surface_part(&self, record: v1::SurfacePart) -> Result<(), ConvertError> {
+    /// A part of a surface came from an agent.
+    pub(crate) fn surface_part(
+        &self,
+        agent: &str,
+        record: v1::SurfacePart,
+    ) -> Result<(), ConvertError> {
         let monitor = convert::id_from("monitor_id", &record.monitor_id)?;
         let fingerprint = fingerprint(&record.fingerprint)?;
         let whole = usize::try_from(record.parts).unwrap_or(usize::MAX);
@@ -189,16 +209,24 @@ impl Board {
         }
         let mut state = self.lock();
         let is_wanted = state.monitors.get(&monitor).is_some_and(|watched| {
-            let entry = watched.contract.standing.entry(&fingerprint);
-            entry.is_some_and(|known| known.held_bytes == 0)
+            let contract = &watched.contract;
+            let asked = contract.awaited.as_ref();
+            let is_asked = asked.is_some_and(|(what, whom)| *what == fingerprint && whom == agent);
+            let entry = contract.standing.entry(&fingerprint);
+            is_asked && entry.is_some_and(|known| known.held_bytes == 0)
         });
         if !is_wanted {
-            return Ok(()); // asked for twice, or not at all
+            return Ok(()); // of another agent, of before a restart, or not asked for at all
         }
-        if state
-            .contracts
-            .take(monitor, fingerprint, record, whole, part)
-        {
+        let from = Place {
+            monitor: monitor.clone(),
+            fingerprint,
+            agent: agent.to_owned(),
+        };
+        if state.contracts.take(from, record, whole, part) {
+            if let Some(watched) = state.monitors.get_mut(&monitor) {
+                watched.contract.awaited = None;
+            }
             drop(state);
             self.contract_news.notify_one();
         }
@@ -207,7 +235,7 @@ impl Board {
 
     /// The next monitor whose contract is to be looked after.
     pub(crate) fn poll_contract(&self) -> Option<String> {
-        self.lock().contracts.changed.pop_first()
+        self.lock().contracts.next_changed()
     }
 
     /// It is to be looked after again.
@@ -215,14 +243,14 @@ impl Board {
         self.lock().mark_contract(monitor);
     }
 
-    /// Everything that nobody holds is asked for again, if it is time.
+    /// Everything that nobody holds is asked for again, and what is not kept is kept, if it is time.
     pub(crate) fn mark_wanted(&self) {
         let mut state = self.lock();
         let wanted = state.monitors.iter().filter(|(_, watched)| {
             let standing = &watched.contract.standing;
             let mut known = standing.known().iter();
             let is_missing = known.any(|known| known.held_bytes == 0 && known.is_sendable);
-            is_missing && !standing.wanted().is_empty()
+            watched.contract.is_unkept || is_missing && !standing.wanted().is_empty()
         });
         let wanted: Vec<String> = wanted.map(|(monitor, _)| monitor.clone()).collect();
         state.contracts.changed.extend(wanted);
@@ -261,6 +289,37 @@ impl Board {
         contract.spec.watch.then(|| change(&mut contract.standing))
     }
 
+    /// Whether it is time to keep how it stands: not while only sightings have changed since a moment
+    /// ago.
+    pub(crate) fn is_to_keep(&self, monitor: &str, now: Instant) -> bool {
+        let at = self.axis.ms(now);
+        let mut state = self.lock();
+        let Some(watched) = state.monitors.get_mut(monitor) else {
+            return false;
+        };
+        let contract = &mut watched.contract;
+        let revision = contract.standing.revision();
+        let is_time = contract
+            .kept
+            .is_none_or(|(last, kept)| kept != revision || last + KEEP_AGAIN_MS <= at);
+        contract.is_unkept = true;
+        is_time
+    }
+
+    /// It was kept as it stood at a revision.
+    pub(crate) fn handle_kept(&self, monitor: &str, revision: u64, now: Instant) {
+        let at = self.axis.ms(now);
+        if let Some(watched) = self.lock().monitors.get_mut(monitor) {
+            watched.contract.kept = Some((at, revision));
+            watched.contract.is_unkept = false;
+        }
+    }
+
+    /// Whether there is such a monitor.
+    pub(crate) fn has(&self, monitor: &str) -> bool {
+        self.lock().monitors.contains_key(monitor)
+    }
+
     /// It stood so before a restart.
     pub(crate) fn restore_contract(&self, monitor: &str, mut standing: Standing, now: Instant) {
         let at = self.axis.ms(now);
@@ -289,6 +348,7 @@ impl Board {
         let agent = agents.get(asked.len() % agents.len().max(1))?;
         let ask = ((*fingerprint).to_owned(), (*agent).to_owned());
         asked.push_back(at);
+        contract.awaited = Some(ask.clone());
         Some(ask)
     }
 

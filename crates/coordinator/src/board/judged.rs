@@ -233,7 +233,6 @@ impl Board {
             others: record.others_asked,
             others_ok: record.others_ok,
             lag: record.scheduler_lag_us / 1000,
-            ..SelfTest::default()
         };
         let agent = &sighting.identity.agent;
         self.of_mesh(sighting.received, |state, at| {
@@ -252,8 +251,14 @@ impl Board {
         Ok(())
     }
 
-    /// What is wrong with an agent, and since when it is as it is.
+    /// Why an agent has no vote, none where it has one; and since when it is as it is.
     pub(crate) fn fault(&self, agent: &str) -> (Option<model::verdict::Fault>, Option<Ms>) {
+        let state = self.lock();
+        (state.mesh.fault(agent), state.mesh.since(agent))
+    }
+
+    /// What is said of an agent, also where it keeps its vote; and since when.
+    pub(crate) fn told(&self, agent: &str) -> (Option<model::verdict::Fault>, Option<Ms>) {
         let state = self.lock();
         (state.mesh.told(agent), state.mesh.since(agent))
     }

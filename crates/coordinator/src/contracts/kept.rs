@@ -20,10 +20,18 @@ fn place(monitor: &str, fingerprint: &str) -> String {
     format!("{monitor} {fingerprint}")
 }
 
-/// Puts on the board what was known before a restart.
+/// Puts on the board what was known before a restart, and lets go of what is left of monitors that are
+/// gone.
 pub(crate) async fn begin<S: Store>(store: &S, board: &Board) -> Result<(), StoreError> {
     let now = tokio::time::Instant::now().into_std();
     for (monitor, bytes) in store.entries(Kind::Contract).await? {
+        if !board.has(&monitor) {
+            // It was removed, and the coordinator ended before this was.
+            if let Ok(id) = monitor.parse() {
+                forget(store, &id).await?;
+            }
+            continue;
+        }
         match serde_json::from_slice::<Row>(&bytes) {
             Ok(row) => board.restore_contract(&monitor, row.standing, now),
             // The agents say again what they see; only the pin and its history are lost.
@@ -56,12 +64,16 @@ pub(super) async fn write<S: Store>(hub: &Hub<S>, id: &MonitorId) -> Result<(), 
     let Some(standing) = hub.board.contract(id.as_str()) else {
         return Ok(());
     };
+    let revision = standing.revision();
     let row = Row {
         version: 1,
         standing,
     };
     let row = serde_json::to_vec(&row).map_err(|error| StoreError::Io(error.to_string()))?;
-    set(&hub.store, Kind::Contract, id.as_str(), Some(row)).await
+    set(&hub.store, Kind::Contract, id.as_str(), Some(row)).await?;
+    let now = tokio::time::Instant::now().into_std();
+    hub.board.handle_kept(id.as_str(), revision, now);
+    Ok(())
 }
 
 /// Sets an entry to what it should be, if it is not that already.
@@ -160,4 +172,62 @@ pub(crate) async fn forget<S: Store>(store: &S, id: &MonitorId) -> Result<(), St
         }
     }
     set(store, Kind::Contract, id.as_str(), None).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::axis::Axis;
+    use model::{Monitor, MonitorSpec};
+    use store::MemoryStore;
+
+    /// The rows and the surfaces that a store has.
+    async fn left(store: &MemoryStore) -> Vec<String> {
+        let mut left = Vec::new();
+        for kind in [Kind::Contract, Kind::Surface] {
+            let entries = store.entries(kind).await.unwrap();
+            left.extend(entries.into_iter().map(|(id, _)| id));
+        }
+        left
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_monitor_that_is_gone_is_swept_at_the_start() {
+        let store = MemoryStore::new(0);
+        let surface = Surface::new(&[serde_json::json!({ "name": "a" })], None).unwrap();
+        let lock = Lock {
+            surface,
+            seen: contract::Seen::default(),
+        };
+        let (known, packed) = declared(&lock, 1);
+        let mut standing = Standing::default();
+        standing.declare(Some(&known.fingerprint), 1);
+        standing.handle_held(known.clone(), packed.len());
+        for monitor in ["gone", "here"] {
+            let row = serde_json::to_vec(&Row {
+                version: 1,
+                standing: standing.clone(),
+            });
+            set(&store, Kind::Contract, monitor, Some(row.unwrap()))
+                .await
+                .unwrap();
+            let at = place(monitor, &known.fingerprint);
+            set(&store, Kind::Surface, &at, Some(packed.clone()))
+                .await
+                .unwrap();
+        }
+        let now = tokio::time::Instant::now().into_std();
+        let board = Board::new(Axis::begin(now, jiff::Timestamp::UNIX_EPOCH));
+        let here = Monitor {
+            id: "here".parse().unwrap(),
+            generation: 1,
+            spec: MonitorSpec::new("https://a/mcp".parse().unwrap()),
+        };
+        board.set(&here, now);
+        begin(&store, &board).await.unwrap();
+        let standing = board.contract("here").unwrap();
+        assert_eq!(standing.pin().unwrap().fingerprint, known.fingerprint);
+        let surface = place("here", &known.fingerprint);
+        assert_eq!(left(&store).await, ["here".to_owned(), surface]);
+    }
 }

@@ -172,6 +172,7 @@ pub(super) async fn ask(
             reason: Reason::AuthCredentialRefused,
             detail: "there is no refresh token".to_owned(),
             is_final: true,
+            refresh: None,
         }),
     }
 }

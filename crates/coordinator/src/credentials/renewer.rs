@@ -1,5 +1,7 @@
 //! The one task that asks for tokens, and writes them before anybody has them.
 
+mod draining;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +13,9 @@ use model::monitor::{Authorization, FieldError, Grant};
 use model::{Monitor, MonitorId, Reason};
 use store::{Kind, Store, StoreError};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
+use super::asking::{ours, survived};
 use super::entry::{Entry, Given};
 use super::held::Held;
 use super::means;
@@ -102,11 +105,7 @@ impl<S: Store> Renewer<S> {
                     // Who asked may have gone.
                     let _ = reply.send(replaced);
                 }
-                Some(done) = self.exchanges.join_next() => {
-                    if let Ok(done) = done {
-                        self.answered(done).await;
-                    }
-                }
+                Some(done) = self.exchanges.join_next() => self.ended(done).await,
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -142,8 +141,8 @@ impl<S: Store> Renewer<S> {
                 self.hub.credentials.lock().changed.insert(id);
             }
         }
-        for id in rejected {
-            self.touch(&id, |renewal, at| renewal.handle_rejected(at));
+        for (id, began) in rejected {
+            self.touch(&id, |renewal, at| renewal.handle_rejected(began, at));
         }
     }
 
@@ -259,12 +258,11 @@ impl<S: Store> Renewer<S> {
                     self.exchanges.spawn(async move {
                         let seconds = telemetry::clock::wall().as_second();
                         let answer = match dialer {
-                            Ok(dialer) => means::ask(dialer, &spec, means, refresh, seconds).await,
-                            Err(detail) => Err(Refusal {
-                                reason: Reason::ProberInternal,
-                                detail,
-                                is_final: false,
-                            }),
+                            Ok(dialer) => {
+                                let ask = means::ask(dialer, &spec, means, refresh, seconds);
+                                survived(ask).await
+                            }
+                            Err(detail) => Err(ours(detail)),
                         };
                         Exchanged { id, life, answer }
                     });
@@ -304,6 +302,14 @@ impl<S: Store> Renewer<S> {
         }
     }
 
+    async fn ended(&mut self, done: Result<Exchanged, JoinError>) {
+        match done {
+            Ok(done) => self.answered(done).await,
+            // Nobody aborts them, and what panics in them is caught.
+            Err(error) => tracing::error!(%error, "an exchange failed"),
+        }
+    }
+
     async fn answered(&mut self, done: Exchanged) {
         let Exchanged { id, life, answer } = done;
         let at = now();
@@ -331,20 +337,6 @@ impl<S: Store> Renewer<S> {
             }
         }
         self.advance(&id).await;
-    }
-
-    /// Awaits what was asked, and keeps it: nothing else is asked any more.
-    async fn drain(&mut self) {
-        let work = async {
-            while let Some(done) = self.exchanges.join_next().await {
-                if let Ok(done) = done {
-                    self.answered(done).await;
-                }
-            }
-        };
-        if tokio::time::timeout(DRAIN, work).await.is_err() {
-            tracing::warn!("some authorization servers did not answer before the end");
-        }
     }
 
     fn touch(&mut self, id: &MonitorId, change: impl FnOnce(&mut Renewal, Ms)) {

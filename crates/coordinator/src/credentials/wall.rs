@@ -14,6 +14,9 @@ use crate::axis::shown;
 use crate::fleet::Identity;
 use crate::keeper::millis;
 
+/// How soon after a look another one counts, in milliseconds: an agent looks once an hour, and one
+/// that looks more often is not heard.
+const LEAST_PAUSE_MS: u64 = 10 * 60 * 1000;
 /// Findings of one look, and characters of each.
 const MAX_FINDINGS: usize = 8;
 const MAX_DETAIL: usize = 200;
@@ -55,6 +58,11 @@ pub(crate) struct WallView {
 }
 
 impl Wall {
+    /// Whether somebody has just looked; a clock that was set does not make it so for long.
+    const fn is_recent(&self, at: u64) -> bool {
+        self.looked_at_ms.abs_diff(at) < LEAST_PAUSE_MS
+    }
+
     pub(super) fn view(&self) -> WallView {
         WallView {
             state: self.state,
@@ -101,6 +109,9 @@ pub(crate) async fn handle<S: Store>(hub: &Hub<S>, identity: &Identity, look: v1
         };
         if !known.has_credential || known.generation != look.generation {
             return; // of what it was before
+        }
+        if known.wall.as_ref().is_some_and(|wall| wall.is_recent(at)) {
+            return;
         }
         let before = known.wall.take();
         if let Some(before) = before.as_ref().filter(|before| before.state == state) {
@@ -159,4 +170,26 @@ async fn keep<S: Store>(store: &S, id: &MonitorId, wall: &Wall) -> Result<(), St
     // Looks of one monitor come an hour apart, from one agent.
     let kept = store.replace(Kind::Wall, id.as_str(), known.as_deref(), Some(new));
     kept.await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_counts_some_minutes_after_the_last_one() {
+        let wall = Wall {
+            state: WallState::Healthy,
+            generation: 1,
+            since_ms: 0,
+            looked_at_ms: 10_000_000,
+            agent: "a".to_owned(),
+            findings: Vec::new(),
+        };
+        assert!(wall.is_recent(10_000_000));
+        assert!(wall.is_recent(10_000_000 + LEAST_PAUSE_MS - 1));
+        assert!(!wall.is_recent(10_000_000 + LEAST_PAUSE_MS));
+        // A clock that was set back by hours.
+        assert!(!wall.is_recent(10_000));
+    }
 }

@@ -14,7 +14,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Presence, identify, peer, same_protocol, turned_out};
 use crate::Hub;
+use crate::credentials::rejections;
 use crate::fleet::{Beat, Identity};
+use crate::keeper::millis;
 use crate::ledger::{Delivery, LedgerError, lane_state};
 use crate::tls::Shown;
 
@@ -165,18 +167,6 @@ async fn receive<S: Store>(
     }
 }
 
-/// Where a target does not accept a token that should be good, it is renewed early.
-fn turned_away<S: Store>(hub: &Hub<S>, frame: &v1::EvidenceFrame) {
-    let records = frame.slices.iter().flat_map(|slice| &slice.records);
-    for record in records.take(2 * limits::FRAME_RECORDS) {
-        if let Some(v1::record::Kind::Outcome(outcome)) = &record.kind
-            && outcome.reason() == v1::Reason::AuthTokenRejected
-        {
-            hub.credentials.rejected(&outcome.monitor_id);
-        }
-    }
-}
-
 async fn apply<S: Store>(
     hub: &Arc<Hub<S>>,
     session: &Session,
@@ -195,7 +185,11 @@ async fn apply<S: Store>(
         wall,
         is_recalled: false,
     };
-    turned_away(hub, &frame);
+    // Where a target does not accept a token that should be good, it is renewed early.
+    let agent = &session.identity.agent;
+    for rejection in rejections::read(&frame, agent, &hub.assigned, millis(wall)) {
+        hub.credentials.rejected(rejection);
+    }
     let records: usize = frame.slices.iter().map(|slice| slice.records.len()).sum();
     if records > 2 * limits::FRAME_RECORDS {
         return Err(Status::invalid_argument(

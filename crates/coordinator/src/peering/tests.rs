@@ -137,6 +137,8 @@ fn what_is_seen_is_shown_for_a_minute_and_only_of_the_list_that_holds() {
     peering.seen("eu-a", &many, now);
     assert!(peering.paths(now).is_empty());
     peering.seen("eu-a", &[path(0, revision)], now);
+    // One path is one row, however often it is told.
+    peering.seen("eu-a", &[path(0, revision), path(0, revision)], now);
     peering.seen("us-b", &[path(9, revision)], now);
     let shown = peering.paths(now);
     assert_eq!(shown.len(), 1);

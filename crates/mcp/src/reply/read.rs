@@ -9,7 +9,7 @@ use super::{
 use crate::findings::Findings;
 use crate::jsonrpc::{self, Invalid, Message, Response};
 use crate::limits::{MAX_BODY_BYTES, MAX_EVENTS};
-use crate::{json, sse};
+use crate::sse;
 
 impl Reader {
     /// The response in a complete 2xx body.
@@ -120,7 +120,7 @@ impl Reader {
                 })?;
             // Only where an answer is awaited: elsewhere nobody waits for the blank line.
             if matches!(self.expect, Expect::Response(_)) {
-                events.extend(parser.take_unterminated(json::is_whole));
+                events.extend(parser.take_unterminated(model::json::is_whole));
             }
         }
         self.events += events.len();

@@ -1,6 +1,8 @@
 //! Who watches a target, how often, and what its operator says of it.
 
 use super::ballot::Ballot;
+use super::edge::Edges;
+use super::flap::Flaps;
 use super::{Judge, Policy};
 use crate::Ms;
 use crate::witness::{Panel, Witness};
@@ -34,7 +36,10 @@ impl Judge {
         let levels = 1 + policy.calls.len();
         self.policy = policy;
         self.ballots = vec![Ballot::new(levels); self.panel.witnesses().len()];
-        (self.incident, self.few_since) = (None, None);
+        (self.incident, self.few_since, self.ebbs_since) = (None, None, None);
+        (self.paused_until, self.hold_again) = (0, 0);
+        (self.edges, self.flaps) = (Edges::default(), Flaps::default());
+        self.holds.clear();
         self.due.clear();
         self.forget_regions();
         self.next_look = now;

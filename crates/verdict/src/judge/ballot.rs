@@ -180,6 +180,8 @@ pub(super) struct Pending {
     pub(super) says: Says,
     pub(super) began: Ms,
     pub(super) heard: Ms,
+    /// Whether it made the others look already.
+    pub(super) is_suspected: bool,
     /// The pause that the target asked for.
     pub(super) retry_after: Option<Ms>,
     /// Then the self-test is missing.
@@ -230,6 +232,14 @@ impl Ballot {
             }
         }
         self.is_mute = false;
+    }
+
+    /// Whether the agent said until now that something works that fails by this.
+    pub(super) fn flips_by(&self, says: &Says, ttl: Ms, now: Ms) -> bool {
+        says.iter().zip(&self.levels).any(|(say, vote)| {
+            let fails = say.is_some_and(|say| !say.is_ok());
+            fails && vote.say.is_ok() && vote.is_fresh(ttl, now)
+        })
     }
 
     /// Whether the agent has something to say now.

@@ -41,7 +41,7 @@ impl Finding {
         }
     }
 
-    fn because(self, reason: &'static str) -> Self {
+    pub(super) fn because(self, reason: &'static str) -> Self {
         Self {
             reason: Some(reason.to_owned()),
             ..self
@@ -53,8 +53,10 @@ impl Judge {
     /// Looks at the votes, and says what has changed.
     pub(super) fn decide(&mut self, mesh: &Mesh, now: Ms) {
         if self.is_reading {
-            // Only since when each region is as it is.
+            // Only since when each region is as it is, and what failed again and again: whose votes
+            // counted then is in what was vouched for, and not in how agents are now.
             self.see_regions(self.faulty(mesh), now);
+            self.follow_flaps(&self.tally_without(0, now), now);
             return;
         }
         let mut tally = self.tally(mesh, now);
@@ -131,11 +133,18 @@ impl Judge {
             finding.failing = fail;
             return Some(finding);
         }
-        let finding = self
-            .flapping(now)
-            .or_else(|| self.mixed(tally))
+        // That it flaps is what makes it mixed; what lasts now is more than what comes and goes.
+        let flapping = self.flapping(now);
+        let mixed = if flapping.is_none() {
+            self.mixed(tally)
+        } else {
+            None
+        };
+        let finding = mixed
             .or_else(|| self.lasting(tally))
+            .filter(|found| flapping.is_none() || self.outlasts(found, now))
             .or_else(|| self.limited(tally))
+            .or(flapping)
             .or_else(|| self.slow(tally))
             .or_else(|| self.violated(tally));
         finding.or_else(|| self.up(tally))
@@ -329,14 +338,6 @@ impl Judge {
                 Reason::TcpTimeout | Reason::TcpRefused | Reason::DnsTimeout | Reason::DnsNxdomain
             )
         })
-    }
-
-    /// Short failures come again and again.
-    fn flapping(&self, now: Ms) -> Option<Finding> {
-        let rhythm = self.flaps.rhythm(now)?;
-        let mut finding = Finding::new(Verdict::Degraded, "3").because("flapping");
-        finding.rhythm = Some(rhythm);
-        Some(finding)
     }
 
     /// A quorum is told to come back later.

@@ -4,8 +4,10 @@
 use std::collections::VecDeque;
 
 use super::Judge;
+use super::decide::Finding;
 use super::tally::Tally;
 use crate::Ms;
+use crate::transition::Transition;
 use model::verdict::Verdict;
 
 /// So many short failures …
@@ -14,6 +16,10 @@ const REPEATED: usize = 3;
 const WINDOW: Ms = 1_800_000;
 /// Short failures that are kept.
 const MAX_FLAPS: usize = 64;
+
+/// Short failures come again and again; and some of them were outages.
+const FLAPPING: &str = "3";
+pub(crate) const FLAPPING_OUT: &str = "3b";
 
 /// A failure that a quorum saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +46,29 @@ impl Flaps {
         self.past.iter().filter(is_recent)
     }
 
+    /// How long the longest of late was.
+    fn longest(&self, now: Ms) -> Ms {
+        let flaps = self.recent(now);
+        flaps.map(|flap| flap.to - flap.from).max().unwrap_or(0)
+    }
+
+    /// Of the short failures of late, whether any was an outage.
+    pub(super) fn had_outage(&self, now: Ms) -> bool {
+        self.recent(now).any(|flap| flap.was_outage)
+    }
+
+    /// Which of the failures that were read again were called outages, by what was said then, newest
+    /// first.
+    pub(super) fn recall(&mut self, past: &[Transition]) {
+        let is_outage = |change: &&Transition| change.verdict == Verdict::Outage;
+        for outage in past.iter().filter(is_outage) {
+            let mut flaps = self.past.iter_mut();
+            if let Some(flap) = flaps.find(|flap| (flap.from..=flap.to).contains(&outage.at)) {
+                flap.was_outage = true;
+            }
+        }
+    }
+
     /// How far its failures lie apart, where it flaps.
     pub(super) fn rhythm(&self, now: Ms) -> Option<Ms> {
         let begins: Vec<Ms> = self.recent(now).map(|flap| flap.from).collect();
@@ -47,13 +76,41 @@ impl Flaps {
         if begins.len() < REPEATED || now.saturating_sub(last) > WINDOW / 2 {
             return None;
         }
-        let mut gaps: Vec<Ms> = begins.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let mut gaps: Vec<Ms> = begins
+            .windows(2)
+            .map(|pair| pair[1].saturating_sub(pair[0]))
+            .collect();
         gaps.sort_unstable();
         gaps.get(gaps.len() / 2).copied()
     }
 }
 
 impl Judge {
+    /// Short failures come again and again.
+    pub(super) fn flapping(&self, now: Ms) -> Option<Finding> {
+        let rhythm = self.flaps.rhythm(now)?;
+        let rule = if self.flaps.had_outage(now) {
+            FLAPPING_OUT
+        } else {
+            FLAPPING
+        };
+        let mut finding = Finding::new(Verdict::Degraded, rule).because("flapping");
+        finding.rhythm = Some(rhythm);
+        Some(finding)
+    }
+
+    /// Whether somebody has failed for longer than any of the short failures of late: else it may
+    /// be one of them.
+    pub(super) fn outlasts(&self, found: &Finding, now: Ms) -> bool {
+        let longest = self.flaps.longest(now);
+        let mut failing = self.panel.members(found.failing);
+        failing.any(|(at, _)| {
+            let vote = &self.ballots[at].levels[found.level];
+            let lasted = vote.began.saturating_sub(vote.first_fail);
+            vote.say.trouble().is_some() && lasted > longest
+        })
+    }
+
     /// The failures of late that a quorum saw and that were soon over, oldest first.
     pub fn flaps(&self) -> impl Iterator<Item = &Flap> {
         self.flaps.past.iter()
@@ -69,6 +126,9 @@ impl Judge {
             let (_, was_outage) = *self.flaps.now.get_or_insert((now, false));
             let began = self.incident.as_ref().map_or(now, |incident| incident.wave);
             let from = self.flaps.now.map_or(now, |(from, _)| from).min(began);
+            // A probe that hung may have begun before the last one was over: they do not overlap.
+            let last = self.flaps.past.back().map_or(0, |flap| flap.to);
+            let from = from.max(last);
             self.flaps.now = Some((from, was_outage || is_out));
         } else if protocol.fail == 0
             && let Some((from, was_outage)) = self.flaps.now.take()

@@ -12,12 +12,34 @@ const SLOWER: Ms = 2;
 impl Judge {
     /// A failure came that its self-test has not vouched for yet: the others look at once. `flips`
     /// says whether its agent said until now that what fails works: then it is a wave of its own,
-    /// whatever is known already.
-    pub(super) fn suspect(&mut self, at: usize, began: Ms, flips: bool, mesh: &Mesh, now: Ms) {
+    /// whatever is known already. Nothing is suspected of who fails elsewhere too, until its
+    /// self-test vouches for it; says whether anything is.
+    pub(super) fn suspect(
+        &mut self,
+        at: usize,
+        began: Ms,
+        flips: bool,
+        mesh: &Mesh,
+        now: Ms,
+    ) -> bool {
         let agent = &self.panel.witnesses()[at].agent;
-        if self.is_reading || !mesh.may_suspect(agent, &self.policy.hosting, now) {
-            return;
+        let may_suspect = !self.is_reading && mesh.may_suspect(agent, &self.policy.hosting, now);
+        if may_suspect {
+            self.look(at, began, flips, mesh, now);
         }
+        may_suspect
+    }
+
+    /// Its self-test vouches for a failure that was not suspected before it: now the others look.
+    pub(super) fn look_late(&mut self, at: usize, began: Ms, flips: bool, mesh: &Mesh, now: Ms) {
+        let agent = &self.panel.witnesses()[at].agent;
+        if !self.is_reading && mesh.fault(agent).is_none() {
+            self.look(at, began, flips, mesh, now);
+        }
+    }
+
+    /// Opens an incident, or a new wave of it, and makes the others look.
+    fn look(&mut self, at: usize, began: Ms, flips: bool, mesh: &Mesh, now: Ms) {
         let incident = self.incident.get_or_insert(Incident {
             began,
             wave: began,

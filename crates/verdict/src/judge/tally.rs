@@ -128,8 +128,12 @@ pub(super) struct Tally {
 
 impl Judge {
     pub(super) fn tally(&self, mesh: &Mesh, now: Ms) -> Tally {
+        self.tally_without(self.faulty(mesh), now)
+    }
+
+    /// The same, where these have no vote.
+    pub(super) fn tally_without(&self, faulty: Set, now: Ms) -> Tally {
         let ttl = self.policy.ttl();
-        let faulty = self.faulty(mesh);
         let eligible = !faulty & self.set_of(|_, ballot| ballot.has_say(ttl, now));
         let levels = 0..=self.policy.calls.len();
         Tally {

@@ -8,6 +8,7 @@ use super::tally::{Level, Tally};
 use super::*;
 use crate::mesh::SelfTest;
 
+mod flap;
 mod hold;
 mod invariants;
 mod regressions;
@@ -68,6 +69,8 @@ struct World {
     asked: Vec<Ms>,
     /// Which edge each agent meets.
     edge: fn(usize) -> Option<String>,
+    /// Whether each agent that fails has failed on another hosting just before.
+    fails_elsewhere: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -118,6 +121,7 @@ impl World {
             holds: Vec::new(),
             asked: Vec::new(),
             edge: |_| None,
+            fails_elsewhere: false,
         };
         let witness = |(n, (region, provider)): (usize, &(&str, &str))| Witness {
             agent: names()[n].clone(),
@@ -222,6 +226,9 @@ impl World {
             }
             Coming::Outcome(seen) => {
                 self.mesh.handle_heard(&agent, self.now);
+                if self.fails_elsewhere && matches!(seen.outcome, Outcome::Failed(_)) {
+                    self.mesh.handle_failure(&agent, "elsewhere", self.now);
+                }
                 self.judge
                     .handle_outcome(&agent, &seen, &self.mesh, self.now);
             }

@@ -30,20 +30,62 @@ impl Place {
 
 /// Of each witness: the first witness of its region, and the first of its provider.
 pub(super) fn places(witnesses: &[Witness]) -> Vec<(u8, u8)> {
-    let regions = groups(witnesses, |a, b| {
-        let near = a.place.zip(b.place);
-        a.region == b.region || near.is_some_and(|(a, b)| a.is_near(b))
-    });
-    let providers = groups(witnesses, |a, b| {
+    let providers = linked(witnesses, |a, b| {
         let network = a.network.as_ref().zip(b.network.as_ref());
         a.provider == b.provider || network.is_some_and(|(a, b)| a == b)
     });
-    regions.into_iter().zip(providers).collect()
+    let small = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
+    let both = regions(witnesses).into_iter().zip(providers);
+    both.map(|(region, provider)| (small(region), small(provider)))
+        .collect()
+}
+
+/// A name of a region, and where it lies.
+struct Region<'a> {
+    name: &'a str,
+    place: Option<Place>,
+    /// The first witness of the regions that it is one with.
+    group: usize,
+}
+
+/// The first witness of each witness's region, where names that lie near to each other are one.
+///
+/// A region joins the first ones that it is near to all of (complete linkage), never by way of a
+/// third: London and Frankfurt stay two whoever is in Brussels. So witnesses who differ pairwise in
+/// provider and are pairwise far from each other are counted each, whoever else is there. The order
+/// is that of the panel, and whoever comes last changes nothing of those before it.
+fn regions(witnesses: &[Witness]) -> Vec<usize> {
+    let mut known: Vec<Region<'_>> = Vec::new();
+    for (first, witness) in witnesses.iter().enumerate() {
+        let name = witness.region.as_str();
+        if known.iter().any(|region| region.name == name) {
+            continue;
+        }
+        // A region lies where the first is of whom that is known.
+        let of_name = witnesses.iter().filter(|other| other.region == name);
+        let place = of_name.filter_map(|other| other.place).next();
+        let is_near = |region: &Region<'_>| {
+            let both = region.place.zip(place);
+            both.is_some_and(|(a, b)| a.is_near(b))
+        };
+        let joins = |group: usize| {
+            let mut members = known.iter().filter(|region| region.group == group);
+            members.all(is_near)
+        };
+        let mut groups = known.iter().map(|region| region.group);
+        let group = groups.find(|group| joins(*group)).unwrap_or(first);
+        known.push(Region { name, place, group });
+    }
+    let group = |witness: &Witness| {
+        let region = known.iter().find(|region| region.name == witness.region);
+        region.map_or(0, |region| region.group)
+    };
+    witnesses.iter().map(group).collect()
 }
 
 /// The first member of each witness's group, where those who are alike are in one group, and those
 /// who are alike to them.
-fn groups(witnesses: &[Witness], alike: impl Fn(&Witness, &Witness) -> bool) -> Vec<u8> {
+fn linked(witnesses: &[Witness], alike: impl Fn(&Witness, &Witness) -> bool) -> Vec<usize> {
     let mut first: Vec<usize> = (0..witnesses.len()).collect();
     for at in 0..witnesses.len() {
         for before in 0..at {
@@ -55,6 +97,5 @@ fn groups(witnesses: &[Witness], alike: impl Fn(&Witness, &Witness) -> bool) -> 
             }
         }
     }
-    let small = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
-    first.into_iter().map(small).collect()
+    first
 }

@@ -125,6 +125,21 @@ async fn a_target_that_fails_says_nothing_of_its_wall() {
     assert_eq!(looks(&mut said), []);
 }
 
+/// A look holds a session at its target, which is to be given back.
+#[tokio::test]
+async fn the_end_waits_for_looks() {
+    let (url, _) = answering("HTTP/1.1 401 Unauthorized\r\n");
+    let (mut core, mut inbox) = core(config());
+    core.handle_link(LinkEvent::Delta(v1::ScheduleDelta {
+        upserts: vec![item(&url, true)],
+        ..Default::default()
+    }));
+    core.look("docs");
+    assert_eq!(core.looks.running.len(), 1);
+    core.drain(&mut inbox).await;
+    assert!(core.looks.running.is_empty());
+}
+
 /// A renewed token is no change of what is probed: nobody's slots, windows and votes notice.
 #[tokio::test]
 async fn another_token_is_used_by_the_next_probe_and_moves_nothing() {

@@ -14,6 +14,7 @@ use verdict::Witness;
 struct Stage {
     board: Board,
     now: Instant,
+    is_live: bool,
 }
 
 fn monitor(generation: u64, contract: ContractSpec) -> Monitor {
@@ -34,7 +35,13 @@ fn stage() -> Stage {
     let now = Instant::now();
     let board = Board::new(Axis::begin(now, "2026-01-01T00:00:00Z".parse().unwrap()));
     board.set(&monitor(1, ContractSpec::default()), now);
-    Stage { board, now }
+    let stage = Stage {
+        board,
+        now,
+        is_live: true,
+    };
+    stage.assign("docs", &["eu-1", "eu-2"]);
+    stage
 }
 
 fn surface(description: &str) -> Surface {
@@ -75,10 +82,26 @@ impl Stage {
             received: self.now,
             observed: self.now,
             started_at: jiff::Timestamp::UNIX_EPOCH,
-            is_live: true,
+            is_live: self.is_live,
             is_recalled: false,
         };
         self.board.surface_seen(&sighting, record)
+    }
+
+    fn assign(&self, monitor: &str, agents: &[&str]) {
+        let witness = |agent: &&str| Witness {
+            agent: (*agent).to_owned(),
+            region: "eu".to_owned(),
+            provider: "p".to_owned(),
+            ..Witness::default()
+        };
+        let witnesses = agents.iter().map(witness).collect();
+        self.board.assign(monitor, witnesses, self.now);
+    }
+
+    /// Somebody is asked for a surface.
+    fn asks(&self) -> Option<(String, String)> {
+        self.board.ask_surface("docs", self.now)
     }
 
     fn standing(&self) -> Standing {
@@ -86,9 +109,9 @@ impl Stage {
     }
 
     /// Hands a surface in, in so many bytes a part; whether it is whole.
-    fn hands_in(&self, surface: &Surface, bytes: usize) -> Option<Come> {
+    fn hands_in(&self, agent: &str, surface: &Surface, bytes: usize) -> Option<Come> {
         for part in parts(surface, bytes).into_iter().rev() {
-            self.board.surface_part(part).unwrap();
+            self.board.surface_part(agent, part).unwrap();
         }
         self.board.poll_surface()
     }
@@ -131,19 +154,116 @@ fn what_is_seen_is_pinned_asked_for_in_turn_and_put_together() {
     assert!(!server.name.contains('\u{1b}'), "{server:?}");
     assert_eq!(stage.board.poll_contract().as_deref(), Some("docs"));
 
-    let ask = |stage: &Stage| stage.board.ask_surface("docs", stage.now);
+    let ask = Stage::asks;
     let of = |agent: &str| Some((kind.fingerprint().to_owned(), agent.to_owned()));
     assert_eq!(ask(&stage), of("eu-1"));
     assert_eq!(ask(&stage), None, "asked a moment ago");
     stage.now += Duration::from_secs(60);
     assert_eq!(ask(&stage), of("eu-2"), "the first did not answer");
 
-    let come = stage.hands_in(&kind, 10).unwrap();
-    assert_eq!((&come.monitor[..], come.packed), ("docs", kind.pack()));
+    let late = stage.hands_in("eu-1", &kind, 10);
+    assert!(late.is_none(), "another was asked meanwhile");
+    let come = stage.hands_in("eu-2", &kind, 10).unwrap();
+    let from = (&come.from.monitor[..], &come.from.agent[..]);
+    assert_eq!((from, come.packed), (("docs", "eu-2"), kind.pack()));
+    let again = stage.hands_in("eu-2", &kind, 10);
+    assert!(again.is_none(), "it was asked for once");
     stage.hold(&kind);
     stage.now += Duration::from_secs(60);
     assert_eq!(ask(&stage), None);
-    assert!(stage.hands_in(&kind, 10).is_none(), "it is there");
+    assert!(stage.hands_in("eu-2", &kind, 10).is_none(), "it is there");
+}
+
+#[test]
+fn parts_are_taken_of_whom_was_asked_and_of_what_was_asked_for() {
+    let mut stage = stage();
+    let (kind, mean) = (surface("kind"), surface("mean"));
+    stage.sees("eu-1", &record(&kind)).unwrap();
+    stage.sees("eu-2", &record(&mean)).unwrap();
+    let coming = |stage: &Stage| stage.board.lock().contracts.coming.len();
+    assert!(stage.hands_in("eu-1", &kind, 10).is_none(), "not asked for");
+    assert_eq!(
+        stage.asks(),
+        Some((kind.fingerprint().to_owned(), "eu-1".to_owned()))
+    );
+    for (agent, surface) in [("eu-2", &kind), ("eu-1", &mean), ("us-9", &kind)] {
+        assert!(stage.hands_in(agent, surface, 10).is_none(), "{agent}");
+        assert_eq!(coming(&stage), 0, "{agent}");
+    }
+    // Whoever says another number of parts every time has one place.
+    for bytes in 10..20 {
+        let first = parts(&kind, bytes).remove(0);
+        stage.board.surface_part("eu-1", first).unwrap();
+        assert_eq!(coming(&stage), 1);
+    }
+    assert!(stage.hands_in("eu-1", &kind, 10).is_some());
+}
+
+#[test]
+fn agents_that_are_not_assigned_or_of_another_life_are_not_heard() {
+    let mut stage = stage();
+    stage.sees("us-9", &record(&surface("mean"))).unwrap();
+    stage.is_live = false;
+    stage.sees("eu-1", &record(&surface("mean"))).unwrap();
+    stage.is_live = true;
+    assert_eq!(stage.standing().pin(), None);
+    assert!(stage.standing().known().is_empty());
+    let kind = surface("kind");
+    stage.sees("eu-1", &record(&kind)).unwrap();
+    let standing = stage.standing();
+    assert_eq!(standing.pin().unwrap().fingerprint, kind.fingerprint());
+    // A monitor that nobody watches yet learns of nobody.
+    let mut other = monitor(1, ContractSpec::default());
+    other.id = "other".parse().unwrap();
+    stage.board.set(&other, stage.now);
+    let mut seen = record(&kind);
+    seen.monitor_id = "other".into();
+    stage.sees("eu-1", &seen).unwrap();
+    assert!(stage.board.contract("other").unwrap().pin().is_none());
+}
+
+#[test]
+fn monitors_have_their_turns_however_often_one_changes() {
+    let stage = stage();
+    while stage.board.poll_contract().is_some() {}
+    let marks = |monitor| stage.board.mark_contract(monitor);
+    ["a", "b", "c"].into_iter().for_each(marks);
+    let mut polled = Vec::new();
+    for _ in 0..5 {
+        polled.extend(stage.board.poll_contract());
+        marks("a");
+    }
+    assert_eq!(polled, ["a", "b", "c", "a", "a"]);
+}
+
+#[test]
+fn what_is_only_seen_is_kept_every_few_seconds() {
+    let mut stage = stage();
+    let sees = |stage: &mut Stage, n: u32| {
+        stage
+            .sees("eu-1", &record(&surface(&n.to_string())))
+            .unwrap();
+        let is_time = stage.board.is_to_keep("docs", stage.now);
+        if is_time {
+            let revision = stage.standing().revision();
+            stage.board.handle_kept("docs", revision, stage.now);
+        }
+        is_time
+    };
+    // Every 5 s.
+    let kept = [0, 1, 2, 3, 4].map(|n| sees(&mut stage, n));
+    assert_eq!(kept, [true, false, true, false, true]);
+    assert!(!sees(&mut stage, 5));
+    while stage.board.poll_contract().is_some() {}
+    stage.board.mark_wanted();
+    assert_eq!(stage.board.poll_contract().as_deref(), Some("docs"));
+    let now = stage.now;
+    stage.board.change_contract("docs", |standing| {
+        let fingerprint = surface("5").fingerprint().to_owned();
+        standing.approve(&fingerprint, "ann", None, 1).unwrap();
+    });
+    assert!(stage.board.is_to_keep("docs", now), "more than a sighting");
+    assert!(stage.board.is_to_keep("docs", now), "not until it is kept");
 }
 
 #[test]
@@ -237,13 +357,7 @@ fn agents_that_are_replaced_are_not_heard_any_more() {
     stage.sees("eu-1", &record(&surface("kind"))).unwrap();
     stage.sees("eu-2", &record(&surface("mean"))).unwrap();
     assert!(stage.standing().is_drifting());
-    let witness = Witness {
-        agent: "eu-1".to_owned(),
-        region: "eu".to_owned(),
-        provider: "p".to_owned(),
-        ..Witness::default()
-    };
-    stage.board.assign("docs", vec![witness], stage.now);
+    stage.assign("docs", &["eu-1"]);
     assert!(!stage.standing().is_drifting());
 }
 
@@ -275,7 +389,10 @@ fn records_that_break_the_contract_are_errors() {
     for (break_it, field) in part {
         let mut part = parts(&kind, 10).remove(0);
         break_it(&mut part);
-        assert_eq!(stage.board.surface_part(part).unwrap_err().field, field);
+        assert_eq!(
+            stage.board.surface_part("eu-1", part).unwrap_err().field,
+            field
+        );
     }
     assert!(stage.board.poll_surface().is_none());
 }
@@ -283,14 +400,25 @@ fn records_that_break_the_contract_are_errors() {
 #[test]
 fn few_surfaces_come_at_the_same_time() {
     let mut stage = stage();
-    for n in 0..2 * MAX_COMING {
-        let surface = surface(&n.to_string());
-        stage.sees("eu-1", &record(&surface)).unwrap();
-        let first = parts(&surface, 10).remove(0);
-        stage.board.surface_part(first).unwrap();
+    let surface = surface("kind");
+    let names: Vec<String> = (0..2 * MAX_COMING).map(|n| format!("docs-{n}")).collect();
+    for name in &names {
+        let mut one = monitor(1, ContractSpec::default());
+        one.id = name.parse().unwrap();
+        stage.board.set(&one, stage.now);
+        stage.assign(name, &["eu-1"]);
+        let mut seen = record(&surface);
+        seen.monitor_id.clone_from(name);
+        stage.sees("eu-1", &seen).unwrap();
+        assert!(stage.board.ask_surface(name, stage.now).is_some());
+        let mut first = parts(&surface, 10).remove(0);
+        first.monitor_id.clone_from(name);
+        stage.board.surface_part("eu-1", first).unwrap();
     }
     assert_eq!(stage.board.lock().contracts.coming.len(), MAX_COMING);
-    stage.board.remove("docs");
+    for name in &names {
+        stage.board.remove(name);
+    }
     let state = stage.board.lock();
     assert!(state.contracts.coming.is_empty() && state.contracts.changed.is_empty());
 }

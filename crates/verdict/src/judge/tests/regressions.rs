@@ -290,3 +290,25 @@ fn fewer_than_the_quorum_that_all_fail_are_unknown() {
     assert_eq!(standing.verdict, Verdict::Unknown);
     assert_eq!(standing.reason.as_deref(), Some("too_few_to_tell"));
 }
+
+/// A provider of many hostings goes: every agent that fails has failed elsewhere just before, and
+/// is vouched for. Others look as soon as it is, and not a minute later.
+#[test]
+fn many_hostings_that_fail_at_once_are_seen_as_soon_as_one() {
+    let seen_after = |fails_elsewhere: bool| {
+        let plan = |_: usize, now: Ms| {
+            if now >= at(200) {
+                Path::Refused
+            } else {
+                Path::Fine
+            }
+        };
+        let mut world = World::every(at(60), 8, plan);
+        world.fails_elsewhere = fails_elsewhere;
+        world.run(at(300));
+        let out = world.log.iter().find(|c| c.verdict == Verdict::Outage);
+        out.expect("is seen").at - at(200)
+    };
+    let (alone, many) = (seen_after(false), seen_after(true));
+    assert!(many <= alone + SECOND, "{alone} {many}");
+}

@@ -11,13 +11,13 @@ use serde_json::{Map, Number, Value};
 
 /// What a tree may cost: about 100 bytes of memory a unit. A tool with a rich schema costs some
 /// hundred units.
-pub(crate) const BUDGET: u32 = 150_000;
+pub const BUDGET: u32 = 150_000;
 /// A map allocates room for several entries at once.
 const MAP_COST: u32 = 8;
 
 /// Why bytes did not become a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub enum Refused {
     /// Not JSON, or nested deeper than 128 levels.
     Syntax,
     /// JSON, but a tree of too many values.
@@ -25,8 +25,19 @@ pub(crate) enum Refused {
 }
 
 /// The tree of a JSON text.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Refused> {
-    let mut left = BUDGET;
+///
+/// # Errors
+/// It is no JSON, or a tree that costs [`BUDGET`] or more.
+pub fn parse(bytes: &[u8]) -> Result<Value, Refused> {
+    parse_within(bytes, BUDGET)
+}
+
+/// The tree of a JSON text, with another budget than [`BUDGET`].
+///
+/// # Errors
+/// It is no JSON, or a tree that costs as much or more.
+pub fn parse_within(bytes: &[u8], budget: u32) -> Result<Value, Refused> {
+    let mut left = budget;
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = Node { left: &mut left }.deserialize(&mut deserializer);
     match value.and_then(|value| deserializer.end().map(|()| value)) {
@@ -116,7 +127,8 @@ impl<'de> Visitor<'de> for Node<'_> {
 }
 
 /// What a tree costs by the same measure, and the bytes of all its strings and names.
-pub(crate) fn weight(value: &Value) -> (u32, usize) {
+#[must_use]
+pub fn weight(value: &Value) -> (u32, usize) {
     let sum = |(cost, bytes): (u32, usize), (more, further): (u32, usize)| {
         (cost.saturating_add(more), bytes.saturating_add(further))
     };
@@ -133,7 +145,8 @@ pub(crate) fn weight(value: &Value) -> (u32, usize) {
 }
 
 /// Whether a text is one whole JSON value, without building it.
-pub(crate) fn is_whole(text: &str) -> bool {
+#[must_use]
+pub fn is_whole(text: &str) -> bool {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = deserializer.deserialize_ignored_any(serde::de::IgnoredAny);
     read.is_ok() && deserializer.end().is_ok()
