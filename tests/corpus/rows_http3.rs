@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(super) const HTTP3: [Row; 21] = [
+pub(super) const HTTP3: [Row; 22] = [
     first("h3-unanswered", 0, R::TcpTimeout),
     first("h3-refused", 0, R::TcpRefused),
     first("h3-handshake-stalled", SMALL, R::TlsTimeout),
@@ -16,13 +16,14 @@ pub(super) const HTTP3: [Row; 21] = [
     first("h3-close-in-body", SMALL, R::HttpConnClosed),
     first("h3-endless-body", BODY, R::HttpBodyTooLarge),
     first("h3-stalled-body", SMALL, R::HttpTimeoutBody),
-    // What came of the body is half a document.
-    first("h3-cut-frame", SMALL, R::McpJsonInvalid),
+    // RFC 9114 §7.1.
+    first("h3-cut-frame", SMALL, R::HttpProtocol),
     // Malformed by RFC 9114 §4.1.2.
     first("h3-wrong-length", SMALL, R::HttpProtocol),
     first("h3-giant-head", HEAD, R::HttpProtocol),
     first("h3-endless-head", WHOLE, R::HttpBodyTooLarge),
     first("h3-endless-early-hints", HEAD, R::HttpProtocol),
+    first("h3-bad-head-after-hints", SMALL, R::HttpProtocol),
     first("h3-bad-fields", SMALL, R::HttpProtocol),
     first("h3-no-head", SMALL, R::HttpProtocol),
     first("h3-many-streams", HEAD, R::HttpProtocol),

@@ -1,11 +1,13 @@
 //! HTTP/3 (RFC 9114): one QUIC connection, many requests.
 //!
 //! The library is young, so what it leaves open is closed here: how many streams a server may open,
-//! interim responses, bodies that end before they should (`guard`, `exchange`).
+//! interim responses, bodies that end before they should, and panics (`guard`, `exchange`, `stream`).
 
 mod exchange;
 mod fault;
+mod frames;
 mod guard;
+mod stream;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +17,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dial::{Intake, Progress};
 use h3::client::SendRequest;
-use h3_quinn::OpenStreams;
 use h3_quinn::quinn::{self, VarInt};
 use model::{Phase, report};
 
@@ -35,7 +36,7 @@ const QUIC_VERSION: u32 = 1;
 /// Sends requests on one connection.
 #[derive(Clone)]
 pub(crate) struct Sender {
-    requests: SendRequest<OpenStreams, Bytes>,
+    requests: SendRequest<stream::Opener, Bytes>,
     connection: quinn::Connection,
     socket: quinn::Endpoint,
     is_left: Arc<AtomicBool>,

@@ -8,6 +8,7 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Request, Response, StatusCode};
 use model::Reason;
 
+use super::stream::Steady;
 use super::{Sender, fault};
 use crate::fault::Fault;
 
@@ -23,7 +24,7 @@ pub(crate) struct Failed {
 
 /// The body of a response.
 pub(crate) struct Stream {
-    inner: RequestStream<BidiStream<Bytes>, Bytes>,
+    inner: RequestStream<Steady<BidiStream<Bytes>>, Bytes>,
     connection: quinn::Connection,
     /// What `Content-Length` says is still to come.
     announced: Option<u64>,
@@ -109,7 +110,6 @@ impl Stream {
             }
             Ok(None) => {
                 self.is_over = true;
-                // The library takes a frame that is cut for an end.
                 matches!(self.announced, Some(1..)).then(|| Err(self.unlike()))
             }
             Err(error) => {

@@ -10,6 +10,8 @@ use h3::error::Code;
 use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming};
 use h3_quinn::quinn;
 
+use super::stream::{Opener, Steady};
+
 /// Streams that a server may open in all: three of its own (RFC 9114 §6.2), and some of unknown
 /// types, with which implementations see to it that unknown types are ignored.
 const MAX_STREAMS: u32 = 32;
@@ -29,8 +31,8 @@ impl Guarded {
 }
 
 impl<B: Buf> quic::Connection<B> for Guarded {
-    type RecvStream = h3_quinn::RecvStream;
-    type OpenStreams = h3_quinn::OpenStreams;
+    type RecvStream = Steady<h3_quinn::RecvStream>;
+    type OpenStreams = Opener;
 
     fn poll_accept_recv(
         &mut self,
@@ -44,30 +46,31 @@ impl<B: Buf> quic::Connection<B> for Guarded {
             let error = format!("the server opened more than {MAX_STREAMS} streams");
             return Poll::Ready(Err(ConnectionErrorIncoming::InternalError(error)));
         }
-        accepted
+        accepted.map_ok(Steady::new)
     }
 
     fn poll_accept_bidi(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Self::BidiStream, ConnectionErrorIncoming>> {
-        quic::Connection::<B>::poll_accept_bidi(&mut self.inner, cx)
+        quic::Connection::<B>::poll_accept_bidi(&mut self.inner, cx).map_ok(Steady::of_frames)
     }
 
     fn opener(&self) -> Self::OpenStreams {
-        quic::Connection::<B>::opener(&self.inner)
+        Opener(quic::Connection::<B>::opener(&self.inner))
     }
 }
 
 impl<B: Buf> quic::OpenStreams<B> for Guarded {
-    type BidiStream = h3_quinn::BidiStream<B>;
+    type BidiStream = Steady<h3_quinn::BidiStream<B>>;
     type SendStream = h3_quinn::SendStream<B>;
 
     fn poll_open_bidi(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Self::BidiStream, StreamErrorIncoming>> {
-        self.inner.poll_open_bidi(cx)
+        let opened = quic::OpenStreams::<B>::poll_open_bidi(&mut self.inner, cx);
+        opened.map_ok(Steady::of_frames)
     }
 
     fn poll_open_send(

@@ -26,6 +26,8 @@ const H3_REQUEST_REJECTED: u32 = 0x10b;
 const JSON: [u8; 4] = [0, 0, 0xc0 | 25, 0xc0 | 46];
 /// `:status: 103`, the entry 24.
 const HINTS: [u8; 3] = [0, 0, 0xc0 | 24];
+/// `content-type` alone.
+const NO_STATUS: [u8; 3] = [0, 0, 0xc0 | 46];
 /// The begin of an answer.
 const BEGIN: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":1,";
 
@@ -61,6 +63,7 @@ pub(super) enum Answer {
     GiantHead,
     EndlessHead,
     EndlessHints,
+    BadHeadAfterHints,
     BadFields,
     NoHead,
     ManyStreams,
@@ -74,7 +77,7 @@ const fn answers(name: &'static str, what: &'static str, answer: Answer) -> Beha
     h3(name, what, Trick::Answer(answer))
 }
 
-pub(super) const LIST: [Behaviour; 21] = [
+pub(super) const LIST: [Behaviour; 22] = [
     h3(
         "h3-unanswered",
         "datagrams are never answered",
@@ -128,6 +131,11 @@ pub(super) const LIST: [Behaviour; 21] = [
         "h3-endless-early-hints",
         "interim responses without end",
         Answer::EndlessHints,
+    ),
+    answers(
+        "h3-bad-head-after-hints",
+        "an interim response, and a head without a status in the same packet",
+        Answer::BadHeadAfterHints,
     ),
     answers(
         "h3-bad-fields",
@@ -279,6 +287,10 @@ async fn say(
         }
         Answer::EndlessHints => {
             flood(&mut stream, &[], &frame(HEADERS, &HINTS).repeat(0x100), log).await?;
+        }
+        Answer::BadHeadAfterHints => {
+            let bytes = [frame(HEADERS, &HINTS), frame(HEADERS, &NO_STATUS)].concat();
+            send(&mut stream, &bytes, log).await?;
         }
         Answer::BadFields => {
             // The first entry of a dynamic table of which nothing was ever sent.
