@@ -7,15 +7,18 @@
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Command, Output};
 
 use dial::{Alpn, Origin};
-use model::{EraPolicy, Outcome, Phase, Reason, Step};
+use model::{CheckId, EraPolicy, Outcome, Phase, Reason, Step};
+use support::process::binary;
 use support::{Probe, failure};
 use tempfile::NamedTempFile;
 use testbed::ca::{Ca, Flaw};
-use testbed::server::{Dialect, Server};
+use testbed::server::{Dialect, Options, Server};
 
 struct Site {
+    ca: Ca,
     server: Server,
     ca_file: NamedTempFile,
 }
@@ -33,6 +36,7 @@ impl Site {
         ca_file.write_all(ca.pem().as_bytes()).unwrap();
         Self {
             server: Server::start_h3(dialect, bind, tls).unwrap(),
+            ca,
             ca_file,
         }
     }
@@ -151,4 +155,134 @@ async fn addresses_are_vetted_as_for_tcp() {
     };
     assert_eq!(reason, Reason::DnsBlockedAddr);
     assert_eq!(site.server.log().methods().len(), 0);
+}
+
+/// A server over TCP that advertises HTTP/3 at `authority`, by the same authority's certificate.
+async fn advertising(ca: &Ca, authority: &str) -> Server {
+    let mut options = Options::new(Dialect::Modern);
+    options.tls = Some(ca.server(&["127.0.0.1"], Flaw::None).unwrap());
+    let server = Server::start(options).await.unwrap();
+    let value = format!("h3=\"{authority}\"; ma=60");
+    server.script(|script| {
+        script.headers.insert("alt-svc".to_owned(), value);
+    });
+    server
+}
+
+fn curious(server: &Server, site: &Site) -> Probe {
+    let mut probe = Probe::of(&server.url());
+    probe.network.alt_svc = true;
+    probe.ca_file.push(site.ca_file.path().to_owned());
+    probe.calling("echo", &serde_json::json!({ "text": "x" }))
+}
+
+/// RFC 7838 §2: another port of the same host, with the certificate of the origin.
+#[tokio::test]
+async fn what_is_advertised_is_tried_without_calls() {
+    let site = Site::new(Dialect::Modern);
+    let port = site.server.address().port();
+    let server = advertising(&site.ca, &format!(":{port}")).await;
+    let report = curious(&server, &site).report().await;
+    assert_eq!(report.outcome, Outcome::Ok, "{report:#?}");
+    assert!(report.violations().is_empty(), "{report:#?}");
+    assert_eq!(report.connection.unwrap().quic, None);
+    let seen = report.http3.unwrap();
+    assert_eq!(seen.outcome, Outcome::Ok);
+    assert_eq!(seen.authority, format!(":{port}"));
+    assert_eq!(seen.address, Some(site.server.address().to_string()));
+    assert_eq!(seen.quic.unwrap().version, 1);
+    let methods = site.server.log().methods();
+    assert!(!methods.is_empty());
+    assert!(!methods.contains_key("tools/call"), "{methods:?}");
+}
+
+#[tokio::test]
+async fn what_is_advertised_and_does_not_answer_is_a_note() {
+    let site = Site::new(Dialect::Modern);
+    // Bound, and deaf to everybody but itself.
+    let deaf = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    deaf.connect(deaf.local_addr().unwrap()).await.unwrap();
+    let port = deaf.local_addr().unwrap().port();
+    let server = advertising(&site.ca, &format!(":{port}")).await;
+    let report = curious(&server, &site).report().await;
+    assert_eq!(report.outcome, Outcome::Ok, "{report:#?}");
+    let violations = report.violations();
+    assert_eq!(violations.len(), 1, "{violations:?}");
+    assert_eq!(violations[0].id, CheckId::NetAltSvc);
+    let Outcome::Failed(failure) = &report.http3.as_ref().unwrap().outcome else {
+        panic!("{report:#?}");
+    };
+    assert_eq!(failure.reason, Reason::TcpRefused);
+}
+
+/// Nobody was asked what this address is: it is the target that named it.
+#[tokio::test]
+async fn an_alternative_must_be_as_public_as_the_target() {
+    let site = Site::new(Dialect::Modern);
+    let server = advertising(&site.ca, "169.254.169.254:443").await;
+    let report = curious(&server, &site).report().await;
+    assert_eq!(report.outcome, Outcome::Ok, "{report:#?}");
+    assert!(report.violations().is_empty(), "{report:#?}");
+    let outcome = report.http3.unwrap().outcome;
+    let reason = Reason::DnsBlockedAddr;
+    assert_eq!(outcome, Outcome::Inconclusive { reason });
+}
+
+#[tokio::test]
+async fn nothing_is_tried_that_nobody_asked_for() {
+    let site = Site::new(Dialect::Modern);
+    let port = site.server.address().port();
+    let server = advertising(&site.ca, &format!(":{port}")).await;
+    let mut probe = curious(&server, &site);
+    probe.network.alt_svc = false;
+    let report = probe.report().await;
+    assert_eq!(report.alt_svc.len(), 1);
+    assert_eq!(report.http3, None);
+    assert_eq!(site.server.log().methods().len(), 0);
+}
+
+/// `parallax probe` with these arguments.
+async fn parallax(args: &[&str]) -> Output {
+    let mut command = Command::new(binary("parallax"));
+    command.arg("probe").args(args).env_clear();
+    let run = move || command.output().unwrap();
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_command_line_speaks_it() {
+    let site = Site::new(Dialect::Modern);
+    let url = site.server.url();
+    let ca_file = site.ca_file.path().to_str().unwrap();
+    let output = parallax(&[&url, "--http3", "--ca-file", ca_file]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for word in ["h3 over QUIC", "QUIC handshake", "QUIC round trip"] {
+        assert!(text.contains(word), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_had_with_it_is_said() {
+    let https = "https://mcp.example.com/mcp";
+    let through = ["--proxy", "http://127.0.0.1:9"];
+    for (args, word) in [
+        (vec!["http://127.0.0.1:9/mcp", "--http3"], "https://"),
+        (vec![https, "--http3", through[0], through[1]], "UDP"),
+        (vec![https, "--alt-svc", through[0], through[1]], "UDP"),
+        (vec![https, "--http3", "--http1"], "--http1"),
+        (vec![https, "--http3", "--alt-svc"], "--alt-svc"),
+        (
+            vec![https, "--alt-svc", "--all-addresses"],
+            "--all-addresses",
+        ),
+        (vec![https, "--regions", "eu", "--http3"], "--http3"),
+        (vec![https, "--regions", "eu", "--alt-svc"], "--alt-svc"),
+    ] {
+        let output = parallax(&args).await;
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains(word), "{args:?}: {text}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
 }

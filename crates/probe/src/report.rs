@@ -90,10 +90,12 @@ pub(crate) fn without_token(job: Job, ended: Ended) -> Survey {
     assemble(probed, None)
 }
 
-pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
+pub(crate) fn assemble(mut probed: Probed, compared: Option<Compared>) -> Survey {
+    let compared = compared.unwrap_or_default();
+    examine(&mut probed, &compared);
     let Probed {
         plan,
-        mut sequence,
+        sequence,
         facts,
         received_bytes,
         health,
@@ -104,16 +106,6 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         wall,
         elapsed,
     } = probed;
-    if let Some(connection) = &facts.connection {
-        let days = plan.expect.certificate_days.map(u64::from);
-        examine_certificates(connection, days, wall, &mut sequence);
-    }
-    examine_health(health.as_ref(), &mut sequence);
-    let compared = compared.unwrap_or_default();
-    compared.examine(sequence.findings_mut());
-    if let Some(seen) = &http3 {
-        alternative::examine(seen, sequence.findings_mut());
-    }
     let (mut findings, outcome) = sequence.finish();
     let mut listing = findings.listing.take();
     if let Some(listing) = &mut listing {
@@ -165,6 +157,20 @@ pub(crate) fn assemble(probed: Probed, compared: Option<Compared>) -> Survey {
         report,
         era,
         listing,
+    }
+}
+
+/// The checks of what was seen beside the sequence.
+fn examine(probed: &mut Probed, compared: &Compared) {
+    let sequence = &mut probed.sequence;
+    if let Some(connection) = &probed.facts.connection {
+        let days = probed.plan.expect.certificate_days.map(u64::from);
+        examine_certificates(connection, days, probed.wall, sequence);
+    }
+    examine_health(probed.health.as_ref(), sequence);
+    compared.examine(sequence.findings_mut());
+    if let Some(seen) = &probed.http3 {
+        alternative::examine(seen, sequence.findings_mut());
     }
 }
 
