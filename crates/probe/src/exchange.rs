@@ -106,7 +106,7 @@ impl Outlet {
 /// The body of a response, whatever it came over.
 enum Answer {
     Stream(Incoming),
-    H3(h3::Stream),
+    H3(Box<h3::Stream>),
 }
 
 impl Answer {
@@ -293,7 +293,7 @@ async fn over_h3(
     {
         connection.leave();
     }
-    asked.map(|response| response.map(Answer::H3))
+    asked.map(|response| response.map(|body| Answer::H3(Box::new(body))))
 }
 
 /// An answer that may be read.

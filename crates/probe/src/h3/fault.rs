@@ -17,14 +17,15 @@ pub(super) fn of_stream(
     has_head: bool,
 ) -> Fault {
     let detail = model::text::line(&error.to_string(), 200);
-    let reason = match error {
-        // Stream by stream the server says that it answers nothing, or no further.
-        StreamError::RemoteTerminate { .. } | StreamError::RemoteClosing { .. } => {
-            Reason::HttpConnClosed
-        }
-        _ => return of_close(connection, detail, has_head),
-    };
-    Fault { reason, detail }
+    // Stream by stream the server says that it answers nothing, or no further.
+    if matches!(
+        error,
+        StreamError::RemoteTerminate { .. } | StreamError::RemoteClosing { .. }
+    ) {
+        let reason = Reason::HttpConnClosed;
+        return Fault { reason, detail };
+    }
+    of_close(connection, detail, has_head)
 }
 
 /// Reads the failure of a connection.
@@ -70,9 +71,7 @@ fn of_close(connection: &quinn::Connection, said: String, has_head: bool) -> Fau
 /// Whether the server took nothing of the request: it may be sent again elsewhere (RFC 9114 §4.1.1
 /// and §5.2).
 pub(super) fn is_unsent(error: &StreamError) -> bool {
-    match error {
-        StreamError::RemoteClosing { .. } => true,
-        StreamError::RemoteTerminate { code, .. } => *code == Code::H3_REQUEST_REJECTED,
-        _ => false,
-    }
+    let is_rejected = |code: Code| code == Code::H3_REQUEST_REJECTED;
+    matches!(error, StreamError::RemoteClosing { .. })
+        || matches!(error, StreamError::RemoteTerminate { code, .. } if is_rejected(*code))
 }
