@@ -26,7 +26,7 @@ use auth::Secret;
 use auth::renewal::Ms;
 use model::credential::{CredentialState, WallState};
 use model::{Monitor, MonitorId, MonitorSpec};
-use store::StoreError;
+use store::{Kind, Store, StoreError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::assigning::Assigned;
@@ -306,4 +306,14 @@ pub(crate) fn problems(spec: &MonitorSpec) -> Vec<model::monitor::FieldError> {
         return Vec::new();
     };
     means::problems(authorization, &spec.url, "/authorization/")
+}
+
+/// Forgets an entry of a monitor, if there is one.
+async fn drop_entry<S: Store>(store: &S, kind: Kind, id: &MonitorId) -> Result<(), StoreError> {
+    let known = store.entry(kind, id.as_str()).await?;
+    if known.is_some() {
+        let gone = store.replace(kind, id.as_str(), known.as_deref(), None);
+        gone.await?;
+    }
+    Ok(())
 }

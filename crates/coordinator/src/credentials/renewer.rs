@@ -154,10 +154,10 @@ impl<S: Store> Renewer<S> {
             .as_ref()
             .is_none_or(|known| !known.spec.has_credential())
         {
-            drop_entry(store, Kind::Wall, id).await?;
+            super::drop_entry(store, Kind::Wall, id).await?;
         }
         let Some(monitor) = monitor.filter(|known| known.spec.authorization.is_some()) else {
-            drop_entry(store, Kind::Credential, id).await?;
+            super::drop_entry(store, Kind::Credential, id).await?;
             self.unset(id);
             self.hub.credentials.publish(id, None);
             return Ok(());
@@ -390,13 +390,4 @@ fn problems(whole: &Authorization, monitor: &Monitor) -> Vec<FieldError> {
     let mut problems: Vec<FieldError> = of_fields.collect();
     problems.extend(means::problems(whole, &monitor.spec.url, "/"));
     problems
-}
-
-async fn drop_entry<S: Store>(store: &S, kind: Kind, id: &MonitorId) -> Result<(), StoreError> {
-    let known = store.entry(kind, id.as_str()).await?;
-    if known.is_some() {
-        let gone = store.replace(kind, id.as_str(), known.as_deref(), None);
-        gone.await?;
-    }
-    Ok(())
 }
